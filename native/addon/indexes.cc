@@ -1,0 +1,163 @@
+// Index files: attaching and building.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "functions.h"
+#include "handles.h"
+#include "js.h"
+#include "runtime.h"
+#include "index/vector_index.h"
+#include "scalar/scalar_index.h"
+#include "segment/index_file.h"
+
+namespace elanus {
+namespace {
+
+// A handle of a sealed segment, or null after throwing.
+SegmentHandle* sealed_segment(napi_env env, napi_value value) {
+  SegmentHandle* handle = open_segment(env, value);
+  if (handle == nullptr || handle->sealed != nullptr) return handle;
+  js::throw_status(env, {StatusCode::kInternal, "a growing segment has no index"});
+  return nullptr;
+}
+
+napi_value attach_index(napi_env env, napi_callback_info info) {
+  const js::Arguments<3> args(env, info);
+  const SegmentHandle* handle = sealed_segment(env, args[0]);
+  int64_t field_id = 0;
+  std::string path;
+  if (handle == nullptr || !js::read_int64(env, args[1], "fieldId", &field_id) ||
+      !js::read(env, args[2], "path", &path)) {
+    return nullptr;
+  }
+  const Status status = attach_index_file(*handle->sealed, field_id, path);
+  if (!status.is_ok()) js::throw_status(env, status);
+  return nullptr;
+}
+
+napi_value detach(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  const SegmentHandle* handle = sealed_segment(env, args[0]);
+  int64_t field_id = 0;
+  if (handle != nullptr && js::read_int64(env, args[1], "fieldId", &field_id)) {
+    detach_index(*handle->sealed, field_id);
+  }
+  return nullptr;
+}
+
+class BuildJob final : public Job {
+ public:
+  BuildJob(Runtime& runtime, double job_id)
+      : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_build(job_id)) {}
+
+  bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id, napi_value params) {
+    segment_ = segment;
+    std::string metric;
+    const bool is_read = js::read_int64(env, field_id, "fieldId", &field_id_) &&
+                         js::read(env, js::get(env, params, "kind"), "kind", &kind_) &&
+                         js::read(env, js::get(env, params, "metric"), "metric", &metric) &&
+                         js::read(env, js::get(env, params, "M"), "M", &params_.m) &&
+                         js::read(env, js::get(env, params, "efConstruction"), "efConstruction",
+                                  &params_.ef_construction) &&
+                         js::read(env, js::get(env, params, "nlist"), "nlist", &params_.nlist);
+    if (!is_read) return false;
+    if (kind_ != "HNSW" && kind_ != "IVF_FLAT" && kind_ != "SCALAR") {
+      return js::refuse(env, "kind", "HNSW, IVF_FLAT or SCALAR");
+    }
+    params_.kind = kind_ == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
+    if (kind_ == "SCALAR") return true;
+    if (metric != "L2" && metric != "IP" && metric != "COSINE") {
+      return js::refuse(env, "metric", "L2, IP or COSINE");
+    }
+    params_.metric = metric == "L2" ? Metric::kL2 : metric == "IP" ? Metric::kIp : Metric::kCosine;
+    return true;
+  }
+
+  Status run(ThreadPool* pool) override {
+    Status status = build(pool);
+    segment_.reset();
+    return status;
+  }
+
+  napi_value result(napi_env env) override {
+    // A vector cannot give its memory away: it lives until JavaScript is done with the bytes.
+    auto* image = new std::vector<uint8_t>(std::move(image_));
+    const auto free_image = [](napi_env, void*, void* owner) { delete static_cast<std::vector<uint8_t>*>(owner); };
+    napi_value buffer = nullptr;
+    const napi_status status =
+        napi_create_external_arraybuffer(env, image->data(), image->size(), free_image, image, &buffer);
+    if (status == napi_ok) return js::typed_array(env, napi_uint8_array, image->size(), buffer, 0);
+    void* copy = nullptr;
+    const bool is_made = napi_create_arraybuffer(env, image->size(), &copy, &buffer) == napi_ok;
+    if (is_made && !image->empty()) std::memcpy(copy, image->data(), image->size());
+    const size_t size = image->size();
+    delete image;
+    return is_made ? js::typed_array(env, napi_uint8_array, size, buffer, 0) : nullptr;
+  }
+
+  void release(napi_env) override { runtime_.end_build(job_id_); }
+
+ private:
+  Status build(ThreadPool* pool) {
+    const Field* field = segment_->schema().find(field_id_);
+    if (field == nullptr) {
+      return {StatusCode::kInvalidParameter, "the segment has no field " + std::to_string(field_id_)};
+    }
+    const std::unique_ptr<SegmentSnapshot> rows = segment_->snapshot(kReadAll);
+    if (kind_ == "SCALAR") {
+      if (cancel_.is_canceled()) return {StatusCode::kCanceled, "the build was canceled"};
+      return build_scalar_index(*rows, field_id_, field->type, field->element_type, &image_);
+    }
+    const ColumnView column = rows->column(0, field_id_);
+    if (field->type != DataType::kFloatVector || column.all_null) {
+      return {StatusCode::kInvalidParameter,
+              "field " + std::to_string(field_id_) + " has no float vectors in this segment"};
+    }
+    IndexBuildControl control;
+    control.pool = pool;
+    control.cancel = &cancel_;
+    return build_vector_index(params_, static_cast<const float*>(column.data), rows->row_count(), field->dim, control,
+                              &image_);
+  }
+
+  Runtime& runtime_;
+  double job_id_;
+  CancelToken cancel_;
+  std::shared_ptr<const Segment> segment_;
+  int64_t field_id_ = 0;
+  std::string kind_;
+  IndexBuildParams params_;
+  std::vector<uint8_t> image_;
+};
+
+napi_value build_index(napi_env env, napi_callback_info info) {
+  const js::Arguments<4> args(env, info);
+  const SegmentHandle* handle = sealed_segment(env, args[0]);
+  double job_id = 0;
+  if (handle == nullptr || !js::read(env, args[3], "jobId", &job_id)) return nullptr;
+  Runtime& runtime = Runtime::of(env);
+  auto job = std::make_unique<BuildJob>(runtime, job_id);
+  if (job->read(env, handle->segment, args[1], args[2])) return runtime.start(std::move(job), Runtime::Pool::kBuild);
+  job->release(env);
+  return nullptr;
+}
+
+napi_value cancel_build(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  double job_id = 0;
+  if (js::read(env, args[0], "jobId", &job_id)) Runtime::of(env).cancel_build(job_id);
+  return nullptr;
+}
+
+}  // namespace
+
+void add_index_functions(napi_env env, napi_value exports) {
+  add_functions(env, exports,
+                {{"attachIndex", attach_index},
+                 {"detachIndex", detach},
+                 {"buildIndex", build_index},
+                 {"cancelBuild", cancel_build}});
+}
+
+}  // namespace elanus

@@ -1,0 +1,242 @@
+// Search and query: the request is read on the JavaScript thread, the work is done on the search threads. Work of a
+// few microseconds over growing segments is done at once: a wake-up would cost more.
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "functions.h"
+#include "handles.h"
+#include "js.h"
+#include "runtime.h"
+#include "segment/query.h"
+#include "segment/search.h"
+
+namespace elanus {
+namespace {
+
+// Below this a read is done on the JavaScript thread.
+constexpr double kShortReadNs = 60'000;
+constexpr double kScanNs = 0.1;      // a float of a row
+constexpr double kFilterNs = 30;     // a row through a filter
+constexpr double kGatherNs = 60;     // an output value
+constexpr double kLookupNs = 200;    // a primary key
+
+// Growing segments only: the JavaScript thread never reads mapped bytes, which may be cold (R16).
+bool are_all_growing(const std::vector<std::shared_ptr<const Segment>>& segments, double* rows) {
+  *rows = 0;
+  for (const auto& segment : segments) {
+    if (!segment->is_growing()) return false;
+    *rows += static_cast<double>(segment->stats().rows);
+  }
+  return true;
+}
+
+// A filter of the request.
+class PlanBytes {
+ public:
+  bool read(napi_env env, napi_value request) {
+    const napi_value value = js::get(env, request, "plan");
+    if (js::is_undefined(env, value)) return true;
+    is_given_ = true;
+    return bytes_.pin(env, value, "plan");
+  }
+  bool is_given() const { return is_given_; }
+  // `out` gets null without a filter.
+  Status decode(Plan* plan, const Plan** out) const {
+    *out = is_given_ ? plan : nullptr;
+    return is_given_ ? Plan::decode(bytes_.bytes(), plan) : Status::ok();
+  }
+  void release(napi_env env) { bytes_.unpin(env); }
+
+ private:
+  bool is_given_ = false;
+  js::PinnedBytes bytes_;
+};
+
+class SearchJob final : public Job {
+ public:
+  explicit SearchJob(CancelToken cancel) : cancel_(std::move(cancel)) {}
+
+  bool read(napi_env env, napi_value segments, napi_value request) {
+    std::string metric;
+    uint32_t nq = 0;
+    uint32_t k = 0;
+    const bool is_read =
+        open_segments(env, segments, &segments_) &&
+        js::read_property(env, request, "fieldId", &request_.field_id, js::read_int64) &&
+        js::read(env, js::get(env, request, "metric"), "metric", &metric) && read_metric(env, metric) &&
+        js::read(env, js::get(env, request, "nq"), "nq", &nq) && js::read(env, js::get(env, request, "k"), "k", &k) &&
+        queries_.pin(env, js::get(env, request, "queries"), "queries") && plan_.read(env, request) &&
+        js::read_property(env, request, "readTimestamp", &request_.read_ts, js::read_uint64) &&
+        read_params(env, js::get(env, request, "params")) && read_bound(env, request, "radius", &request_.radius) &&
+        read_bound(env, request, "rangeFilter", &request_.range_filter) &&
+        js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds", &request_.output_fields);
+    if (!is_read) return false;
+    request_.nq = nq;
+    request_.k = k;
+    request_.queries = queries_.bytes();
+    return true;
+  }
+
+  bool is_short() const {
+    double rows = 0;
+    if (!are_all_growing(segments_, &rows)) return false;
+    const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
+    const double hits = std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
+    const double cost = rows * floats * kScanNs + (plan_.is_given() ? rows * kFilterNs : 0) +
+                        hits * kGatherNs * static_cast<double>(2 + request_.output_fields.size());
+    return cost <= kShortReadNs;
+  }
+
+  Status run(ThreadPool* pool) override {
+    Plan plan;
+    if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
+    Status status = search_segments(segments_, request_, pool, &cancel_, &result_);
+    // Not on the JavaScript thread: it may free a segment that was closed meanwhile.
+    segments_.clear();
+    return status;
+  }
+
+  napi_value result(napi_env env) override {
+    const size_t counts_bytes = result_.counts.size() * sizeof(int32_t);
+    const size_t scores_bytes = result_.scores.size() * sizeof(float);
+    // Scores and counts share one buffer.
+    auto numbers = std::make_unique_for_overwrite<uint8_t[]>(scores_bytes + counts_bytes + 1);
+    if (scores_bytes != 0) std::memcpy(numbers.get(), result_.scores.data(), scores_bytes);
+    if (counts_bytes != 0) std::memcpy(numbers.get() + scores_bytes, result_.counts.data(), counts_bytes);
+    const napi_value buffer = js::array_buffer(env, std::move(numbers), scores_bytes + counts_bytes);
+    const napi_value rows = js::uint8_array(env, std::move(result_.rows.data), result_.rows.size);
+    if (buffer == nullptr || rows == nullptr) return nullptr;
+    napi_value result = nullptr;
+    napi_create_object(env, &result);
+    js::set(env, result, "counts",
+            js::typed_array(env, napi_int32_array, result_.counts.size(), buffer, scores_bytes));
+    js::set(env, result, "scores", js::typed_array(env, napi_float32_array, result_.scores.size(), buffer, 0));
+    js::set(env, result, "rows", rows);
+    js::set(env, result, "visibleRows", js::number(env, static_cast<double>(result_.visible_rows)));
+    return result;
+  }
+
+  void release(napi_env env) override {
+    queries_.unpin(env);
+    plan_.release(env);
+  }
+
+ private:
+  bool read_metric(napi_env env, const std::string& name) {
+    if (name == "L2") {
+      request_.metric = Metric::kL2;
+    } else if (name == "IP") {
+      request_.metric = Metric::kIp;
+    } else if (name == "COSINE") {
+      request_.metric = Metric::kCosine;
+    } else {
+      return js::refuse(env, "metric", "L2, IP or COSINE");
+    }
+    return true;
+  }
+  bool read_params(napi_env env, napi_value params) {
+    return js::read(env, js::get(env, params, "ef"), "ef", &request_.ef) &&
+           js::read(env, js::get(env, params, "nprobe"), "nprobe", &request_.nprobe);
+  }
+  static bool read_bound(napi_env env, napi_value request, const char* name, std::optional<float>* out) {
+    const napi_value value = js::get(env, request, name);
+    if (js::is_undefined(env, value)) return true;
+    double bound = 0;
+    if (!js::read(env, value, name, &bound)) return false;
+    *out = static_cast<float>(bound);
+    return true;
+  }
+
+  std::vector<std::shared_ptr<const Segment>> segments_;
+  SearchRequest request_;
+  js::PinnedBytes queries_;
+  PlanBytes plan_;
+  CancelToken cancel_;
+  SearchResult result_;
+};
+
+class QueryJob final : public Job {
+ public:
+  explicit QueryJob(CancelToken cancel) : cancel_(std::move(cancel)) {}
+
+  bool read(napi_env env, napi_value segments, napi_value request) {
+    if (!open_segments(env, segments, &segments_) || !plan_.read(env, request)) return false;
+    const napi_value keys = js::get(env, request, "keys");
+    if (!js::is_undefined(env, keys)) {
+      if (!keys_.read(env, keys, "keys")) return false;
+      request_.keys = keys_.span();
+    }
+    return js::read_property(env, request, "readTimestamp", &request_.read_ts, js::read_uint64) &&
+           js::read_property(env, request, "limit", &request_.limit, js::read_size) &&
+           js::read(env, js::get(env, request, "countOnly"), "countOnly", &request_.count_only) &&
+           js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds",
+                              &request_.output_fields);
+  }
+
+  bool is_short() const {
+    double rows = 0;
+    if (!are_all_growing(segments_, &rows)) return false;
+    const double fields = static_cast<double>(2 + request_.output_fields.size());
+    double found = rows;
+    double cost = plan_.is_given() ? rows * kFilterNs : 0;
+    if (request_.keys.has_value()) {
+      found = std::min(rows, static_cast<double>(request_.keys->size()));
+      cost += kLookupNs * static_cast<double>(segments_.size() * request_.keys->size());
+    } else {
+      cost += rows * kGatherNs;
+    }
+    if (request_.limit != 0) found = std::min(found, static_cast<double>(request_.limit));
+    if (!request_.count_only) cost += found * fields * kGatherNs;
+    return cost <= kShortReadNs;
+  }
+
+  Status run(ThreadPool* pool) override {
+    Plan plan;
+    if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
+    Status status = query_segments(segments_, request_, pool, &cancel_, &result_);
+    segments_.clear();
+    return status;
+  }
+
+  napi_value result(napi_env env) override {
+    const napi_value rows = js::uint8_array(env, std::move(result_.rows.data), result_.rows.size);
+    if (rows == nullptr) return nullptr;
+    napi_value result = nullptr;
+    napi_create_object(env, &result);
+    js::set(env, result, "count", js::number(env, static_cast<double>(result_.count)));
+    js::set(env, result, "rows", rows);
+    return result;
+  }
+
+  void release(napi_env env) override { plan_.release(env); }
+
+ private:
+  std::vector<std::shared_ptr<const Segment>> segments_;
+  QueryRequest request_;
+  js::Keys keys_;
+  PlanBytes plan_;
+  CancelToken cancel_;
+  QueryResult result_;
+};
+
+template <typename ReadJob>
+napi_value read(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  Runtime& runtime = Runtime::of(env);
+  auto job = std::make_unique<ReadJob>(runtime.shutdown());
+  if (!job->read(env, args[0], args[1])) {
+    job->release(env);
+    return nullptr;
+  }
+  return job->is_short() ? runtime.run_here(std::move(job)) : runtime.start(std::move(job), Runtime::Pool::kSearch);
+}
+
+}  // namespace
+
+void add_read_functions(napi_env env, napi_value exports) {
+  add_functions(env, exports, {{"search", read<SearchJob>}, {"query", read<QueryJob>}});
+}
+
+}  // namespace elanus

@@ -1,0 +1,178 @@
+// Segments: making, opening, appending, deleting, closing. All on the calling thread.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "functions.h"
+#include "handles.h"
+#include "js.h"
+#include "runtime.h"
+
+namespace elanus {
+namespace {
+
+bool read_field(napi_env env, napi_value object, Field* field) {
+  uint32_t type = 0;
+  uint32_t element_type = 0;
+  const bool is_read =
+      js::read_property(env, object, "fieldId", &field->field_id, js::read_int64) &&
+      js::read(env, js::get(env, object, "dataType"), "dataType", &type) &&
+      js::read(env, js::get(env, object, "elementType"), "elementType", &element_type) &&
+      js::read(env, js::get(env, object, "dim"), "dim", &field->dim) &&
+      js::read(env, js::get(env, object, "nullable"), "nullable", &field->nullable) &&
+      js::read(env, js::get(env, object, "isPrimaryKey"), "isPrimaryKey", &field->is_primary_key);
+  if (!is_read) return false;
+  if (type > 255 || element_type > 255) return js::refuse(env, "dataType", "a data type");
+  field->type = static_cast<DataType>(type);
+  field->element_type = static_cast<DataType>(element_type);
+  return true;
+}
+
+bool read_schema(napi_env env, napi_value value, Schema* schema) {
+  uint32_t count = 0;
+  if (napi_get_array_length(env, value, &count) != napi_ok) return js::refuse(env, "fields", "an array");
+  std::vector<Field> fields(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value item = nullptr;
+    napi_get_element(env, value, i, &item);
+    if (!read_field(env, item, &fields[i])) return false;
+  }
+  const Status status = Schema::create(std::move(fields), schema);
+  if (!status.is_ok()) js::throw_status(env, status);
+  return status.is_ok();
+}
+
+napi_value create_growing(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  Schema schema;
+  if (!read_schema(env, args[0], &schema)) return nullptr;
+  return make_segment(env, GrowingSegment::create(std::move(schema)));
+}
+
+napi_value append_rows(napi_env env, napi_callback_info info) {
+  const js::Arguments<3> args(env, info);
+  std::span<const uint8_t> batch;
+  uint64_t timestamp = 0;
+  const SegmentHandle* handle = open_segment(env, args[0]);
+  if (handle == nullptr || !js::read_bytes(env, args[1], "batch", &batch) ||
+      !js::read_uint64(env, args[2], "timestamp", &timestamp)) {
+    return nullptr;
+  }
+  const Status status = handle->growing == nullptr
+                            ? Status(StatusCode::kInternal, "a sealed segment takes no rows")
+                            : handle->growing->append(batch.data(), batch.size(), timestamp);
+  if (!status.is_ok()) js::throw_status(env, status);
+  return nullptr;
+}
+
+bool read_number(napi_env env, napi_value object, const char* name, uint64_t* out) {
+  return js::read_property(env, object, name, out, js::read_size);
+}
+
+bool read_var_layout(napi_env env, napi_value object, const char* name, std::optional<VarLayout>* out) {
+  const napi_value value = js::get(env, object, name);
+  if (js::is_undefined(env, value)) return true;
+  VarLayout& layout = out->emplace();
+  return read_number(env, value, "offsetsOffset", &layout.offsets_offset) &&
+         read_number(env, value, "offsetsBytes", &layout.offsets_bytes) &&
+         read_number(env, value, "dataOffset", &layout.data_offset) &&
+         read_number(env, value, "dataBytes", &layout.data_bytes);
+}
+
+bool read_layout(napi_env env, napi_value object, ColumnLayout* layout) {
+  return js::read_property(env, object, "fieldId", &layout->field_id, js::read_int64) &&
+         read_number(env, object, "validityOffset", &layout->validity_offset) &&
+         read_number(env, object, "validityBytes", &layout->validity_bytes) &&
+         read_number(env, object, "offsetsOffset", &layout->offsets_offset) &&
+         read_number(env, object, "offsetsBytes", &layout->offsets_bytes) &&
+         read_number(env, object, "dataOffset", &layout->data_offset) &&
+         read_number(env, object, "dataBytes", &layout->data_bytes) &&
+         read_var_layout(env, object, "variant", &layout->variant) &&
+         read_var_layout(env, object, "child", &layout->child);
+}
+
+napi_value open_sealed(napi_env env, napi_callback_info info) {
+  const js::Arguments<4> args(env, info);
+  Schema schema;
+  std::string path;
+  uint64_t rows = 0;
+  uint32_t count = 0;
+  if (!read_schema(env, args[0], &schema) || !js::read(env, args[1], "path", &path) ||
+      !js::read_size(env, args[2], "rows", &rows)) {
+    return nullptr;
+  }
+  if (napi_get_array_length(env, args[3], &count) != napi_ok) {
+    js::refuse(env, "layout", "an array");
+    return nullptr;
+  }
+  std::vector<ColumnLayout> layouts(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value item = nullptr;
+    napi_get_element(env, args[3], i, &item);
+    if (!read_layout(env, item, &layouts[i])) return nullptr;
+  }
+  std::shared_ptr<SealedSegment> segment;
+  const Status status = SealedSegment::open(std::move(schema), path, rows, layouts, &segment);
+  if (status.is_ok()) return make_segment(env, std::move(segment));
+  js::throw_status(env, status);
+  return nullptr;
+}
+
+napi_value delete_keys(napi_env env, napi_callback_info info) {
+  const js::Arguments<4> args(env, info);
+  const SegmentHandle* handle = open_segment(env, args[0]);
+  js::Keys keys;
+  uint64_t timestamp = 0;
+  uint64_t kills_up_to = 0;
+  if (handle == nullptr || !keys.read(env, args[1], "keys") ||
+      !js::read_uint64(env, args[2], "timestamp", &timestamp) ||
+      !js::read_uint64(env, args[3], "killsUpTo", &kills_up_to)) {
+    return nullptr;
+  }
+  size_t count = 0;
+  const KeySpan span = keys.span();
+  // An empty list has no kind.
+  const Status status =
+      span.size() == 0 ? Status::ok() : handle->segment->delete_keys(span, timestamp, kills_up_to, &count);
+  if (status.is_ok()) return js::number(env, static_cast<double>(count));
+  js::throw_status(env, status);
+  return nullptr;
+}
+
+napi_value segment_stats(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  const SegmentHandle* handle = open_segment(env, args[0]);
+  if (handle == nullptr) return nullptr;
+  const SegmentStats stats = handle->segment->stats();
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  js::set(env, result, "rows", js::number(env, static_cast<double>(stats.rows)));
+  js::set(env, result, "deletedRows", js::number(env, static_cast<double>(stats.deleted_rows)));
+  js::set(env, result, "bytes", js::number(env, static_cast<double>(stats.bytes)));
+  js::set(env, result, "minTimestamp", js::bigint(env, stats.min_timestamp));
+  js::set(env, result, "maxTimestamp", js::bigint(env, stats.max_timestamp));
+  return result;
+}
+
+napi_value close_segment(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  SegmentHandle* handle = any_segment(env, args[0]);
+  if (handle == nullptr) return nullptr;
+  Runtime::of(env).drop(std::move(handle->segment));
+  *handle = {};
+  return nullptr;
+}
+
+}  // namespace
+
+void add_segment_functions(napi_env env, napi_value exports) {
+  add_functions(env, exports,
+                {{"createGrowing", create_growing},
+                 {"appendRows", append_rows},
+                 {"openSealed", open_sealed},
+                 {"deleteKeys", delete_keys},
+                 {"segmentStats", segment_stats},
+                 {"closeSegment", close_segment}});
+}
+
+}  // namespace elanus

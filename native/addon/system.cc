@@ -1,0 +1,103 @@
+// Functions that touch no segment: checksum, JSON check, file lock, kernels, threads.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "distance/dispatch.h"
+#include "functions.h"
+#include "js.h"
+#include "runtime.h"
+#include "segment/json_variant.h"
+#include "segment/row_batch.h"
+#include "util/crc32c.h"
+
+namespace elanus {
+namespace {
+
+napi_value compute_crc32c(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  std::span<const uint8_t> bytes;
+  uint32_t seed = 0;
+  if (!js::read_bytes(env, args[0], "bytes", &bytes) || !js::read(env, args[1], "seed", &seed)) return nullptr;
+  return js::number(env, crc32c(bytes.data(), bytes.size(), seed));
+}
+
+napi_value find_invalid_json(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  std::span<const uint8_t> bytes;
+  int64_t field_id = 0;
+  if (!js::read_bytes(env, args[0], "batch", &bytes) || !js::read_int64(env, args[1], "fieldId", &field_id)) {
+    return nullptr;
+  }
+  RowBatch batch;
+  Status status = RowBatch::open(bytes.data(), bytes.size(), &batch);
+  const BatchColumn* column = status.is_ok() ? batch.find(field_id) : nullptr;
+  if (status.is_ok() && (column == nullptr || column->type != DataType::kJson)) {
+    status = {StatusCode::kDataIntegrity, "the row batch has no JSON field " + std::to_string(field_id)};
+  }
+  if (!status.is_ok()) {
+    js::throw_status(env, status);
+    return nullptr;
+  }
+  for (size_t row = 0; row < batch.rows(); ++row) {
+    if (column->is_valid(row) && validate_json(column->bytes_at(row)) >= 0) {
+      return js::number(env, static_cast<double>(row));
+    }
+  }
+  return js::number(env, -1);
+}
+
+// flock belongs to the open file: another process is refused, and so is a second lock in this one; the system lets
+// go of it when the process ends, however it ends.
+napi_value lock_file(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  std::string path;
+  if (!js::read(env, args[0], "path", &path)) return nullptr;
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return js::number(env, fd);
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  const std::string why = error == EWOULDBLOCK ? "another process holds the lock" : std::strerror(error);
+  js::throw_status(env, {StatusCode::kIo, "cannot lock " + path + ": " + why});
+  return nullptr;
+}
+
+napi_value unlock_file(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  uint32_t fd = 0;
+  if (js::read(env, args[0], "fd", &fd)) close(static_cast<int>(fd));
+  return nullptr;
+}
+
+napi_value kernel_set(napi_env env, napi_callback_info) { return js::string(env, kernels().name); }
+
+napi_value configure_threads(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  uint32_t search_threads = 0;
+  uint32_t build_threads = 0;
+  if (!js::read(env, args[0], "searchThreads", &search_threads) ||
+      !js::read(env, args[1], "buildThreads", &build_threads)) {
+    return nullptr;
+  }
+  const Status status = Runtime::of(env).configure_threads(search_threads, build_threads);
+  if (!status.is_ok()) js::throw_status(env, status);
+  return nullptr;
+}
+
+}  // namespace
+
+void add_system_functions(napi_env env, napi_value exports) {
+  add_functions(env, exports,
+                {{"crc32c", compute_crc32c},
+                 {"findInvalidJson", find_invalid_json},
+                 {"lockFile", lock_file},
+                 {"unlockFile", unlock_file},
+                 {"kernelSet", kernel_set},
+                 {"configureThreads", configure_threads}});
+}
+
+}  // namespace elanus

@@ -1,0 +1,38 @@
+// Float distance kernels of one instruction set. Every form of a kernel sums in the same order, so
+// single, batched and tiled calls give bit-identical results for the same (kernel set, dim). No
+// pointer needs alignment.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace elanus {
+
+struct KernelSet {
+  using Single = float (*)(const float* a, const float* b, size_t dim);
+  // out[i] = kernel(query, row i). Row i is base + i * dim, or base + ids[i] * dim when ids is not
+  // null (then the next row is prefetched while one is read).
+  using Batch = void (*)(const float* query, const float* base, const uint32_t* ids, size_t count,
+                         size_t dim, float* out);
+  // Four queries at once: out[q * count + i].
+  using Batch4 = void (*)(const float* const* queries, const float* base, const uint32_t* ids,
+                          size_t count, size_t dim, float* out);
+
+  const char* name;
+  Single l2_sq;
+  Single inner_product;
+  Batch l2_sq_batch;
+  Batch inner_product_batch;
+  Batch4 l2_sq_batch4;
+  Batch4 inner_product_batch4;
+};
+
+// Null where the set was not compiled for this architecture. Calling one needs the CPU feature: see
+// dispatch.h.
+const KernelSet* scalar_kernels();
+const KernelSet* sse2_kernels();
+const KernelSet* avx2_kernels();
+const KernelSet* avx512_kernels();
+const KernelSet* neon_kernels();
+
+}  // namespace elanus

@@ -1,0 +1,91 @@
+#include "distance/score.h"
+
+#include <cmath>
+
+#include "distance/dispatch.h"
+
+namespace elanus {
+namespace {
+
+// The product's order is fixed: every form below must round alike.
+inline float cosine(float inner_product, float query_inv_norm, float row_inv_norm) {
+  return inner_product * query_inv_norm * row_inv_norm;
+}
+
+KernelSet::Batch batch_kernel(const KernelSet& set, Metric metric) {
+  return metric == Metric::kL2 ? set.l2_sq_batch : set.inner_product_batch;
+}
+
+// Turns kernel values of `count` rows (ids, or from `begin` on) into scores.
+void finish(const VectorRows& rows, float query_inv_norm, const uint32_t* ids, size_t begin,
+            size_t count, float* out) {
+  if (rows.metric == Metric::kL2) {
+    for (size_t i = 0; i < count; ++i) out[i] = 0.0f - out[i];
+  } else if (rows.metric == Metric::kCosine && ids != nullptr) {
+    for (size_t i = 0; i < count; ++i)
+      out[i] = cosine(out[i], query_inv_norm, rows.inv_norms[ids[i]]);
+  } else if (rows.metric == Metric::kCosine) {
+    for (size_t i = 0; i < count; ++i)
+      out[i] = cosine(out[i], query_inv_norm, rows.inv_norms[begin + i]);
+  }
+}
+
+}  // namespace
+
+float inverse_norm(const float* v, size_t dim) {
+  const float square = kernels().inner_product(v, v, dim);
+  return square > 0.0f && std::isfinite(square) ? 1.0f / std::sqrt(square) : 0.0f;
+}
+
+void compute_inverse_norms(const float* rows, size_t row_count, size_t dim, float* out) {
+  for (size_t i = 0; i < row_count; ++i) out[i] = inverse_norm(rows + i * dim, dim);
+}
+
+QueryBatch::QueryBatch(const float* data, size_t count, size_t dim, Metric metric)
+    : data_(data), count_(count), dim_(dim), metric_(metric) {
+  if (metric != Metric::kCosine) return;
+  inv_norms_.resize(count);
+  compute_inverse_norms(data, count, dim, inv_norms_.data());
+}
+
+float score_one(Metric metric, const float* query, float query_inv_norm, const float* row,
+                float row_inv_norm, size_t dim) {
+  const KernelSet& set = kernels();
+  if (metric == Metric::kL2) return 0.0f - set.l2_sq(query, row, dim);
+  const float product = set.inner_product(query, row, dim);
+  return metric == Metric::kIp ? product : cosine(product, query_inv_norm, row_inv_norm);
+}
+
+const KernelSet& Scorer::kernels_in_use() { return kernels(); }
+
+float Scorer::score(uint32_t row) const {
+  float out;
+  score_ids(&row, 1, &out);
+  return out;
+}
+
+void Scorer::score_ids(const uint32_t* ids, size_t count, float* out) const {
+  batch_kernel(*set_, rows_.metric)(query_, rows_.base, ids, count, rows_.dim, out);
+  finish(rows_, query_inv_norm_, ids, 0, count, out);
+}
+
+void Scorer::score_range(size_t begin, size_t count, float* out) const {
+  batch_kernel(*set_, rows_.metric)(query_, rows_.base + begin * rows_.dim, nullptr, count,
+                                    rows_.dim, out);
+  finish(rows_, query_inv_norm_, nullptr, begin, count, out);
+}
+
+void score_four(const VectorRows& rows, const QueryBatch& queries, size_t first,
+                const uint32_t* ids, size_t begin, size_t count, float* out) {
+  const KernelSet& set = kernels();
+  const float* four[4];
+  for (size_t q = 0; q < 4; ++q) four[q] = queries.query(first + q);
+  const float* base = ids == nullptr ? rows.base + begin * rows.dim : rows.base;
+  (rows.metric == Metric::kL2 ? set.l2_sq_batch4 : set.inner_product_batch4)(four, base, ids, count,
+                                                                             rows.dim, out);
+  for (size_t q = 0; q < 4; ++q) {
+    finish(rows, queries.inv_norm(first + q), ids, begin, count, out + q * count);
+  }
+}
+
+}  // namespace elanus

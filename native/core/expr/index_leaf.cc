@@ -1,0 +1,262 @@
+// Turns the constants of a leaf into runs of the index's dictionary, weighs them against a scan,
+// and reads the rows.
+#include "expr/index_leaf.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "expr/mask_kernels.h"
+#include "expr/value_test.h"
+#include "scalar/scalar_index.h"
+#include "util/bitset.h"
+
+namespace elanus {
+namespace {
+
+using Keys = ScalarIndex::Keys;
+
+// Picoseconds: one row of a list set in a bitset, one word of a bitset written and combined, one
+// binary search in the dictionary, one dictionary string matched.
+constexpr uint64_t kRowCost = 1200;
+constexpr uint64_t kWordCost = 2000;
+constexpr uint64_t kSearchCost = 200000;
+constexpr uint64_t kMatchCost = 30000;
+
+class IndexLeaf : public Leaf {
+ public:
+  IndexLeaf(Bitset truth, Bitset known) : truth_(std::move(truth)), known_(std::move(known)) {}
+
+  void evaluate(const Block& block, const uint64_t*, uint64_t* truth,
+                uint64_t* known) const override {
+    const size_t first = block.global / 64;
+    std::copy_n(truth_.words() + first, block.words(), truth);
+    std::copy_n(known_.words() + first, block.words(), known);
+  }
+
+ private:
+  Bitset truth_;
+  Bitset known_;
+};
+
+// One lookup: rows with a key in any of the runs.
+struct Lookup {
+  std::vector<Keys> runs;
+  uint64_t cost = 0;
+};
+
+class IndexPlanner {
+ public:
+  IndexPlanner(const PlanNode& node, const ScalarIndex& index, bool always)
+      : node_(node), index_(index), always_(always), words_(words_of(index.row_count())) {}
+
+  Status make(std::unique_ptr<Leaf>* leaf) {
+    const uint64_t budget = always_ ? ~uint64_t{0} : index_.row_count() * scan_cost(node_);
+    cost_ = kWordCost * words_ + kSearchCost * (node_.literals.size() + 1);
+    if (cost_ >= budget || !plan()) return Status::ok();
+    for (const Lookup& lookup : lookups_) cost_ += kRowCost * lookup.cost + kWordCost * words_;
+    if (cost_ >= budget) return Status::ok();
+    return read(leaf);
+  }
+
+ private:
+  // Fills lookups_; false when the index cannot answer.
+  bool plan() {
+    ValueTest test;
+    switch (node_.tag) {
+      case PlanTag::kCompare:
+        test = ValueTest::of_compare(node_.op, node_.literals[0]);
+        break;
+      case PlanTag::kRange:
+        test = ValueTest::of_range(node_);
+        break;
+      case PlanTag::kIn:
+        test = ValueTest::of_list(node_.literals);
+        break;
+      case PlanTag::kLike:
+        test = ValueTest::of_like(node_.like, node_.pattern);
+        break;
+      case PlanTag::kContains:
+        if (node_.mode == ContainsMode::kAll) return plan_all();
+        test = ValueTest::of_list(node_.literals);
+        break;
+      default:
+        return false;
+    }
+    negate_ = test.negate;
+    return add_lookup(test);
+  }
+
+  // A row has all: it has each.
+  bool plan_all() {
+    for (const Literal& literal : node_.literals) {
+      if (!add_lookup(ValueTest::of_compare(CompareOp::kEq, literal))) return false;
+    }
+    all_of_lookups_ = true;
+    return true;
+  }
+
+  bool add_lookup(const ValueTest& test) {
+    Lookup lookup;
+    const DataType type = index_.is_multi_valued() ? index_.element_type() : index_.type();
+    switch (type) {
+      case DataType::kBool:
+        for (int64_t x = 0; x < 2; ++x) {
+          if (test.bools[x]) lookup.runs.push_back(index_.find(x, x));
+        }
+        break;
+      case DataType::kFloat:
+        add_reals(test.floats, &lookup);
+        break;
+      case DataType::kDouble:
+        add_reals(test.doubles, &lookup);
+        break;
+      case DataType::kVarChar:
+        if (!add_strings(test.strings, &lookup)) return false;
+        break;
+      default:
+        for (const Interval<int64_t>& in : test.ints.intervals)
+          lookup.runs.push_back(index_.find(in.lo, in.hi));
+        for (const int64_t x : test.ints.set.values()) lookup.runs.push_back(index_.find(x, x));
+        break;
+    }
+    merge(&lookup.runs);
+    for (const Keys& run : lookup.runs) lookup.cost += index_.cost(run);
+    lookups_.push_back(std::move(lookup));
+    if (!index_.is_multi_valued()) prefer_complement();
+    return true;
+  }
+
+  template <typename T>
+  void add_reals(const RealTest<T>& test, Lookup* lookup) {
+    for (const Interval<T>& in : test.intervals) {
+      lookup->runs.push_back(index_.find(static_cast<double>(in.lo), static_cast<double>(in.hi)));
+    }
+    for (const int64_t bits : test.set.values()) {
+      const double x = std::bit_cast<double>(bits);
+      lookup->runs.push_back(index_.find(x, x));
+    }
+  }
+
+  bool add_strings(const StringTest& test, Lookup* lookup) {
+    switch (test.kind) {
+      case StringTest::Kind::kNever:
+        return true;
+      case StringTest::Kind::kEqual:
+        lookup->runs.push_back(index_.find(test.lower, true, test.lower, true));
+        return true;
+      case StringTest::Kind::kBetween:
+        lookup->runs.push_back(
+            index_.find(test.lower, test.lower_inclusive, test.upper, test.upper_inclusive));
+        return true;
+      case StringTest::Kind::kSet:
+        for (const std::string_view x : test.set.values())
+          lookup->runs.push_back(index_.find(x, true, x, true));
+        return true;
+      case StringTest::Kind::kLike:
+        return add_like(test.like, lookup);
+    }
+    return false;
+  }
+
+  // Matches the dictionary instead of the rows: worth it when few values repeat often.
+  bool add_like(const LikeMatcher& like, Lookup* lookup) {
+    const bool is_prefix = like.kind() == LikeKind::kPrefix;
+    const bool begins = is_prefix || like.kind() == LikeKind::kPattern;
+    const Keys keys = begins ? index_.find_prefix(like.literal()) : index_.all();
+    if (is_prefix) {
+      lookup->runs.push_back(keys);
+      return true;
+    }
+    if (keys.empty()) return true;
+    const uint64_t matching = (keys.end - keys.begin) * kMatchCost;
+    if (!always_ && cost_ + matching >= index_.row_count() * scan_cost(node_)) return false;
+    cost_ += matching;
+    for (uint64_t key = keys.begin; key < keys.end; ++key) {
+      if (like.matches(index_.string_key(key))) lookup->runs.push_back({key, key + 1});
+    }
+    return true;
+  }
+
+  static void merge(std::vector<Keys>* runs) {
+    std::erase_if(*runs, [](const Keys& run) { return run.empty(); });
+    std::sort(runs->begin(), runs->end(),
+              [](const Keys& a, const Keys& b) { return a.begin < b.begin; });
+    size_t kept = 0;
+    for (const Keys& run : *runs) {
+      if (kept > 0 && run.begin <= (*runs)[kept - 1].end) {
+        (*runs)[kept - 1].end = std::max((*runs)[kept - 1].end, run.end);
+      } else {
+        (*runs)[kept++] = run;
+      }
+    }
+    runs->resize(kept);
+  }
+
+  // Where most rows match, reads those that do not: every row that is not null has exactly one key.
+  void prefer_complement() {
+    Lookup& lookup = lookups_.back();
+    Lookup rest;
+    uint64_t at = 0;
+    for (const Keys& run : lookup.runs) {
+      if (at < run.begin) rest.runs.push_back({at, run.begin});
+      at = run.end;
+    }
+    if (at < index_.key_count()) rest.runs.push_back({at, index_.key_count()});
+    for (const Keys& run : rest.runs) rest.cost += index_.cost(run);
+    if (rest.cost >= lookup.cost) return;
+    lookup = std::move(rest);
+    negate_ = !negate_;
+  }
+
+  Status read(std::unique_ptr<Leaf>* leaf) {
+    Bitset known;
+    index_.not_null(&known);
+    Bitset truth(index_.row_count(), all_of_lookups_);
+    for (const Lookup& lookup : lookups_) {
+      Bitset found(index_.row_count());
+      for (const Keys& run : lookup.runs) {
+        if (Status s = index_.add_rows(run, &found); !s.is_ok()) return s;
+      }
+      if (all_of_lookups_) {
+        for (size_t w = 0; w < words_; ++w) truth.words()[w] &= found.words()[w];
+      } else {
+        truth = std::move(found);
+      }
+    }
+    for (size_t w = 0; w < words_; ++w) {
+      const uint64_t found = truth.words()[w];
+      truth.words()[w] = (negate_ ? ~found : found) & known.words()[w];
+    }
+    *leaf = std::make_unique<IndexLeaf>(std::move(truth), std::move(known));
+    return Status::ok();
+  }
+
+  const PlanNode& node_;
+  const ScalarIndex& index_;
+  const bool always_;
+  const size_t words_;
+  uint64_t cost_ = 0;  // picoseconds
+  bool negate_ = false;
+  bool all_of_lookups_ = false;
+  std::vector<Lookup> lookups_;
+};
+
+}  // namespace
+
+Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always,
+                       std::unique_ptr<Leaf>* leaf) {
+  if (node.operands.size() != 1) return Status::ok();
+  const Operand& operand = node.operands[0];
+  if (operand.kind != OperandKind::kField) return Status::ok();
+  const ScalarIndex* index = source.scalar_index(operand.field_id);
+  if (index == nullptr || index->row_count() != source.row_count()) return Status::ok();
+  if (index->type() != operand.data_type) return Status::ok();
+  if (index->is_multi_valued()) {
+    if (node.tag != PlanTag::kContains || index->element_type() != operand.element_type)
+      return Status::ok();
+  }
+  return IndexPlanner(node, *index, always).make(leaf);
+}
+
+}  // namespace elanus

@@ -1,0 +1,20 @@
+// A leaf answered by the field's scalar index instead of a scan, when that is estimated to be
+// cheaper. The answer is the same bit by bit, nulls included.
+#pragma once
+
+#include <memory>
+
+#include "expr/leaf.h"
+#include "expr/plan.h"
+#include "segment/row_source.h"
+#include "util/status.h"
+
+namespace elanus {
+
+// Leaves `leaf` empty when the node cannot or should not use an index. The lookup over all rows
+// happens here, once; the leaf keeps two bits a row. `always` takes an index whatever it costs (for
+// tests).
+Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always,
+                       std::unique_ptr<Leaf>* leaf);
+
+}  // namespace elanus

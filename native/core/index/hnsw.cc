@@ -1,0 +1,211 @@
+#include "index/hnsw.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "index/graph_search.h"
+
+namespace elanus {
+namespace {
+
+// Beyond this many entries moving a sorted array costs more than a heap does.
+constexpr size_t kBeamMax = 1024;
+
+class Level0 {
+ public:
+  static constexpr bool kNodesAreRows = true;
+  Level0(const uint8_t* blocks, size_t rows, uint32_t m)
+      : blocks_(blocks), rows_(rows), degree_(size_t{m} * 2), stride_(hnsw_level0_stride(m)) {}
+  size_t node_count() const { return rows_; }
+  size_t degree_max() const { return degree_; }
+  uint32_t row(uint32_t node) const { return node; }
+  size_t neighbours(uint32_t node, uint32_t* out) const {
+    const uint32_t* links = block(node);
+    size_t count = 0;
+    // One comparison finds both the end of the list and a number that a damaged file made up.
+    while (count < degree_ && links[count] < rows_) {
+      out[count] = links[count];
+      ++count;
+    }
+    return count;
+  }
+  void prefetch(uint32_t node) const {
+    const uint8_t* links = blocks_ + node * stride_;
+    __builtin_prefetch(links);
+    __builtin_prefetch(links + 64);
+  }
+
+ private:
+  const uint32_t* block(uint32_t node) const {
+    return reinterpret_cast<const uint32_t*>(blocks_ + node * stride_);
+  }
+  const uint8_t* blocks_;
+  size_t rows_;
+  size_t degree_;
+  size_t stride_;
+};
+
+// One level above 0.
+class UpperLevel {
+ public:
+  static constexpr bool kNodesAreRows = false;
+  UpperLevel(const HnswHeader& header, const uint32_t* rows, const uint32_t* blocks,
+             const uint32_t* links, uint32_t level)
+      : header_(header), rows_(rows), blocks_(blocks), links_(links), level_(level) {}
+  size_t node_count() const { return header_.upper_rows; }
+  size_t degree_max() const { return header_.m; }
+  // A made-up row number of a damaged file becomes row 0.
+  uint32_t row(uint32_t node) const { return rows_[node] < header_.rows ? rows_[node] : 0; }
+  size_t neighbours(uint32_t node, uint32_t* out) const {
+    const uint64_t block = uint64_t{blocks_[node]} + level_ - 1;
+    if (block >= blocks_[node + 1] || block >= header_.upper_blocks) return 0;
+    const uint32_t* links = links_ + block * header_.m;
+    size_t count = 0;
+    while (count < header_.m && links[count] < header_.upper_rows) {
+      out[count] = links[count];
+      ++count;
+    }
+    return count;
+  }
+  void prefetch(uint32_t) const {}
+
+ private:
+  const HnswHeader& header_;
+  const uint32_t* rows_;
+  const uint32_t* blocks_;
+  const uint32_t* links_;
+  uint32_t level_;
+};
+
+Status damaged(const char* what) {
+  return Status(StatusCode::kDataIntegrity, std::string("HNSW index file: ") + what);
+}
+
+Status check_header(const HnswHeader& header, std::span<const uint8_t> bytes, size_t n, size_t dim,
+                    Metric metric) {
+  if (header.magic != kHnswMagic) return damaged("bad magic number");
+  if (header.crc != header_crc(header)) return damaged("the header's checksum is wrong");
+  if (header.version != kHnswVersion) {
+    return damaged(("unknown version " + std::to_string(header.version)).c_str());
+  }
+  if (header.rows != n || header.dim != dim || header.metric != static_cast<uint32_t>(metric)) {
+    return damaged("rows, dimension or metric differ from the segment's");
+  }
+  if (header.total_bytes != bytes.size()) return damaged("the size differs from the header's");
+  if (header.m < 2 || header.m > 2048 || header.rows >= (uint64_t{1} << 31))
+    return damaged("bad counts");
+  if (header.upper_rows > header.rows || header.max_level > 64) return damaged("bad counts");
+  if (header.rows > 0 && header.entry_row >= header.rows) return damaged("bad entry point");
+  if (header.max_level > 0 && header.entry_upper >= header.upper_rows)
+    return damaged("bad entry point");
+  const bool cosine = metric == Metric::kCosine;
+  if (!is_section(bytes, header.level0_offset, header.rows, hnsw_level0_stride(header.m)) ||
+      !is_section(bytes, header.upper_row_offset, header.upper_rows, 4) ||
+      !is_section(bytes, header.upper_block_offset, uint64_t{header.upper_rows} + 1, 4) ||
+      !is_section(bytes, header.upper_links_offset, header.upper_blocks, uint64_t{header.m} * 4) ||
+      (cosine && !is_section(bytes, header.inv_norms_offset, header.rows, 4))) {
+    return damaged("a section lies outside");
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+HnswIndex::HnswIndex(const HnswHeader& header, const uint8_t* bytes, const float* base)
+    : header_(header),
+      rows_{base, header.rows, header.dim, static_cast<Metric>(header.metric), nullptr},
+      level0_(bytes + header.level0_offset),
+      upper_rows_(reinterpret_cast<const uint32_t*>(bytes + header.upper_row_offset)),
+      upper_blocks_(reinterpret_cast<const uint32_t*>(bytes + header.upper_block_offset)),
+      upper_links_(reinterpret_cast<const uint32_t*>(bytes + header.upper_links_offset)) {
+  if (rows_.metric == Metric::kCosine) {
+    rows_.inv_norms = reinterpret_cast<const float*>(bytes + header.inv_norms_offset);
+  }
+}
+
+Status HnswIndex::open(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
+                       Metric metric, std::unique_ptr<VectorIndex>* out) {
+  HnswHeader header;
+  if (bytes.size() < sizeof(header)) return damaged("too short");
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  Status status = check_header(header, bytes, n, dim, metric);
+  if (!status.is_ok()) return status;
+  *out = std::make_unique<HnswIndex>(header, bytes.data(), base);
+  return Status::ok();
+}
+
+double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const {
+  if (kept == 0 || header_.rows == 0) return 0;
+  const double ef = static_cast<double>(std::max<size_t>(params.ef, k));
+  const double n = static_cast<double>(header_.rows);
+  // Fitted to M = 16 on 768 dimensions: 32 * ef^0.9. A filter makes the walk longer by the share it
+  // hides.
+  const double walk = 2.0 * header_.m * std::pow(ef, 0.9) * n / static_cast<double>(kept);
+  return std::min(walk, n);
+}
+
+// Greedy descent through the upper levels (algorithm 5, first loop).
+bool HnswIndex::find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const {
+  if (header_.rows == 0) return false;
+  *row = header_.entry_row;
+  if (header_.max_level == 0) return true;
+  uint32_t node = header_.entry_upper;
+  for (uint32_t level = header_.max_level; level > 0; --level) {
+    const UpperLevel graph(header_, upper_rows_, upper_blocks_, upper_links_, level);
+    search_beam(graph, scorer, node, 1, nullptr, scratch);
+    node = beam::node(scratch.beam[0]);
+  }
+  *row = upper_rows_[node] < header_.rows ? upper_rows_[node] : header_.entry_row;
+  return true;
+}
+
+// Leaves the hits in scratch.results, best first.
+void HnswIndex::search_level0(const Scorer& scorer, uint32_t entry, size_t ef,
+                              const uint64_t* visible, const CancelToken* cancel,
+                              SearchScratch& scratch) const {
+  const Level0 graph(level0_, header_.rows, header_.m);
+  if (visible != nullptr || ef > kBeamMax) {
+    search_heaps(graph, scorer, entry, ef, visible, cancel, scratch);
+    return;
+  }
+  search_beam(graph, scorer, entry, ef, cancel, scratch);
+  scratch.results.clear();
+  for (const uint64_t word : scratch.beam) {
+    const float score = beam::score(word);
+    if (score == score) scratch.results.push_back({score, beam::node(word)});
+  }
+}
+
+size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
+                         const uint64_t* visible, size_t kept, TopK& out,
+                         SearchScratch& scratch) const {
+  const size_t k = std::min(out.k(), kept);
+  if (k == 0) return 0;
+  const Scorer scorer(rows_, queries, query);
+  uint32_t entry;
+  if (!find_entry(scorer, scratch, &entry)) return 0;
+  size_t ef = std::min(kept, std::max<size_t>({params.ef, k, 1}));
+  for (;;) {
+    search_level0(scorer, entry, ef, visible, params.cancel, scratch);
+    const std::vector<Hit>& hits = scratch.results;
+    if (params.range == nullptr) break;
+    // A range is complete when k hits lie in it, when the walk has left it, or when the graph has
+    // no more.
+    const auto in_range = static_cast<size_t>(std::count_if(
+        hits.begin(), hits.end(), [&](const Hit& h) { return params.range->contains(h.score); }));
+    const bool has_left = hits.size() < ef || !(hits.back().score > params.range->above);
+    if (in_range >= k || has_left || ef >= kept || is_canceled(params.cancel)) break;
+    ef = std::min(kept, ef * 2);
+  }
+  size_t found = 0;
+  for (const Hit& hit : scratch.results) {
+    if (params.range != nullptr && !params.range->contains(hit.score)) continue;
+    if (found == k) break;
+    out.push(hit.score, hit.id);
+    ++found;
+  }
+  return found;
+}
+
+}  // namespace elanus

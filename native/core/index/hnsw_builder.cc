@@ -1,0 +1,442 @@
+// Builds the HNSW file image. All levels are drawn before the first insertion, so the links are
+// written straight to their place in the image and the entry point never changes. A row becomes
+// reachable from the bottom up, after all its own neighbours are known: no search can end up in a
+// row that is not linked below yet.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <random>
+
+#include "index/graph_search.h"
+#include "index/hnsw.h"
+#include "util/cpu.h"
+
+namespace elanus {
+namespace {
+
+constexpr uint32_t kLevelMax = 30;
+constexpr size_t kRowsPerTask = 4;  // an insertion takes some 0.3 ms
+
+struct Link {
+  float score;
+  uint32_t node;
+};
+
+bool is_better_link(const Link& a, const Link& b) {
+  return a.score > b.score || (a.score == b.score && a.node < b.node);
+}
+
+class SpinLocks {
+ public:
+  explicit SpinLocks(size_t count) : flags_(count) {}
+  void lock(size_t i) {
+    while (flags_[i].exchange(1, std::memory_order_acquire) != 0) {
+      while (flags_[i].load(std::memory_order_relaxed) != 0) cpu_relax();
+    }
+  }
+  void unlock(size_t i) { flags_[i].store(0, std::memory_order_release); }
+
+ private:
+  std::vector<std::atomic<uint8_t>> flags_;
+};
+
+class LockHolder {
+ public:
+  LockHolder(SpinLocks& locks, size_t i) : locks_(locks), i_(i) { locks_.lock(i_); }
+  ~LockHolder() { locks_.unlock(i_); }
+  LockHolder(const LockHolder&) = delete;
+  LockHolder& operator=(const LockHolder&) = delete;
+
+ private:
+  SpinLocks& locks_;
+  size_t i_;
+};
+
+// The lists of one level (level 0) or of all upper levels: `slots` lists of at most `degree` links
+// each, in the image, with the score of every link beside it, so that pruning a full list need not
+// compute them again.
+struct LinkTable {
+  uint8_t* links = nullptr;
+  size_t stride = 0;  // bytes
+  size_t degree = 0;
+  std::vector<uint16_t> counts;
+  std::vector<float> scores;
+
+  void prepare(uint8_t* at, size_t stride_bytes, size_t degree_max, size_t slots) {
+    links = at;
+    stride = stride_bytes;
+    degree = degree_max;
+    counts.assign(slots, 0);
+    scores.resize(slots * degree);
+    std::fill_n(links, slots * stride, uint8_t{0xff});  // kNoLink
+  }
+  uint32_t* list(size_t slot) { return reinterpret_cast<uint32_t*>(links + slot * stride); }
+  float* score_list(size_t slot) { return scores.data() + slot * degree; }
+};
+
+class Builder {
+ public:
+  Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
+      : params_(params), rows_(rows), control_(control), locks_(rows.rows) {}
+
+  Status build(std::vector<uint8_t>* out);
+
+ private:
+  struct Scratch {
+    SearchScratch search;
+    std::vector<std::vector<Link>> chosen;  // by level
+    std::vector<Link> candidates;
+    std::vector<Link> kept;
+  };
+
+  // The graph of one level as other threads are changing it: lists are copied under their lock.
+  template <bool kLevel0>
+  class LockedLevel {
+   public:
+    static constexpr bool kNodesAreRows = kLevel0;
+    LockedLevel(Builder& builder, uint32_t level) : builder_(builder), level_(level) {}
+    size_t node_count() const { return kLevel0 ? builder_.rows_.rows : builder_.upper_row_.size(); }
+    size_t degree_max() const { return table().degree; }
+    uint32_t row(uint32_t node) const { return kLevel0 ? node : builder_.upper_row_[node]; }
+    // The list's place in its table.
+    size_t slot(uint32_t node) const {
+      return kLevel0 ? node : size_t{builder_.upper_block_[node]} + level_ - 1;
+    }
+    size_t neighbours(uint32_t node, uint32_t* out) const {
+      const LockHolder hold(builder_.locks_, row(node));
+      const size_t at = slot(node);
+      const size_t count = table().counts[at];
+      std::memcpy(out, table().list(at), count * sizeof(uint32_t));
+      return count;
+    }
+    void prefetch(uint32_t node) const {
+      if constexpr (kLevel0) {
+        const uint8_t* links = table().links + size_t{node} * table().stride;
+        __builtin_prefetch(links);
+        __builtin_prefetch(links + 64);
+      }
+    }
+    LinkTable& table() const { return kLevel0 ? builder_.level0_ : builder_.upper_; }
+
+   private:
+    Builder& builder_;
+    uint32_t level_;
+  };
+
+  void draw_levels();
+  void prepare_image(std::vector<uint8_t>* out);
+  Scratch& acquire_scratch();
+  void release_scratch(Scratch& scratch);
+  void insert(uint32_t row, Scratch& scratch);
+  template <bool kLevel0>
+  uint32_t search_level(uint32_t level, const Scorer& scorer, uint32_t entry, size_t ef,
+                        Scratch& scratch);
+  template <bool kLevel0>
+  void connect(uint32_t level, uint32_t node, const std::vector<Link>& chosen, Scratch& scratch);
+  template <bool kLevel0>
+  void add_link(const LockedLevel<kLevel0>& graph, uint32_t from, Link link, Scratch& scratch);
+  template <bool kLevel0>
+  void choose(const LockedLevel<kLevel0>& graph, const std::vector<Link>& candidates, size_t count,
+              std::vector<Link>& kept) const;
+  void join_unreachable(Scratch& scratch);
+  void mark_reachable(uint32_t from, std::vector<bool>& reached);
+  bool add_bridge(uint32_t row, const std::vector<bool>& reached, Scratch& scratch);
+
+  float score_rows(uint32_t a, uint32_t b) const {
+    const size_t dim = rows_.dim;
+    const float* norms = rows_.inv_norms;
+    return score_one(rows_.metric, rows_.base + a * dim, norms != nullptr ? norms[a] : 1.0f,
+                     rows_.base + b * dim, norms != nullptr ? norms[b] : 1.0f, dim);
+  }
+  Scorer scorer_of(uint32_t row) const {
+    return Scorer(rows_, rows_.base + row * rows_.dim,
+                  rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f);
+  }
+  uint32_t upper_of(uint32_t row) const {
+    return static_cast<uint32_t>(std::lower_bound(upper_row_.begin(), upper_row_.end(), row) -
+                                 upper_row_.begin());
+  }
+
+  const IndexBuildParams params_;
+  VectorRows rows_;
+  const IndexBuildControl control_;
+  HnswHeader header_{};
+  std::vector<uint8_t> level_of_;
+  std::vector<uint32_t> upper_row_;    // ascending
+  std::vector<uint32_t> upper_block_;  // upper_row_.size() + 1
+  LinkTable level0_;
+  LinkTable upper_;
+  SpinLocks locks_;
+  std::mutex scratch_mutex_;
+  std::vector<std::unique_ptr<Scratch>> scratches_;
+  std::vector<Scratch*> idle_;
+};
+
+void Builder::draw_levels() {
+  std::mt19937_64 random(params_.seed);
+  const double scale = 1.0 / std::log(static_cast<double>(params_.m));
+  level_of_.resize(rows_.rows);
+  upper_block_.push_back(0);
+  for (size_t row = 0; row < rows_.rows; ++row) {
+    const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
+    const auto level = static_cast<uint32_t>(-std::log(uniform) * scale);
+    level_of_[row] = static_cast<uint8_t>(std::min(level, kLevelMax));
+    if (level_of_[row] == 0) continue;
+    if (level_of_[row] > header_.max_level) {
+      header_.max_level = level_of_[row];
+      header_.entry_row = static_cast<uint32_t>(row);
+      header_.entry_upper = static_cast<uint32_t>(upper_row_.size());
+    }
+    upper_row_.push_back(static_cast<uint32_t>(row));
+    upper_block_.push_back(upper_block_.back() + level_of_[row]);
+  }
+}
+
+void Builder::prepare_image(std::vector<uint8_t>* out) {
+  header_.magic = kHnswMagic;
+  header_.version = kHnswVersion;
+  header_.rows = rows_.rows;
+  header_.dim = static_cast<uint32_t>(rows_.dim);
+  header_.metric = static_cast<uint32_t>(rows_.metric);
+  header_.m = params_.m;
+  header_.ef_construction = params_.ef_construction;
+  header_.upper_rows = static_cast<uint32_t>(upper_row_.size());
+  header_.upper_blocks = upper_block_.back();
+  lay_out(header_);
+  header_.crc = header_crc(header_);
+  out->assign(header_.total_bytes, 0);
+  uint8_t* image = out->data();
+  std::memcpy(image, &header_, sizeof(header_));
+  std::copy(upper_row_.begin(), upper_row_.end(),
+            reinterpret_cast<uint32_t*>(image + header_.upper_row_offset));
+  std::copy(upper_block_.begin(), upper_block_.end(),
+            reinterpret_cast<uint32_t*>(image + header_.upper_block_offset));
+  if (rows_.metric == Metric::kCosine) {
+    float* norms = reinterpret_cast<float*>(image + header_.inv_norms_offset);
+    if (rows_.inv_norms != nullptr) {
+      std::memcpy(norms, rows_.inv_norms, rows_.rows * sizeof(float));
+    } else {
+      compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, norms);
+    }
+    rows_.inv_norms = norms;
+  } else {
+    rows_.inv_norms = nullptr;
+  }
+  level0_.prepare(image + header_.level0_offset, hnsw_level0_stride(params_.m),
+                  size_t{params_.m} * 2, rows_.rows);
+  upper_.prepare(image + header_.upper_links_offset, size_t{params_.m} * 4, params_.m,
+                 header_.upper_blocks);
+}
+
+Builder::Scratch& Builder::acquire_scratch() {
+  const std::lock_guard<std::mutex> lock(scratch_mutex_);
+  if (idle_.empty()) {
+    scratches_.push_back(std::make_unique<Scratch>());
+    scratches_.back()->chosen.resize(header_.max_level + 1);
+    return *scratches_.back();
+  }
+  Scratch* scratch = idle_.back();
+  idle_.pop_back();
+  return *scratch;
+}
+
+void Builder::release_scratch(Scratch& scratch) {
+  const std::lock_guard<std::mutex> lock(scratch_mutex_);
+  idle_.push_back(&scratch);
+}
+
+// Leaves the level's best ef nodes in scratch.candidates, best first, and returns the best.
+template <bool kLevel0>
+uint32_t Builder::search_level(uint32_t level, const Scorer& scorer, uint32_t entry, size_t ef,
+                               Scratch& scratch) {
+  search_beam(LockedLevel<kLevel0>(*this, level), scorer, entry, ef, nullptr, scratch.search);
+  scratch.candidates.clear();
+  for (const uint64_t word : scratch.search.beam) {
+    const float score = beam::score(word);
+    if (score == score) scratch.candidates.push_back({score, beam::node(word)});
+  }
+  return beam::node(scratch.search.beam[0]);
+}
+
+// The neighbour selection heuristic (algorithm 4): a candidate is kept if it is nearer to the new
+// row than to any kept before. Equally near is near enough: copies of one row fill each other's
+// lists, which loses fewer of them than saving room for links out of their island does (measured
+// with 100 to 1,000 copies of a row).
+template <bool kLevel0>
+void Builder::choose(const LockedLevel<kLevel0>& graph, const std::vector<Link>& candidates,
+                     size_t count, std::vector<Link>& kept) const {
+  kept.clear();
+  for (const Link& candidate : candidates) {
+    if (kept.size() == count) break;
+    bool is_kept = true;
+    for (const Link& other : kept) {
+      if (score_rows(graph.row(candidate.node), graph.row(other.node)) > candidate.score) {
+        is_kept = false;
+        break;
+      }
+    }
+    if (is_kept) kept.push_back(candidate);
+  }
+}
+
+// Adds link.node to the list of `from`; a full list is chosen anew.
+template <bool kLevel0>
+void Builder::add_link(const LockedLevel<kLevel0>& graph, uint32_t from, Link link,
+                       Scratch& scratch) {
+  LinkTable& table = graph.table();
+  const LockHolder hold(locks_, graph.row(from));
+  const size_t slot = graph.slot(from);
+  uint32_t* list = table.list(slot);
+  float* scores = table.score_list(slot);
+  const size_t count = table.counts[slot];
+  if (count < table.degree) {
+    list[count] = link.node;
+    scores[count] = link.score;
+    ++table.counts[slot];
+    return;
+  }
+  std::vector<Link>& candidates = scratch.candidates;
+  candidates.clear();
+  for (size_t i = 0; i < count; ++i) candidates.push_back({scores[i], list[i]});
+  candidates.push_back(link);
+  std::sort(candidates.begin(), candidates.end(), is_better_link);
+  choose(graph, candidates, table.degree, scratch.kept);
+  const std::vector<Link>& kept = scratch.kept;
+  for (size_t i = 0; i < count; ++i) {
+    list[i] = i < kept.size() ? kept[i].node : kNoLink;
+    if (i < kept.size()) scores[i] = kept[i].score;
+  }
+  table.counts[slot] = static_cast<uint16_t>(kept.size());
+}
+
+template <bool kLevel0>
+void Builder::connect(uint32_t level, uint32_t node, const std::vector<Link>& chosen,
+                      Scratch& scratch) {
+  const LockedLevel<kLevel0> graph(*this, level);
+  {
+    LinkTable& table = graph.table();
+    const LockHolder hold(locks_, graph.row(node));
+    const size_t slot = graph.slot(node);
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      table.list(slot)[i] = chosen[i].node;
+      table.score_list(slot)[i] = chosen[i].score;
+    }
+    table.counts[slot] = static_cast<uint16_t>(chosen.size());
+  }
+  for (const Link& link : chosen) add_link(graph, link.node, {link.score, node}, scratch);
+}
+
+void Builder::insert(uint32_t row, Scratch& scratch) {
+  const Scorer scorer = scorer_of(row);
+  const uint32_t top = level_of_[row];
+  const size_t ef = params_.ef_construction;
+  uint32_t entry = header_.entry_upper;
+  for (uint32_t level = header_.max_level; level > 0; --level) {
+    entry = search_level<false>(level, scorer, entry, level > top ? 1 : ef, scratch);
+    if (level <= top) {
+      choose(LockedLevel<false>(*this, level), scratch.candidates, params_.m,
+             scratch.chosen[level]);
+    }
+  }
+  const uint32_t entry_row = header_.max_level > 0 ? upper_row_[entry] : header_.entry_row;
+  search_level<true>(0, scorer, entry_row, ef, scratch);
+  choose(LockedLevel<true>(*this, 0), scratch.candidates, params_.m, scratch.chosen[0]);
+  connect<true>(0, row, scratch.chosen[0], scratch);
+  if (top == 0) return;
+  const uint32_t upper = upper_of(row);
+  for (uint32_t level = 1; level <= top; ++level)
+    connect<false>(level, upper, scratch.chosen[level], scratch);
+}
+
+void Builder::mark_reachable(uint32_t from, std::vector<bool>& reached) {
+  std::vector<uint32_t> open{from};
+  reached[from] = true;
+  while (!open.empty()) {
+    const uint32_t row = open.back();
+    open.pop_back();
+    const uint32_t* list = level0_.list(row);
+    for (size_t i = 0; i < level0_.counts[row]; ++i) {
+      if (reached[list[i]]) continue;
+      reached[list[i]] = true;
+      open.push_back(list[i]);
+    }
+  }
+}
+
+// Links the unreachable row from the nearest reachable one that has room.
+bool Builder::add_bridge(uint32_t row, const std::vector<bool>& reached, Scratch& scratch) {
+  search_level<true>(0, scorer_of(row), header_.entry_row, params_.ef_construction, scratch);
+  for (const Link& link : scratch.candidates) {
+    const size_t count = level0_.counts[link.node];
+    if (!reached[link.node] || count == level0_.degree) continue;
+    level0_.list(link.node)[count] = row;
+    level0_.score_list(link.node)[count] = link.score;
+    ++level0_.counts[link.node];
+    return true;
+  }
+  return false;
+}
+
+// Pruning may leave a row with no way in. Few rows, if any.
+void Builder::join_unreachable(Scratch& scratch) {
+  std::vector<bool> reached(rows_.rows, false);
+  mark_reachable(header_.entry_row, reached);
+  for (uint32_t row = 0; row < rows_.rows; ++row) {
+    if (is_canceled(control_.cancel)) return;
+    if (!reached[row] && add_bridge(row, reached, scratch)) mark_reachable(row, reached);
+  }
+}
+
+Status Builder::build(std::vector<uint8_t>* out) {
+  draw_levels();
+  prepare_image(out);
+  const auto insert_some = [&](size_t begin, size_t end) {
+    Scratch& scratch = acquire_scratch();
+    for (size_t row = begin; row < end && !is_canceled(control_.cancel); ++row) {
+      if (row != header_.entry_row) insert(static_cast<uint32_t>(row), scratch);
+    }
+    release_scratch(scratch);
+    if (control_.progress != nullptr)
+      control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
+  };
+  if (control_.pool == nullptr) {
+    for (size_t i = 0; i < rows_.rows && !is_canceled(control_.cancel); i += kRowsPerTask) {
+      insert_some(i, std::min(rows_.rows, i + kRowsPerTask));
+    }
+  } else {
+    control_.pool->parallel_for(rows_.rows, kRowsPerTask, insert_some, control_.cancel,
+                                control_.max_threads);
+  }
+  if (rows_.rows > 0) join_unreachable(acquire_scratch());
+  if (!is_canceled(control_.cancel)) return Status::ok();
+  out->clear();
+  return Status(StatusCode::kCanceled, "the index build was canceled");
+}
+
+}  // namespace
+
+Status build_hnsw(const IndexBuildParams& params, const VectorRows& rows,
+                  const IndexBuildControl& control, std::vector<uint8_t>* out) {
+  if (params.m < 2 || params.m > 2048) {
+    return Status(StatusCode::kInvalidParameter, "M must be between 2 and 2048");
+  }
+  if (params.ef_construction < 1) {
+    return Status(StatusCode::kInvalidParameter, "efConstruction must be at least 1");
+  }
+  if (rows.rows >= (size_t{1} << 31)) {
+    return Status(StatusCode::kInvalidParameter,
+                  "a segment of 2^31 rows or more cannot be indexed");
+  }
+  return Builder(params, rows, control).build(out);
+}
+
+uint64_t hnsw_build_bytes(const IndexBuildParams& params, size_t n) {
+  const uint64_t upper_blocks = n / std::max<uint32_t>(2, params.m) * 2 + 64;
+  const uint64_t image = n * (hnsw_level0_stride(params.m) + 4) + upper_blocks * (params.m * 4 + 8);
+  const uint64_t link_scores = n * params.m * 8 + upper_blocks * params.m * 4;
+  return image + link_scores + n * 16 + (4 << 20);
+}
+
+}  // namespace elanus

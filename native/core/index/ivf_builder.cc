@@ -1,0 +1,256 @@
+// Builds the IVF_FLAT file image: Lloyd's k-means on a sample of at most 256 rows a list, then one
+// pass that assigns every row. Centroids minimise the squared distance; under COSINE rows count as
+// unit vectors and centroids are normalised (spherical k-means).
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "distance/dispatch.h"
+#include "index/ivf_flat.h"
+
+namespace elanus {
+namespace {
+
+constexpr size_t kSampleRowsPerList = 256;
+constexpr int kIterations = 10;
+constexpr size_t kTileRows =
+    64;  // rows and centroids of a tile stay in the second-level cache together
+
+class Builder {
+ public:
+  Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
+      : params_(params), rows_(rows), control_(control) {}
+
+  Status build(std::vector<uint8_t>* out);
+
+ private:
+  void prepare_image(std::vector<uint8_t>* out);
+  void train();
+  void update_penalties();
+  void assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest, bool report);
+  void assign_tile(const uint32_t* sample, size_t begin, size_t end, uint32_t* nearest) const;
+  void move_centroids(const std::vector<uint32_t>& sample, const std::vector<uint32_t>& nearest);
+  void move_centroid(size_t list, const uint32_t* members, size_t count);
+  void split_into_empty(std::vector<uint32_t>& counts);
+  void write_lists(const std::vector<uint32_t>& nearest);
+  void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
+
+  float weight(uint32_t row) const {
+    return rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f;
+  }
+  float* centroid(size_t list) { return centroids_ + list * rows_.dim; }
+
+  const IndexBuildParams params_;
+  VectorRows rows_;
+  const IndexBuildControl control_;
+  IvfHeader header_{};
+  uint8_t* image_ = nullptr;
+  float* centroids_ = nullptr;
+  std::vector<float> penalties_;  // |centroid|^2 / 2: nearest = largest inner product less this
+};
+
+void Builder::run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body) {
+  if (control_.pool != nullptr) {
+    control_.pool->parallel_for(count, grain, body, control_.cancel, control_.max_threads);
+    return;
+  }
+  for (size_t i = 0; i < count && !is_canceled(control_.cancel); i += grain) {
+    body(i, std::min(count, i + grain));
+  }
+}
+
+void Builder::prepare_image(std::vector<uint8_t>* out) {
+  header_.magic = kIvfMagic;
+  header_.version = kIvfVersion;
+  header_.rows = rows_.rows;
+  header_.dim = static_cast<uint32_t>(rows_.dim);
+  header_.metric = static_cast<uint32_t>(rows_.metric);
+  header_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, rows_.rows));
+  lay_out(header_);
+  header_.crc = header_crc(header_);
+  out->assign(header_.total_bytes, 0);
+  image_ = out->data();
+  std::memcpy(image_, &header_, sizeof(header_));
+  centroids_ = reinterpret_cast<float*>(image_ + header_.centroids_offset);
+  if (rows_.metric != Metric::kCosine) {
+    rows_.inv_norms = nullptr;
+    return;
+  }
+  float* norms = reinterpret_cast<float*>(image_ + header_.inv_norms_offset);
+  if (rows_.inv_norms != nullptr) {
+    std::memcpy(norms, rows_.inv_norms, rows_.rows * sizeof(float));
+  } else {
+    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, norms);
+  }
+  rows_.inv_norms = norms;
+}
+
+void Builder::update_penalties() {
+  penalties_.resize(header_.nlist);
+  for (size_t list = 0; list < header_.nlist; ++list) {
+    penalties_[list] = kernels().inner_product(centroid(list), centroid(list), rows_.dim) / 2;
+  }
+}
+
+// nearest[i - begin] = list of sample row i (of row i without a sample). Rows of any length have
+// the same nearest unit centroid, so under COSINE they need not be normalised here, only the
+// penalties are all alike.
+void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
+                          uint32_t* nearest) const {
+  const size_t nlist = header_.nlist;
+  const bool cosine = rows_.metric == Metric::kCosine;
+  std::array<float, kTileRows> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  std::fill(nearest, nearest + (end - begin), 0);
+  std::array<float, 4 * kTileRows> products;
+  for (size_t list = 0; list < nlist; list += kTileRows) {
+    const size_t lists = std::min(kTileRows, nlist - list);
+    for (size_t i = begin; i < end; i += 4) {
+      const float* four[4];
+      for (size_t q = 0; q < 4; ++q) {
+        const size_t at = std::min(i + q, end - 1);
+        four[q] = rows_.base + (sample != nullptr ? sample[at] : at) * rows_.dim;
+      }
+      kernels().inner_product_batch4(four, centroids_ + list * rows_.dim, nullptr, lists, rows_.dim,
+                                     products.data());
+      for (size_t q = 0; q < 4 && i + q < end; ++q) {
+        const size_t at = i + q - begin;
+        for (size_t j = 0; j < lists; ++j) {
+          const float score = products[q * lists + j] - (cosine ? 0.0f : penalties_[list + j]);
+          if (!(score > best[at])) continue;
+          best[at] = score;
+          nearest[at] = static_cast<uint32_t>(list + j);
+        }
+      }
+    }
+  }
+}
+
+void Builder::assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest,
+                     bool report) {
+  update_penalties();
+  nearest.resize(count);
+  run(count, kTileRows, [&](size_t begin, size_t end) {
+    assign_tile(sample, begin, end, nearest.data() + begin);
+    if (report && control_.progress != nullptr) {
+      control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
+    }
+  });
+}
+
+void Builder::move_centroid(size_t list, const uint32_t* members, size_t count) {
+  std::vector<double> sum(rows_.dim, 0.0);
+  for (size_t i = 0; i < count; ++i) {
+    const float* row = rows_.base + members[i] * rows_.dim;
+    const double scale = weight(members[i]);
+    for (size_t d = 0; d < rows_.dim; ++d) sum[d] += scale * row[d];
+  }
+  double scale = 1.0 / static_cast<double>(count);
+  if (rows_.metric == Metric::kCosine) {
+    const double square = std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0);
+    scale = square > 0 ? 1.0 / std::sqrt(square) : 0.0;
+  }
+  for (size_t d = 0; d < rows_.dim; ++d) centroid(list)[d] = static_cast<float>(sum[d] * scale);
+}
+
+// A list without rows gets half of the largest one: two centroids a little to either side of its
+// own.
+void Builder::split_into_empty(std::vector<uint32_t>& counts) {
+  constexpr float kNudge = 1.0f / 1024;
+  for (size_t list = 0; list < counts.size(); ++list) {
+    if (counts[list] != 0) continue;
+    const size_t largest =
+        static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+    for (size_t d = 0; d < rows_.dim; ++d) {
+      const float value = centroid(largest)[d];
+      const float nudge = d % 2 == 0 ? kNudge : -kNudge;
+      centroid(list)[d] = value * (1 + nudge);
+      centroid(largest)[d] = value * (1 - nudge);
+    }
+    counts[list] = counts[largest] / 2;
+    counts[largest] -= counts[list];
+  }
+}
+
+void Builder::move_centroids(const std::vector<uint32_t>& sample,
+                             const std::vector<uint32_t>& nearest) {
+  std::vector<uint32_t> counts(header_.nlist, 0);
+  for (const uint32_t list : nearest) ++counts[list];
+  std::vector<uint32_t> begin(header_.nlist + 1, 0);
+  std::partial_sum(counts.begin(), counts.end(), begin.begin() + 1);
+  std::vector<uint32_t> members(sample.size());
+  std::vector<uint32_t> next(begin.begin(), begin.end() - 1);
+  for (size_t i = 0; i < sample.size(); ++i) members[next[nearest[i]]++] = sample[i];
+  run(header_.nlist, 4, [&](size_t first, size_t last) {
+    for (size_t list = first; list < last; ++list) {
+      if (counts[list] > 0) move_centroid(list, members.data() + begin[list], counts[list]);
+    }
+  });
+  split_into_empty(counts);
+}
+
+void Builder::train() {
+  std::vector<uint32_t> sample(rows_.rows);
+  std::iota(sample.begin(), sample.end(), 0u);
+  std::mt19937_64 random(params_.seed);
+  const size_t count = std::min(rows_.rows, size_t{header_.nlist} * kSampleRowsPerList);
+  for (size_t i = 0; i < count; ++i) std::swap(sample[i], sample[i + random() % (rows_.rows - i)]);
+  sample.resize(count);
+  for (size_t list = 0; list < header_.nlist; ++list) move_centroid(list, &sample[list], 1);
+  std::sort(sample.begin(), sample.end());
+  std::vector<uint32_t> nearest;
+  for (int i = 0; i < kIterations && !is_canceled(control_.cancel); ++i) {
+    const std::vector<uint32_t> before = std::move(nearest);
+    nearest.clear();
+    assign(sample.data(), count, nearest, false);
+    if (nearest == before || is_canceled(control_.cancel)) return;
+    move_centroids(sample, nearest);
+  }
+}
+
+void Builder::write_lists(const std::vector<uint32_t>& nearest) {
+  auto* begin = reinterpret_cast<uint32_t*>(image_ + header_.list_begin_offset);
+  auto* list_rows = reinterpret_cast<uint32_t*>(image_ + header_.row_offset);
+  for (const uint32_t list : nearest) ++begin[list + 1];
+  for (size_t list = 0; list < header_.nlist; ++list) begin[list + 1] += begin[list];
+  std::vector<uint32_t> next(begin, begin + header_.nlist);
+  for (size_t row = 0; row < nearest.size(); ++row) {
+    list_rows[next[nearest[row]]++] = static_cast<uint32_t>(row);
+  }
+}
+
+Status Builder::build(std::vector<uint8_t>* out) {
+  prepare_image(out);
+  if (rows_.rows > 0) {
+    train();
+    std::vector<uint32_t> nearest;
+    if (!is_canceled(control_.cancel)) assign(nullptr, rows_.rows, nearest, true);
+    if (!is_canceled(control_.cancel)) write_lists(nearest);
+  }
+  if (!is_canceled(control_.cancel)) return Status::ok();
+  out->clear();
+  return Status(StatusCode::kCanceled, "the index build was canceled");
+}
+
+}  // namespace
+
+Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
+                      const IndexBuildControl& control, std::vector<uint8_t>* out) {
+  if (params.nlist < 1) return Status(StatusCode::kInvalidParameter, "nlist must be at least 1");
+  if (rows.rows >= (size_t{1} << 31)) {
+    return Status(StatusCode::kInvalidParameter,
+                  "a segment of 2^31 rows or more cannot be indexed");
+  }
+  return Builder(params, rows, control).build(out);
+}
+
+uint64_t ivf_flat_build_bytes(const IndexBuildParams& params, size_t n, size_t dim) {
+  const uint64_t nlist = std::min<size_t>(params.nlist, n);
+  return nlist * (dim * 4 + 32) + n * 4 * 6 + (4 << 20);
+}
+
+}  // namespace elanus

@@ -1,0 +1,236 @@
+// Reading a scalar index. What the header says is checked at open; what lies inside the sections is
+// checked where it is used, so a lookup in a damaged file ends in an error or a wrong answer and
+// never outside the bytes.
+#include "scalar/scalar_index.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "scalar/scalar_index_format.h"
+
+namespace elanus {
+namespace {
+
+Status damaged(const char* what) {
+  return Status(StatusCode::kDataIntegrity, std::string("scalar index: ") + what);
+}
+
+// Walks the sections of the body in order.
+class Sections {
+ public:
+  explicit Sections(std::span<const uint8_t> body) : body_(body) {}
+
+  // `count` items of type T, or nullptr and a failure when the body is too short for them.
+  template <typename T>
+  const T* take(uint64_t count) {
+    if (failed_ || count > (body_.size() - at_) / sizeof(T)) {
+      failed_ = true;
+      return nullptr;
+    }
+    const auto* first = reinterpret_cast<const T*>(body_.data() + at_);
+    at_ = std::min((at_ + count * sizeof(T) + 7) / 8 * 8, body_.size());
+    return first;
+  }
+  bool complete() const { return !failed_ && at_ == body_.size(); }
+
+ private:
+  std::span<const uint8_t> body_;
+  size_t at_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+Status ScalarIndex::open(std::span<const uint8_t> bytes, std::unique_ptr<ScalarIndex>* index) {
+  ScalarIndexHeader header;
+  if (bytes.size() < sizeof(header)) return damaged("too short");
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % 8 != 0)
+    return damaged("not at a multiple of 8 bytes");
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (header.magic != kScalarIndexMagic) return damaged("bad magic");
+  if (header.version != kScalarIndexVersion)
+    return damaged("a version that this build does not know");
+  if (checksum_words(bytes.data(), sizeof(header) - 8) != header.header_checksum)
+    return damaged("bad header checksum");
+  if (header.file_bytes != bytes.size() || bytes.size() % 8 != 0)
+    return damaged("the size is not the header's");
+  constexpr uint64_t kLimit = std::numeric_limits<uint32_t>::max();
+  if (header.rows > kLimit || header.keys > kLimit || header.values > header.rows)
+    return damaged("bad counts");
+
+  std::unique_ptr<ScalarIndex> made(new ScalarIndex);
+  made->type_ = static_cast<DataType>(header.type);
+  made->element_type_ = static_cast<DataType>(header.element_type);
+  made->rows_ = header.rows;
+  made->values_ = header.values;
+  made->key_count_ = header.keys;
+  made->entry_count_ = header.entries;
+  made->bitmap_count_ = header.bitmaps;
+  made->char_bytes_ = header.char_bytes;
+  made->checksum_ = header.body_checksum;
+  made->body_ = bytes.subspan(sizeof(header));
+  const uint64_t words = (header.rows + 63) / 64;
+  if (words != 0 && header.bitmaps > bytes.size() / (words * 8)) return damaged("bad counts");
+  if (header.bitmaps > header.keys) return damaged("bad counts");
+  Sections sections(made->body_);
+  if (header.values < header.rows) made->valid_ = sections.take<uint64_t>(words);
+  if (made->holds_strings()) {
+    made->char_offsets_ = sections.take<uint64_t>(header.keys + 1);
+  } else {
+    made->numbers_ = sections.take<int64_t>(header.keys);
+  }
+  made->chars_ = sections.take<char>(header.char_bytes);
+  made->list_begins_ = sections.take<uint32_t>(header.keys + 1);
+  made->lists_ = sections.take<uint32_t>(header.entries);
+  made->bitmap_keys_ = sections.take<uint64_t>(2 * (header.bitmaps + 1));
+  made->bitmaps_ = sections.take<uint64_t>(header.bitmaps * words);
+  if (!sections.complete()) return damaged("the sections do not fill the file");
+  *index = std::move(made);
+  return Status::ok();
+}
+
+bool ScalarIndex::holds_strings() const {
+  return (is_multi_valued() ? element_type_ : type_) == DataType::kVarChar;
+}
+
+std::string_view ScalarIndex::string_key(uint64_t key) const {
+  const uint64_t begin = char_offsets_[key];
+  const uint64_t end = char_offsets_[key + 1];
+  if (begin > end || end > char_bytes_) return {};
+  return {chars_ + begin, end - begin};
+}
+
+// The number of keys at the start for which `before(key)` is true.
+template <typename Before>
+uint64_t ScalarIndex::partition(Before before) const {
+  uint64_t low = 0;
+  uint64_t high = key_count_;
+  while (low < high) {
+    const uint64_t middle = (low + high) / 2;
+    if (before(middle)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+ScalarIndex::Keys ScalarIndex::find(int64_t low, int64_t high) const {
+  if (!is_integral_key(is_multi_valued() ? element_type_ : type_) || low > high) return {};
+  return {partition([&](uint64_t key) { return numbers_[key] < low; }),
+          partition([&](uint64_t key) { return numbers_[key] <= high; })};
+}
+
+ScalarIndex::Keys ScalarIndex::find(double low, double high) const {
+  if (!is_real_key(is_multi_valued() ? element_type_ : type_) || !(low <= high)) return {};
+  const int64_t first = ordered_key(low);
+  const int64_t last = ordered_key(high);
+  return {partition([&](uint64_t key) { return numbers_[key] < first; }),
+          partition([&](uint64_t key) { return numbers_[key] <= last; })};
+}
+
+ScalarIndex::Keys ScalarIndex::find(std::optional<std::string_view> lower, bool lower_inclusive,
+                                    std::optional<std::string_view> upper,
+                                    bool upper_inclusive) const {
+  if (!holds_strings()) return {};
+  Keys keys = all();
+  if (lower) {
+    keys.begin = partition([&](uint64_t key) {
+      return lower_inclusive ? string_key(key) < *lower : string_key(key) <= *lower;
+    });
+  }
+  if (upper) {
+    keys.end = partition([&](uint64_t key) {
+      return upper_inclusive ? string_key(key) <= *upper : string_key(key) < *upper;
+    });
+  }
+  return keys.empty() ? Keys{} : keys;
+}
+
+ScalarIndex::Keys ScalarIndex::find_prefix(std::string_view prefix) const {
+  if (!holds_strings()) return {};
+  return {
+      partition([&](uint64_t key) { return string_key(key) < prefix; }),
+      partition([&](uint64_t key) { return string_key(key).substr(0, prefix.size()) <= prefix; })};
+}
+
+std::pair<uint64_t, uint64_t> ScalarIndex::bitmaps_of(Keys keys) const {
+  const auto first_at_or_after = [&](uint64_t key) {
+    uint64_t low = 0;
+    uint64_t high = bitmap_count_;
+    while (low < high) {
+      const uint64_t middle = (low + high) / 2;
+      if (bitmap_keys_[2 * middle] < key) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  };
+  return {first_at_or_after(keys.begin), first_at_or_after(keys.end)};
+}
+
+ScalarIndex::Keys ScalarIndex::clamp(Keys keys) const {
+  keys.end = std::min(keys.end, key_count_);
+  keys.begin = std::min(keys.begin, keys.end);
+  return keys;
+}
+
+uint64_t ScalarIndex::listed(Keys keys) const {
+  const uint32_t begin = list_begins_[keys.begin];
+  const uint32_t end = list_begins_[keys.end];
+  return begin <= end ? end - begin : 0;
+}
+
+uint64_t ScalarIndex::estimate(Keys keys) const {
+  keys = clamp(keys);
+  const auto [first, last] = bitmaps_of(keys);
+  const uint64_t before = bitmap_keys_[2 * first + 1];
+  const uint64_t after = bitmap_keys_[2 * std::max(first, last) + 1];
+  return listed(keys) + (before <= after ? after - before : 0);
+}
+
+uint64_t ScalarIndex::cost(Keys keys) const {
+  keys = clamp(keys);
+  const auto [first, last] = bitmaps_of(keys);
+  // Eight words of a bitmap take about as long as three rows of a list.
+  const uint64_t words = last > first ? (last - first) * ((rows_ + 63) / 64) : 0;
+  return listed(keys) + words * 3 / 8;
+}
+
+Status ScalarIndex::add_rows(Keys keys, Bitset* rows) const {
+  if (rows->size() != rows_)
+    return Status(StatusCode::kInternal, "scalar index: a bitset of another size");
+  keys = clamp(keys);
+  const uint32_t begin = list_begins_[keys.begin];
+  const uint32_t end = list_begins_[keys.end];
+  if (begin > end || end > entry_count_) return damaged("a list lies outside its section");
+  for (uint32_t i = begin; i < end; ++i) {
+    if (lists_[i] >= rows_) return damaged("a row past the end");
+    rows->set(lists_[i]);
+  }
+  const auto [first, last] = bitmaps_of(keys);
+  for (uint64_t i = first; i < last; ++i) {
+    const uint64_t* bitmap = bitmaps_ + i * rows->word_count();
+    for (size_t w = 0; w < rows->word_count(); ++w) rows->words()[w] |= bitmap[w];
+  }
+  if (first < last) rows->clear_tail();
+  return Status::ok();
+}
+
+void ScalarIndex::not_null(Bitset* rows) const {
+  rows->assign(rows_, valid_ == nullptr);
+  if (valid_ == nullptr || rows_ == 0) return;
+  std::memcpy(rows->words(), valid_, rows->word_count() * 8);
+  rows->clear_tail();
+}
+
+Status ScalarIndex::verify() const {
+  return checksum_words(body_.data(), body_.size()) == checksum_ ? Status::ok()
+                                                                 : damaged("bad checksum");
+}
+
+}  // namespace elanus

@@ -1,0 +1,181 @@
+// Rows of several segments to one row batch: sizes first, then each column is filled in place.
+#include "segment/gather.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "segment/chunked_column.h"
+
+namespace elanus {
+
+namespace {
+
+// Bytes of the value as an Array blob of a row batch.
+size_t blob_bytes(const ArrayValue& value) {
+  if (value.element_type == DataType::kVarChar) {
+    return 4 + 4 * (size_t{value.count} + 1) + string_bytes(value);
+  }
+  return value.count * fixed_width(value.element_type);
+}
+
+void write_blob(const ArrayValue& value, uint8_t* out) {
+  if (value.element_type == DataType::kVarChar) {
+    const auto put = [&out](uint32_t word) {
+      std::memcpy(out, &word, 4);
+      out += 4;
+    };
+    put(value.count);
+    uint32_t end = 0;
+    put(end);
+    for (size_t i = 0; i < value.count; ++i) {
+      end += static_cast<uint32_t>(value.string_at(i).size());
+      put(end);
+    }
+    if (end != 0) std::memcpy(out, string_begin(value), end);
+  } else if (value.is_bits) {
+    for (size_t i = 0; i < value.count; ++i) out[i] = static_cast<uint8_t>(value.int_at(i));
+  } else if (value.count != 0) {
+    std::memcpy(out, value.fixed, blob_bytes(value));
+  }
+}
+
+// One column of the batch to be.
+class GatherColumn {
+ public:
+  GatherColumn(const Field& field, std::span<const SegmentSnapshot* const> sources)
+      : field_(field) {
+    sources_.reserve(sources.size());
+    for (const SegmentSnapshot* source : sources) sources_.emplace_back(*source, field.field_id);
+  }
+
+  BatchColumnSpec measure(std::span<const RowRef> rows) const {
+    BatchColumnSpec spec{.field_id = field_.field_id,
+                         .type = field_.type,
+                         .element_type = field_.element_type,
+                         .dim = field_.dim};
+    const bool is_variable = is_variable_width(field_.type);
+    const bool may_have_nulls =
+        std::any_of(sources_.begin(), sources_.end(),
+                    [](const ChunkedColumn& c) { return c.may_have_nulls(); });
+    if (!is_variable && !may_have_nulls) return spec;
+    for (const RowRef& ref : rows) {
+      const ColumnCell cell = sources_[ref.source].at(ref.row);
+      if (!cell.is_valid()) {
+        spec.has_validity = true;
+      } else if (is_variable) {
+        spec.data_bytes += variable_bytes(cell);
+      }
+    }
+    return spec;
+  }
+
+  void fill(std::span<const RowRef> rows, RowBatchWriter* writer, size_t column) const {
+    if (uint8_t* validity = writer->validity(column)) {
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const bool is_valid = sources_[rows[i].source].at(rows[i].row).is_valid();
+        validity[i >> 3] |= static_cast<uint8_t>(is_valid ? 1u << (i & 7) : 0);
+      }
+    }
+    if (is_variable_width(field_.type)) {
+      fill_variable(rows, writer->offsets(column), writer->data(column));
+    } else {
+      fill_fixed(rows, writer->data(column));
+    }
+  }
+
+ private:
+  size_t variable_bytes(const ColumnCell& cell) const {
+    if (field_.type != DataType::kArray) return cell.view->string_at(cell.row).size();
+    return blob_bytes(cell.view->array_at(cell.row));
+  }
+
+  void fill_fixed(std::span<const RowRef> rows, uint8_t* data) const {
+    const bool is_vector = field_.type == DataType::kFloatVector;
+    const size_t width = is_vector ? sizeof(float) * field_.dim : fixed_width(field_.type);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const ColumnCell cell = sources_[rows[i].source].at(rows[i].row);
+      if (!cell.is_valid()) continue;
+      if (field_.type == DataType::kBool) {
+        data[i] = cell.view->bool_at(cell.row) ? 1 : 0;
+      } else {
+        std::memcpy(data + width * i, cell.fixed(width), width);
+      }
+    }
+  }
+
+  void fill_variable(std::span<const RowRef> rows, uint32_t* offsets, uint8_t* data) const {
+    uint32_t end = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      offsets[i] = end;
+      const ColumnCell cell = sources_[rows[i].source].at(rows[i].row);
+      if (!cell.is_valid()) continue;
+      if (field_.type == DataType::kArray) {
+        const ArrayValue value = cell.view->array_at(cell.row);
+        write_blob(value, data + end);
+        end += static_cast<uint32_t>(blob_bytes(value));
+      } else {
+        const std::string_view value = cell.view->string_at(cell.row);
+        if (!value.empty()) std::memcpy(data + end, value.data(), value.size());
+        end += static_cast<uint32_t>(value.size());
+      }
+    }
+    offsets[rows.size()] = end;
+  }
+
+  Field field_;
+  std::vector<ChunkedColumn> sources_;
+};
+
+Status find_field(std::span<const SegmentSnapshot* const> sources, int64_t field_id,
+                  const Field** out) {
+  *out = nullptr;
+  for (const SegmentSnapshot* source : sources) {
+    const Field* field = source->schema().find(field_id);
+    if (field == nullptr) continue;
+    if (*out == nullptr) *out = field;
+    if (field->type != (*out)->type || field->element_type != (*out)->element_type ||
+        field->dim != (*out)->dim) {
+      return {StatusCode::kInvalidParameter,
+              "segments disagree on the type of field " + std::to_string(field_id)};
+    }
+  }
+  return Status::ok();
+}
+
+Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
+                      std::span<const int64_t> field_ids, OwnedBytes* out) {
+  std::vector<int64_t> wanted(field_ids.begin(), field_ids.end());
+  wanted.push_back(kTimestampField);
+  if (!sources.empty()) wanted.push_back(sources[0]->schema().primary_key().field_id);
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  std::vector<GatherColumn> columns;
+  std::vector<BatchColumnSpec> specs;
+  for (const int64_t field_id : wanted) {
+    const Field* field = nullptr;
+    if (Status status = find_field(sources, field_id, &field); !status.is_ok()) return status;
+    if (field == nullptr) continue;
+    columns.emplace_back(*field, sources);
+    specs.push_back(columns.back().measure(rows));
+  }
+  RowBatchWriter writer;
+  if (Status status = writer.layout(rows.size(), std::move(specs)); !status.is_ok()) return status;
+  for (size_t c = 0; c < columns.size(); ++c) columns[c].fill(rows, &writer, c);
+  *out = writer.take();
+  return Status::ok();
+}
+
+}  // namespace
+
+Status gather_rows(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
+                   std::span<const int64_t> field_ids, OwnedBytes* out) {
+  try {
+    return gather_columns(sources, rows, field_ids, out);
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kMemoryLimit, "no memory to gather rows"};
+  }
+}
+
+}  // namespace elanus

@@ -1,0 +1,575 @@
+// Chunks, append and snapshots of growing segments. Append works in two halves: `prepare` may fail
+// and changes nothing that a reader can see; what follows only copies and cannot fail (R8).
+#include "segment/growing_segment.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "distance/score.h"
+#include "util/aligned_buffer.h"
+
+namespace elanus {
+
+namespace {
+
+constexpr size_t kFirstChunkRows = 64;
+constexpr size_t kLargestChunkRows = 8192;
+constexpr size_t kLargestChunkBytes = size_t{8} << 20;
+constexpr size_t kAlignment = 64;
+constexpr size_t kRowIdSlot = 0;
+constexpr size_t kTimestampSlot = 1;
+constexpr size_t kNoSlot = std::numeric_limits<size_t>::max();
+
+constexpr size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// Bytes of one row in a chunk, without the validity byte, which comes only with the first null.
+size_t value_bytes(const Field& field) {
+  if (field.type == DataType::kFloatVector) return sizeof(float) * (size_t{field.dim} + 1);
+  if (field.type == DataType::kJson) return 2 * sizeof(VarRef);
+  return is_variable_width(field.type) ? sizeof(VarRef) : fixed_width(field.type);
+}
+
+Status bad_rows(const Field& field, const char* why) {
+  return {StatusCode::kDataIntegrity,
+          "append: field " + std::to_string(field.field_id) + " " + why};
+}
+
+}  // namespace
+
+struct GrowingSegment::Column {
+  Field field;
+};
+
+// The arrays of one chunk lie in one block, in the order of the columns.
+struct GrowingSegment::Chunk {
+  struct ColumnData {
+    uint8_t* values = nullptr;    // fixed width and vectors
+    float* inv_norms = nullptr;   // vectors
+    VarRef* refs = nullptr;       // variable width
+    VarRef* variants = nullptr;   // JSON
+    std::atomic<uint8_t*> validity{nullptr};  // one byte a row; null until the chunk has a null
+    AlignedBuffer validity_memory;
+    ColumnView variant_view;      // what a JSON column's view points to
+  };
+  size_t rows = 0;
+  AlignedBuffer memory;
+  std::unique_ptr<ColumnData[]> columns;
+  uint32_t* next_rows = nullptr;  // older row with the same key
+
+  int64_t* int64s(size_t slot) const { return reinterpret_cast<int64_t*>(columns[slot].values); }
+};
+
+// A batch between `prepare` and its publication.
+struct GrowingSegment::Pending {
+  RowBatch batch;
+  size_t rows = 0;
+  uint64_t timestamp = 0;  // of all rows, or 0
+  std::vector<const BatchColumn*> columns;  // by slot, nullptr = the batch lacks it
+  // Encoded JSON by slot: row r is bytes [ends[r - 1], ends[r]).
+  struct Variants {
+    std::vector<char> bytes;
+    std::vector<size_t> ends;
+    std::string_view at(size_t row) const {
+      const size_t begin = row == 0 ? 0 : ends[row - 1];
+      return {bytes.data() + begin, ends[row] - begin};
+    }
+  };
+  std::vector<Variants> variants;
+
+  bool is_valid(size_t slot, size_t row) const {
+    return columns[slot] != nullptr && columns[slot]->is_valid(row);
+  }
+};
+
+// Reads chunks that were published before it was made.
+class GrowingSnapshot final : public SegmentSnapshot {
+ public:
+  GrowingSnapshot(std::shared_ptr<const GrowingSegment> segment, uint64_t read_ts)
+      : SegmentSnapshot(segment, read_ts), growing_(*segment) {
+    rows_ = growing_.published_rows_.load(std::memory_order_acquire);
+    ascending_ = growing_.ascending_.load(std::memory_order_acquire);
+    if (ascending_ && rows_ != 0 && growing_.timestamp_at(rows_ - 1) > read_ts) {
+      size_t low = 0;
+      size_t high = rows_ - 1;
+      while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (growing_.timestamp_at(middle) <= read_ts) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
+      }
+      rows_ = low;
+    }
+  }
+
+  size_t row_count() const override { return rows_; }
+  size_t chunk_count() const override { return rows_ == 0 ? 0 : growing_.chunk_of(rows_ - 1) + 1; }
+  size_t chunk_begin(size_t chunk) const override { return growing_.chunk_begin(chunk); }
+  size_t chunk_rows(size_t chunk) const override {
+    return std::min(growing_.chunk_capacity(chunk), rows_ - growing_.chunk_begin(chunk));
+  }
+  size_t chunk_of(size_t row) const override { return growing_.chunk_of(row); }
+
+  ColumnView column(size_t chunk, int64_t field_id) const override {
+    ColumnView view;
+    view.rows = chunk_rows(chunk);
+    const size_t slot = growing_.slot_of(field_id);
+    if (slot == kNoSlot) {
+      view.all_null = true;
+      return view;
+    }
+    const Field& field = growing_.columns_[slot].field;
+    const GrowingSegment::Chunk::ColumnData& data = growing_.chunk(chunk)->columns[slot];
+    view.type = field.type;
+    view.element_type = field.element_type;
+    view.dim = field.dim;
+    view.valid_bytes = data.validity.load(std::memory_order_acquire);
+    view.data = data.values;
+    view.refs = data.refs;
+    if (data.variants != nullptr) view.json_variant = &data.variant_view;
+    return view;
+  }
+
+  const ScalarIndex* scalar_index(int64_t) const override { return nullptr; }
+  const VectorIndex* vector_index(int64_t) const override { return nullptr; }
+  uint64_t timestamp_at(size_t row) const override { return growing_.timestamp_at(row); }
+  int64_t key_at(size_t row) const override { return growing_.key_at(row); }
+  std::string_view key_string_at(size_t row) const override { return growing_.key_string_at(row); }
+
+  void find_rows(const KeySpan& keys, const RowVisitor& visit) const override {
+    if (keys.is_string != schema().has_string_keys()) return;
+    for (size_t k = 0; k < keys.size(); ++k) {
+      for (uint32_t row = newest_row(keys, k); row != PrimaryKeyTable::kNoRow;
+           row = growing_.next_row(row)) {
+        if (row >= rows_) continue;  // appended after this read began
+        const VisitNext next = visit(k, row);
+        if (next == VisitNext::kStop) return;
+        if (next == VisitNext::kKey) break;
+      }
+    }
+  }
+
+  const float* inv_norms(size_t chunk, int64_t field_id) const override {
+    const size_t slot = growing_.slot_of(field_id);
+    return slot == kNoSlot ? nullptr : growing_.chunk(chunk)->columns[slot].inv_norms;
+  }
+
+ protected:
+  uint64_t max_timestamp() const override {
+    if (rows_ == 0) return 0;
+    return ascending_ ? growing_.timestamp_at(rows_ - 1)
+                      : growing_.max_timestamp_.load(std::memory_order_acquire);
+  }
+
+ private:
+  uint32_t newest_row(const KeySpan& keys, size_t k) const {
+    if (keys.is_string) {
+      const std::string_view key = keys.strings[k];
+      return growing_.keys_.find(hash_key(key), [&](uint32_t row) {
+        return growing_.key_string_at(row) == key;
+      });
+    }
+    const int64_t key = keys.ints[k];
+    return growing_.keys_.find(hash_key(key),
+                               [&](uint32_t row) { return growing_.key_at(row) == key; });
+  }
+
+  const GrowingSegment& growing_;
+  size_t rows_ = 0;
+  bool ascending_ = true;
+};
+
+std::shared_ptr<GrowingSegment> GrowingSegment::create(Schema schema) {
+  return std::shared_ptr<GrowingSegment>(new GrowingSegment(std::move(schema)));
+}
+
+GrowingSegment::GrowingSegment(Schema schema) : Segment(std::move(schema)) {
+  columns_.push_back({row_id_field()});
+  columns_.push_back({timestamp_field()});
+  for (const Field& field : this->schema().fields()) columns_.push_back({field});
+  key_slot_ = 2 + this->schema().primary_key_index();
+  choose_chunk_size();
+}
+
+GrowingSegment::~GrowingSegment() {
+  for (size_t c = 0; c < chunk_end_; ++c) {
+    delete chunks_.find(c)->load(std::memory_order_relaxed);
+  }
+}
+
+void GrowingSegment::choose_chunk_size() {
+  size_t row_bytes = sizeof(uint32_t);
+  for (const Column& column : columns_) row_bytes += value_bytes(column.field);
+  full_chunk_rows_ = kFirstChunkRows;
+  while (full_chunk_rows_ < kLargestChunkRows &&
+         2 * full_chunk_rows_ * row_bytes <= kLargestChunkBytes) {
+    full_chunk_rows_ *= 2;
+    ++doubling_chunks_;
+  }
+}
+
+size_t GrowingSegment::chunk_of(size_t row) const {
+  const size_t doubling_rows = full_chunk_rows_ - kFirstChunkRows;
+  if (row < doubling_rows) {
+    return static_cast<size_t>(std::bit_width(row / kFirstChunkRows + 1)) - 1;
+  }
+  return doubling_chunks_ + (row - doubling_rows) / full_chunk_rows_;
+}
+
+size_t GrowingSegment::chunk_begin(size_t chunk) const {
+  if (chunk <= doubling_chunks_) return kFirstChunkRows * ((size_t{1} << chunk) - 1);
+  return full_chunk_rows_ - kFirstChunkRows + (chunk - doubling_chunks_) * full_chunk_rows_;
+}
+
+size_t GrowingSegment::chunk_capacity(size_t chunk) const {
+  return chunk < doubling_chunks_ ? kFirstChunkRows << chunk : full_chunk_rows_;
+}
+
+const GrowingSegment::Chunk* GrowingSegment::chunk(size_t index) const {
+  return chunks_.find(index)->load(std::memory_order_acquire);
+}
+
+size_t GrowingSegment::slot_of(int64_t field_id) const {
+  const auto found = std::lower_bound(
+      columns_.begin(), columns_.end(), field_id,
+      [](const Column& column, int64_t id) { return column.field.field_id < id; });
+  if (found == columns_.end() || found->field.field_id != field_id) return kNoSlot;
+  return static_cast<size_t>(found - columns_.begin());
+}
+
+uint64_t GrowingSegment::timestamp_at(size_t row) const {
+  const size_t c = chunk_of(row);
+  return static_cast<uint64_t>(chunk(c)->int64s(kTimestampSlot)[row - chunk_begin(c)]);
+}
+
+int64_t GrowingSegment::key_at(size_t row) const {
+  const size_t c = chunk_of(row);
+  return chunk(c)->int64s(key_slot_)[row - chunk_begin(c)];
+}
+
+std::string_view GrowingSegment::key_string_at(size_t row) const {
+  const size_t c = chunk_of(row);
+  const VarRef& ref = chunk(c)->columns[key_slot_].refs[row - chunk_begin(c)];
+  return {ref.data, ref.bytes};
+}
+
+uint32_t GrowingSegment::next_row(size_t row) const {
+  const size_t c = chunk_of(row);
+  return chunk(c)->next_rows[row - chunk_begin(c)];
+}
+
+Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t timestamp,
+                               Pending* pending) {
+  if (Status status = RowBatch::open(bytes, size, &pending->batch); !status.is_ok()) return status;
+  pending->rows = pending->batch.rows();
+  pending->timestamp = timestamp;
+  try {
+    for (const Column& column : columns_) {
+      pending->columns.push_back(pending->batch.find(column.field.field_id));
+    }
+    if (Status status = check(*pending); !status.is_ok()) return status;
+    if (Status status = encode_json(pending); !status.is_ok()) return status;
+    allocate(*pending);
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kMemoryLimit,
+            "no memory to append " + std::to_string(pending->rows) + " rows"};
+  }
+  return Status::ok();
+}
+
+Status GrowingSegment::check(const Pending& pending) const {
+  const size_t first = published_rows_.load(std::memory_order_relaxed);
+  if (pending.rows > PrimaryKeyTable::kNoRow - 1 - first) {
+    return {StatusCode::kInvalidParameter, "append: a segment holds less than 2^32 rows"};
+  }
+  for (size_t slot = 0; slot < columns_.size(); ++slot) {
+    const Field& field = columns_[slot].field;
+    const BatchColumn* column = pending.columns[slot];
+    const bool is_needed =
+        slot == key_slot_ || (slot == kTimestampSlot && pending.timestamp == 0);
+    if (column == nullptr) {
+      if (is_needed) return bad_rows(field, "is missing");
+      continue;
+    }
+    if (column->type != field.type || column->element_type != field.element_type ||
+        column->dim != field.dim) {
+      return bad_rows(field, "has another type than the schema");
+    }
+    for (size_t row = 0; is_needed && column->validity != nullptr && row < pending.rows; ++row) {
+      if (!column->is_valid(row)) return bad_rows(field, "has a null");
+    }
+  }
+  return Status::ok();
+}
+
+Status GrowingSegment::encode_json(Pending* pending) {
+  pending->variants.resize(columns_.size());
+  for (size_t slot = 0; slot < columns_.size(); ++slot) {
+    const BatchColumn* column = pending->columns[slot];
+    if (column == nullptr || column->type != DataType::kJson) continue;
+    Pending::Variants& variants = pending->variants[slot];
+    variants.ends.reserve(pending->rows);
+    variants.bytes.reserve(column->data_bytes);
+    for (size_t row = 0; row < pending->rows; ++row) {
+      std::string_view blob;
+      if (column->is_valid(row)) {
+        if (!encoder_.encode(column->bytes_at(row), &blob)) {
+          return {StatusCode::kInvalidParameter,
+                  "field " + std::to_string(column->field_id) + " of row " + std::to_string(row) +
+                      " is not JSON at byte " + std::to_string(encoder_.error_offset())};
+        }
+        if (blob.size() > std::numeric_limits<uint32_t>::max()) {
+          return {StatusCode::kInvalidParameter, "a JSON value is too large"};
+        }
+      }
+      variants.bytes.insert(variants.bytes.end(), blob.begin(), blob.end());
+      variants.ends.push_back(variants.bytes.size());
+    }
+  }
+  return Status::ok();
+}
+
+// Everything that the rest of the append needs. What was allocated before a failure stays for the
+// next append.
+void GrowingSegment::allocate(const Pending& pending) {
+  if (pending.rows == 0) return;
+  const size_t first = published_rows_.load(std::memory_order_relaxed);
+  const size_t end = first + pending.rows;
+  for (size_t last = chunk_of(end - 1); chunk_end_ <= last;) {
+    std::atomic<Chunk*>& place = chunks_.grow_to(chunk_end_);
+    place.store(make_chunk(chunk_end_).release(), std::memory_order_release);
+    ++chunk_end_;
+  }
+  size_t variable_bytes = 0;
+  for (size_t slot = 0; slot < columns_.size(); ++slot) {
+    const BatchColumn* column = pending.columns[slot];
+    if (column != nullptr && is_variable_width(column->type)) {
+      for (size_t row = 0; row < pending.rows; ++row) {
+        if (column->is_valid(row)) variable_bytes += Arena::padded(column->bytes_at(row).size());
+      }
+    }
+    for (size_t row = 0; row < pending.variants[slot].ends.size(); ++row) {
+      variable_bytes += Arena::padded(pending.variants[slot].at(row).size());
+    }
+    if (slot != kRowIdSlot && slot != kTimestampSlot) reserve_validity(pending, slot, first);
+  }
+  arena_.reserve(variable_bytes);
+  keys_.reserve(end);
+}
+
+std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) {
+  auto chunk = std::make_unique<Chunk>();
+  const size_t rows = chunk_capacity(index);
+  chunk->rows = rows;
+  chunk->columns = std::make_unique<Chunk::ColumnData[]>(columns_.size());
+  size_t bytes = aligned(rows * sizeof(uint32_t));
+  for (const Column& column : columns_) {
+    // A row may have two arrays (values and norms, text and variant): one more alignment.
+    bytes += aligned(rows * value_bytes(column.field)) + kAlignment;
+  }
+  chunk->memory = AlignedBuffer(bytes, kAlignment);
+  if (chunk->memory.data() == nullptr) throw std::bad_alloc();
+  uint8_t* next = chunk->memory.data();
+  const auto take = [&next](size_t taken) {
+    uint8_t* begin = next;
+    next += aligned(taken);
+    return begin;
+  };
+  chunk->next_rows = reinterpret_cast<uint32_t*>(take(rows * sizeof(uint32_t)));
+  for (size_t slot = 0; slot < columns_.size(); ++slot) {
+    const Field& field = columns_[slot].field;
+    Chunk::ColumnData& data = chunk->columns[slot];
+    if (is_variable_width(field.type)) {
+      data.refs = reinterpret_cast<VarRef*>(take(rows * sizeof(VarRef)));
+      if (field.type != DataType::kJson) continue;
+      data.variants = reinterpret_cast<VarRef*>(take(rows * sizeof(VarRef)));
+      data.variant_view.type = DataType::kVarChar;
+      data.variant_view.rows = rows;
+      data.variant_view.refs = data.variants;
+    } else if (field.type == DataType::kFloatVector) {
+      data.values = take(rows * sizeof(float) * field.dim);
+      data.inv_norms = reinterpret_cast<float*>(take(rows * sizeof(float)));
+    } else {
+      data.values = take(rows * fixed_width(field.type));
+    }
+  }
+  chunk_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return chunk;
+}
+
+// Gives validity bytes to the chunks in which this batch has a null. The rows already there are all
+// valid.
+void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_t first) {
+  const BatchColumn* column = pending.columns[slot];
+  if (column != nullptr && column->validity == nullptr) return;
+  for (size_t row = 0; row < pending.rows; ++row) {
+    if (pending.is_valid(slot, row)) continue;
+    const size_t c = chunk_of(first + row);
+    Chunk* chunk = chunks_.find(c)->load(std::memory_order_relaxed);
+    Chunk::ColumnData& data = chunk->columns[slot];
+    if (data.validity_memory.data() == nullptr) {
+      data.validity_memory = AlignedBuffer(chunk->rows, kAlignment);
+      if (data.validity_memory.data() == nullptr) throw std::bad_alloc();
+      std::memset(data.validity_memory.data(), 1, chunk->rows);
+      chunk_bytes_.fetch_add(chunk->rows, std::memory_order_relaxed);
+      data.validity.store(data.validity_memory.data(), std::memory_order_release);
+    }
+    row = chunk_begin(c) + chunk->rows - 1 - first;  // on to the next chunk
+  }
+}
+
+Status GrowingSegment::reserve(const uint8_t* bytes, size_t size) {
+  Pending pending;
+  // Timestamps are not known yet; any that is not 0 leaves field 1 alone.
+  return prepare(bytes, size, kReadAll, &pending);
+}
+
+Status GrowingSegment::append(const uint8_t* bytes, size_t size, uint64_t timestamp) {
+  Pending pending;
+  if (Status status = prepare(bytes, size, timestamp, &pending); !status.is_ok()) return status;
+  if (pending.rows == 0) return Status::ok();
+  const size_t first = published_rows_.load(std::memory_order_relaxed);
+  const size_t end = first + pending.rows;
+  for (size_t begin = first; begin < end;) {
+    const size_t c = chunk_of(begin);
+    Target target;
+    target.chunk = chunks_.find(c)->load(std::memory_order_relaxed);
+    target.at = begin - chunk_begin(c);
+    target.source = begin - first;
+    target.rows = std::min(end - begin, chunk_capacity(c) - target.at);
+    for (size_t slot = 0; slot < columns_.size(); ++slot) copy_column(pending, slot, target);
+    begin += target.rows;
+  }
+  link_keys(first, pending.rows);
+  note_timestamps(first, pending.timestamp != 0 ? 1 : pending.rows);
+  published_rows_.store(end, std::memory_order_release);
+  return Status::ok();
+}
+
+void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Target& target) {
+  if (slot == kTimestampSlot && pending.timestamp != 0) {
+    int64_t* timestamps = target.chunk->int64s(slot) + target.at;
+    std::fill_n(timestamps, target.rows, static_cast<int64_t>(pending.timestamp));
+    return;
+  }
+  if (is_variable_width(columns_[slot].field.type)) {
+    copy_variable(pending, slot, target);
+  } else {
+    copy_fixed(pending, slot, target);
+  }
+  if (slot == kRowIdSlot || slot == kTimestampSlot) return;
+  uint8_t* validity = target.chunk->columns[slot].validity.load(std::memory_order_relaxed);
+  if (validity == nullptr) return;
+  for (size_t i = 0; i < target.rows; ++i) {
+    validity[target.at + i] = pending.is_valid(slot, target.source + i) ? 1 : 0;
+  }
+}
+
+void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Target& target) {
+  const BatchColumn* column = pending.columns[slot];
+  if (column == nullptr) return;  // the chunk's memory is zero
+  const Field& field = columns_[slot].field;
+  const bool is_vector = field.type == DataType::kFloatVector;
+  const size_t width = is_vector ? sizeof(float) * field.dim : fixed_width(field.type);
+  Chunk::ColumnData& data = target.chunk->columns[slot];
+  uint8_t* values = data.values + width * target.at;
+  std::memcpy(values, column->data + width * target.source, width * target.rows);
+  if (column->validity != nullptr) {
+    // A null is a zero value whatever the batch held, so that its norm is zero too.
+    for (size_t i = 0; i < target.rows; ++i) {
+      if (!column->is_valid(target.source + i)) std::memset(values + width * i, 0, width);
+    }
+  }
+  if (!is_vector) return;
+  compute_inverse_norms(reinterpret_cast<const float*>(values), target.rows, field.dim,
+                        data.inv_norms + target.at);
+}
+
+void GrowingSegment::copy_variable(const Pending& pending, size_t slot, const Target& target) {
+  const BatchColumn* column = pending.columns[slot];
+  Chunk::ColumnData& data = target.chunk->columns[slot];
+  const auto copy = [this](std::string_view value, VarRef* ref) {
+    char* memory = nullptr;
+    if (!value.empty()) {
+      memory = arena_.take(value.size());
+      std::memcpy(memory, value.data(), value.size());
+    }
+    *ref = {memory, static_cast<uint32_t>(value.size())};
+  };
+  for (size_t i = 0; i < target.rows; ++i) {
+    const size_t row = target.source + i;
+    const bool is_valid = pending.is_valid(slot, row);
+    copy(is_valid ? column->bytes_at(row) : std::string_view(), &data.refs[target.at + i]);
+    if (data.variants == nullptr) continue;
+    copy(is_valid ? pending.variants[slot].at(row) : std::string_view(),
+         &data.variants[target.at + i]);
+  }
+}
+
+// Makes the rows reachable by key. Readers whose snapshot is older meet them in a chain and pass
+// over them.
+void GrowingSegment::link_keys(size_t first, size_t rows) {
+  const bool is_string = schema().has_string_keys();
+  for (size_t row = first; row < first + rows; ++row) {
+    const size_t c = chunk_of(row);
+    uint32_t* next = chunks_.find(c)->load(std::memory_order_relaxed)->next_rows +
+                     (row - chunk_begin(c));
+    const auto set_next = [next](uint32_t older) { *next = older; };
+    const uint32_t row32 = static_cast<uint32_t>(row);
+    if (is_string) {
+      const std::string_view key = key_string_at(row);
+      keys_.put(
+          hash_key(key), row32, [&](uint32_t r) { return key_string_at(r) == key; }, set_next);
+    } else {
+      const int64_t key = key_at(row);
+      keys_.put(hash_key(key), row32, [&](uint32_t r) { return key_at(r) == key; }, set_next);
+    }
+  }
+}
+
+void GrowingSegment::note_timestamps(size_t first, size_t rows) {
+  uint64_t previous = first == 0 ? 0 : timestamp_at(first - 1);
+  uint64_t smallest = min_timestamp_.load(std::memory_order_relaxed);
+  uint64_t largest = max_timestamp_.load(std::memory_order_relaxed);
+  bool is_ascending = true;
+  for (size_t row = first; row < first + rows; ++row) {
+    const uint64_t timestamp = timestamp_at(row);
+    is_ascending = is_ascending && timestamp >= previous;
+    smallest = std::min(smallest, timestamp);
+    largest = std::max(largest, timestamp);
+    previous = timestamp;
+  }
+  if (!is_ascending) ascending_.store(false, std::memory_order_release);
+  min_timestamp_.store(smallest, std::memory_order_release);
+  max_timestamp_.store(largest, std::memory_order_release);
+}
+
+std::unique_ptr<SegmentSnapshot> GrowingSegment::snapshot(uint64_t read_ts) const {
+  return std::make_unique<GrowingSnapshot>(
+      std::static_pointer_cast<const GrowingSegment>(shared_from_this()), read_ts);
+}
+
+SegmentStats GrowingSegment::stats() const {
+  SegmentStats stats;
+  stats.rows = published_rows_.load(std::memory_order_acquire);
+  stats.deleted_rows = deletes().count();
+  stats.bytes = chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes();
+  if (stats.rows != 0) {
+    stats.min_timestamp = min_timestamp_.load(std::memory_order_acquire);
+    stats.max_timestamp = max_timestamp_.load(std::memory_order_acquire);
+  }
+  return stats;
+}
+
+size_t GrowingSegment::memory_bytes() const {
+  return chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes() +
+         keys_.memory_bytes() + deletes().memory_bytes();
+}
+
+}  // namespace elanus

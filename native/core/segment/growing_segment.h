@@ -1,0 +1,101 @@
+// A segment that takes rows: chunked columns in anonymous memory, searchable as soon as `append`
+// returns (R21). Chunks never move; `published_rows_` is stored last with release order, so a
+// reader that loads it sees every byte of the rows below it. Chunk c begins at row 64 * (2^c - 1)
+// until chunks have their full size.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "segment/arena.h"
+#include "segment/json_variant.h"
+#include "segment/primary_key_table.h"
+#include "segment/row_batch.h"
+#include "segment/segment.h"
+#include "segment/stable_array.h"
+
+namespace elanus {
+
+class GrowingSegment final : public Segment {
+ public:
+  static std::shared_ptr<GrowingSegment> create(Schema schema);
+  ~GrowingSegment() override;
+
+  // Checks a batch against the schema and allocates all that `append` of it needs, so that the
+  // append that follows cannot fail (R8). Errors: kDataIntegrity (form, type, null key),
+  // kInvalidParameter (JSON text), kMemoryLimit.
+  Status reserve(const uint8_t* bytes, size_t size);
+  // Appends a row batch (docs/formats/row-batch.md) at any address; visible on return. Either all
+  // rows or, with an error as above, none. All rows get `timestamp`; 0 = each row its own from the
+  // batch's field 1. Columns that the batch lacks become null (row ids 0); columns that the schema
+  // lacks are dropped.
+  Status append(const uint8_t* bytes, size_t size, uint64_t timestamp);
+
+  bool is_growing() const override { return true; }
+  std::unique_ptr<SegmentSnapshot> snapshot(uint64_t read_ts) const override;
+  SegmentStats stats() const override;
+  size_t memory_bytes() const override;
+
+ protected:
+  bool rows_ascend_by_timestamp() const override {
+    return ascending_.load(std::memory_order_acquire);
+  }
+
+ private:
+  friend class GrowingSnapshot;
+  struct Column;
+  struct Chunk;
+  struct Pending;
+  // Rows of a batch, from `source`, that go to one chunk from its row `at`.
+  struct Target {
+    Chunk* chunk = nullptr;
+    size_t at = 0;
+    size_t source = 0;
+    size_t rows = 0;
+  };
+
+  explicit GrowingSegment(Schema schema);
+  size_t chunk_of(size_t row) const;
+  size_t chunk_begin(size_t chunk) const;
+  size_t chunk_capacity(size_t chunk) const;
+  const Chunk* chunk(size_t index) const;
+  size_t slot_of(int64_t field_id) const;
+  uint64_t timestamp_at(size_t row) const;
+  int64_t key_at(size_t row) const;
+  std::string_view key_string_at(size_t row) const;
+  uint32_t next_row(size_t row) const;
+
+  void choose_chunk_size();
+  Status prepare(const uint8_t* bytes, size_t size, uint64_t timestamp, Pending* pending);
+  Status check(const Pending& pending) const;
+  Status encode_json(Pending* pending);
+  void allocate(const Pending& pending);
+  std::unique_ptr<Chunk> make_chunk(size_t index);
+  void reserve_validity(const Pending& pending, size_t slot, size_t first);
+  void copy_column(const Pending& pending, size_t slot, const Target& target);
+  void copy_fixed(const Pending& pending, size_t slot, const Target& target);
+  void copy_variable(const Pending& pending, size_t slot, const Target& target);
+  void link_keys(size_t first, size_t rows);
+  void note_timestamps(size_t first, size_t rows);
+
+  std::vector<Column> columns_;  // row id, timestamp, then the schema's fields
+  size_t key_slot_ = 0;
+  size_t doubling_chunks_ = 0;  // chunks before those of full size
+  size_t full_chunk_rows_ = 0;
+  StableArray<std::atomic<Chunk*>, 32> chunks_;
+  size_t chunk_end_ = 0;  // the writer's count of chunks
+  Arena arena_;
+  PrimaryKeyTable keys_;
+  VariantEncoder encoder_;
+  std::atomic<size_t> published_rows_{0};
+  std::atomic<bool> ascending_{true};
+  std::atomic<uint64_t> min_timestamp_{~uint64_t{0}};
+  std::atomic<uint64_t> max_timestamp_{0};
+  std::atomic<size_t> chunk_bytes_{0};
+};
+
+}  // namespace elanus

@@ -1,0 +1,284 @@
+#include "segment/query.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <new>
+#include <string_view>
+
+#include "expr/evaluate.h"
+#include "segment/gather.h"
+#include "segment/row_mask.h"
+
+namespace elanus {
+namespace {
+
+// Rows of a sealed segment that are filtered at a time while looking for the first few.
+constexpr size_t kFirstPieceRows = 4096;
+constexpr size_t kLargestPieceRows = 262144;
+
+// A matching row with what orders it.
+struct Match {
+  int64_t key = 0;
+  std::string_view text;  // VarChar keys
+  uint64_t timestamp = 0;
+  RowRef ref;
+};
+
+// By key, the newest first.
+bool is_before(const Match& a, const Match& b) {
+  if (a.key != b.key) return a.key < b.key;
+  if (const int order = a.text.compare(b.text); order != 0) return order < 0;
+  if (a.timestamp != b.timestamp) return a.timestamp > b.timestamp;
+  if (a.ref.row != b.ref.row) return a.ref.row > b.ref.row;
+  return a.ref.source > b.ref.source;
+}
+
+bool is_same_key(const Match& a, const Match& b) { return a.key == b.key && a.text == b.text; }
+
+// Sorts, keeps one match of each key and at most `limit` (0: all).
+void keep_newest(std::vector<Match>* matches, uint64_t limit) {
+  if (!std::is_sorted(matches->begin(), matches->end(), is_before)) {
+    std::sort(matches->begin(), matches->end(), is_before);
+  }
+  matches->erase(std::unique(matches->begin(), matches->end(), is_same_key), matches->end());
+  if (limit != 0 && matches->size() > limit) matches->resize(limit);
+}
+
+// Ascending keys, each once.
+struct SortedKeys {
+  std::vector<int64_t> ints;
+  std::vector<std::string_view> strings;
+  KeySpan span;
+
+  explicit SortedKeys(const KeySpan& keys) {
+    if (keys.is_string) {
+      strings.assign(keys.strings.begin(), keys.strings.end());
+      std::sort(strings.begin(), strings.end());
+      strings.erase(std::unique(strings.begin(), strings.end()), strings.end());
+      span = KeySpan::of(std::span<const std::string_view>(strings));
+    } else {
+      ints.assign(keys.ints.begin(), keys.ints.end());
+      std::sort(ints.begin(), ints.end());
+      ints.erase(std::unique(ints.begin(), ints.end()), ints.end());
+      span = KeySpan::of(std::span<const int64_t>(ints));
+    }
+  }
+};
+
+// A filter asked about single rows: evaluates the 64 rows around one, or all rows when many will be asked for.
+class RowFilter {
+ public:
+  Status prepare(const SegmentSnapshot& rows, const Plan* plan, size_t expected) {
+    if (plan == nullptr) return Status::ok();
+    // A lookup in a scalar index covers all rows, which costs too much for a few.
+    EvaluateOptions options;
+    const bool whole = expected >= rows.row_count() / 64;
+    options.use_indexes = whole;
+    row_count_ = rows.row_count();
+    if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok()) return status;
+    truth_.assign(row_count_, false);
+    if (whole) return evaluator_->evaluate_range(0, row_count_, &truth_);
+    known_.assign((row_count_ + 63) / 64, false);
+    return Status::ok();
+  }
+  Status matches(size_t row, bool* result) {
+    *result = true;
+    if (evaluator_ == nullptr) return Status::ok();
+    if (known_.size() != 0 && !known_.test(row / 64)) {
+      known_.set(row / 64);
+      const size_t begin = row / 64 * 64;
+      Status status = evaluator_->evaluate_range(begin, std::min(begin + 64, row_count_), &truth_);
+      if (!status.is_ok()) return status;
+    }
+    *result = truth_.test(row);
+    return Status::ok();
+  }
+
+ private:
+  std::unique_ptr<Evaluator> evaluator_;
+  Bitset truth_;
+  Bitset known_;  // blocks of 64 rows; empty when all are
+  size_t row_count_ = 0;
+};
+
+class Query {
+ public:
+  Query(const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel)
+      : request_(request), pool_(pool), cancel_(cancel) {}
+
+  Status run(std::span<const std::shared_ptr<const Segment>> segments, QueryResult* result) {
+    for (const auto& segment : segments) {
+      if (segment->schema().has_string_keys() != segments[0]->schema().has_string_keys()) {
+        return {StatusCode::kInvalidParameter, "segments disagree on the primary key's type"};
+      }
+      has_string_keys_ = segment->schema().has_string_keys();
+      snapshots_.push_back(segment->snapshot(request_.read_ts));
+    }
+    std::optional<SortedKeys> keys;
+    if (request_.keys.has_value()) keys.emplace(*request_.keys);
+    found_.resize(snapshots_.size());
+    std::mutex mutex;
+    Status first_error;
+    const auto some = [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end && !is_canceled(cancel_); ++i) {
+        Status status = keys.has_value() ? find_keys(i, keys->span) : find_matches(i);
+        if (status.is_ok()) continue;
+        const std::lock_guard lock(mutex);
+        if (first_error.is_ok()) first_error = std::move(status);
+      }
+    };
+    if (pool_ != nullptr && snapshots_.size() > 1 && !keys.has_value()) {
+      pool_->parallel_for(snapshots_.size(), 1, some, cancel_);
+    } else {
+      some(0, snapshots_.size());
+    }
+    if (!first_error.is_ok()) return first_error;
+    if (is_canceled(cancel_)) return {StatusCode::kCanceled, "the query was canceled"};
+    return gather(result);
+  }
+
+ private:
+  struct Found {
+    uint64_t count = 0;          // count_only
+    std::vector<Match> matches;  // else
+  };
+
+  Match match_at(size_t source, size_t row) const {
+    const SegmentSnapshot& rows = *snapshots_[source];
+    Match match;
+    if (has_string_keys_) {
+      match.text = rows.key_string_at(row);
+    } else {
+      match.key = rows.key_at(row);
+    }
+    match.timestamp = rows.timestamp_at(row);
+    match.ref = {static_cast<uint32_t>(source), static_cast<uint32_t>(row)};
+    return match;
+  }
+
+  Status find_keys(size_t source, const KeySpan& keys) {
+    const SegmentSnapshot& rows = *snapshots_[source];
+    Found& found = found_[source];
+    if (rows.row_count() == 0) return Status::ok();
+    RowFilter filter;
+    if (Status status = filter.prepare(rows, request_.plan, keys.size()); !status.is_ok()) return status;
+    Status error;
+    rows.find_rows(keys, [&](size_t, size_t row) {
+      if (!rows.is_visible(row, request_.read_ts)) return VisitNext::kRow;
+      bool is_match = false;
+      error = filter.matches(row, &is_match);
+      if (!error.is_ok()) return VisitNext::kStop;
+      if (!is_match) return VisitNext::kRow;
+      if (request_.count_only) {
+        ++found.count;
+        return VisitNext::kRow;
+      }
+      found.matches.push_back(match_at(source, row));
+      const bool is_enough = request_.limit != 0 && found.matches.size() >= request_.limit;
+      return is_enough ? VisitNext::kStop : VisitNext::kKey;
+    });
+    return error;
+  }
+
+  Status find_matches(size_t source) {
+    const SegmentSnapshot& rows = *snapshots_[source];
+    if (rows.row_count() == 0) return Status::ok();
+    const bool is_sealed = !rows.segment().is_growing();
+    if (is_sealed && request_.limit != 0 && !request_.count_only) return find_first(source);
+    RowMask mask;
+    Status status = make_row_mask(rows, request_.plan, request_.read_ts, pool_, cancel_, &mask);
+    if (!status.is_ok()) return status;
+    Found& found = found_[source];
+    found.count = mask.kept;
+    if (request_.count_only || is_canceled(cancel_)) return Status::ok();
+    found.matches.reserve(mask.kept);
+    if (mask.all) {
+      for (size_t row = 0; row < rows.row_count(); ++row) found.matches.push_back(match_at(source, row));
+    } else {
+      for_each_set(mask.bits.words(), mask.bits.word_count(),
+                   [&](size_t row) { found.matches.push_back(match_at(source, row)); });
+    }
+    keep_newest(&found.matches, request_.limit);
+    return Status::ok();
+  }
+
+  // Rows of a sealed segment ascend by key, so it filters from the beginning until it has enough.
+  Status find_first(size_t source) {
+    const SegmentSnapshot& rows = *snapshots_[source];
+    const size_t row_count = rows.row_count();
+    std::unique_ptr<Evaluator> evaluator;
+    Bitset truth;
+    if (request_.plan != nullptr) {
+      Status status = Evaluator::prepare(*request_.plan, rows, {}, &evaluator);
+      if (!status.is_ok()) return status;
+      truth.assign(row_count, false);
+    }
+    std::vector<Match>& matches = found_[source].matches;
+    // Whole pieces and the rest of the last key, whose newest row comes last.
+    size_t piece = kFirstPieceRows;
+    for (size_t begin = 0; begin < row_count && !is_canceled(cancel_); piece = std::min(piece * 2, kLargestPieceRows)) {
+      const size_t end = std::min(row_count, begin + piece);
+      if (evaluator != nullptr) {
+        Status status = evaluator->evaluate_range(begin, end, &truth);
+        if (!status.is_ok()) return status;
+      }
+      for (size_t row = begin; row < end; ++row) {
+        if (evaluator != nullptr && !truth.test(row)) continue;
+        if (!rows.is_visible(row, request_.read_ts)) continue;
+        const Match match = match_at(source, row);
+        if (!matches.empty() && is_same_key(matches.back(), match)) {
+          matches.back() = match;
+        } else if (matches.size() == request_.limit) {
+          return Status::ok();
+        } else {
+          matches.push_back(match);
+        }
+      }
+      begin = end;
+    }
+    return Status::ok();
+  }
+
+  Status gather(QueryResult* result) {
+    std::vector<Match> matches;
+    for (Found& found : found_) {
+      if (request_.count_only) {
+        result->count += found.count;
+      } else if (matches.empty()) {
+        matches = std::move(found.matches);
+      } else {
+        matches.insert(matches.end(), found.matches.begin(), found.matches.end());
+      }
+    }
+    keep_newest(&matches, request_.limit);
+    if (!request_.count_only) result->count = matches.size();
+    std::vector<RowRef> rows;
+    rows.reserve(matches.size());
+    for (const Match& match : matches) rows.push_back(match.ref);
+    std::vector<const SegmentSnapshot*> sources;
+    for (const auto& snapshot : snapshots_) sources.push_back(snapshot.get());
+    return gather_rows(sources, rows, request_.output_fields, &result->rows);
+  }
+
+  const QueryRequest& request_;
+  ThreadPool* pool_;
+  const CancelToken* cancel_;
+  bool has_string_keys_ = false;
+  std::vector<std::unique_ptr<SegmentSnapshot>> snapshots_;
+  std::vector<Found> found_;
+};
+
+}  // namespace
+
+Status query_segments(std::span<const std::shared_ptr<const Segment>> segments, const QueryRequest& request,
+                      ThreadPool* pool, const CancelToken* cancel, QueryResult* result) {
+  try {
+    Query query(request, pool, cancel);
+    return query.run(segments, result);
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kMemoryLimit, "no memory for a query"};
+  }
+}
+
+}  // namespace elanus

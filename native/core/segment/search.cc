@@ -1,0 +1,414 @@
+#include "segment/search.h"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <new>
+#include <string_view>
+#include <unordered_set>
+
+#include "index/flat_scan.h"
+#include "index/vector_index.h"
+#include "segment/gather.h"
+#include "segment/index_file.h"
+#include "segment/row_mask.h"
+
+namespace elanus {
+namespace {
+
+// Queries that go through all segments together: bounds the memory for candidates.
+constexpr size_t kGroupQueries = 256;
+// Cost of a float of a row that a graph visits, and of one that a scan reads: for deciding what is worth a thread.
+constexpr double kVisitNs = 0.4;
+constexpr double kScanNs = 0.1;
+constexpr double kTaskNs = 1e6;
+constexpr double kWakeNs = 1e5;
+
+// Best rows of one query in one segment.
+struct HitList {
+  std::vector<Hit> hits;  // best first
+  size_t asked = 0;
+  bool is_cut = false;    // there may be more, none better than the last
+};
+
+// One segment's share of the request.
+class Part {
+ public:
+  Status prepare(const Segment& segment, const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel) {
+    cancel_ = cancel;
+    snapshot_ = segment.snapshot(request.read_ts);
+    Status status = make_row_mask(*snapshot_, request.plan, request.read_ts, pool, cancel, &mask_);
+    if (!status.is_ok()) return status;
+    visible_rows_ = mask_.kept;
+    const Field* field = segment.schema().find(request.field_id);
+    if (field == nullptr || mask_.kept == 0) {
+      mask_.kept = 0;
+      return Status::ok();
+    }
+    dim_ = field->dim;
+    field_id_ = field->field_id;
+    hide_nulls(*snapshot_, field_id_, &mask_);
+    index_ = snapshot_->vector_index(field_id_);
+    if (index_ != nullptr && metric_of(*index_).value_or(request.metric) != request.metric) index_ = nullptr;
+    return Status::ok();
+  }
+
+  const SegmentSnapshot& snapshot() const { return *snapshot_; }
+  size_t visible_rows() const { return visible_rows_; }
+  size_t kept() const { return mask_.kept; }
+
+  double estimate_ns(const IndexSearchParams& params, size_t ask, size_t queries) const {
+    const double floats = static_cast<double>(dim_ * queries);
+    if (uses_index(params, ask)) return floats * kVisitNs * index_->expected_distances(params, ask, mask_.kept);
+    return floats * kScanNs * static_cast<double>(mask_.kept);
+  }
+
+  // Fills lists[q] for each query q of the batch with its best `ask` rows.
+  void search(const QueryBatch& queries, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
+              HitList* lists) const {
+    ask = std::min(ask, mask_.kept);
+    if (ask == 0) return;
+    if (!uses_index(params, ask)) {
+      scan(queries, params, ask, pool, lists);
+      return;
+    }
+    const double query_ns = std::max(1.0, estimate_ns(params, ask, 1));
+    const size_t grain = std::max<size_t>(1, static_cast<size_t>(kTaskNs / query_ns));
+    run(pool, queries.count(), grain, [&](size_t begin, size_t end) {
+      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q) walk(queries, q, params, ask, pool, &lists[q]);
+    });
+  }
+
+  // The same for one query of the batch, deeper than before.
+  void search_deeper(const QueryBatch& queries, size_t query, const IndexSearchParams& params, ThreadPool* pool,
+                     HitList* list) const {
+    const size_t ask = std::min(mask_.kept, list->asked * 2);
+    if (uses_index(params, ask)) {
+      walk(queries, query, params, ask, pool, list);
+    } else {
+      const QueryBatch one(queries.query(query), 1, dim_, queries.metric());
+      scan(one, params, ask, pool, list);
+    }
+  }
+
+  template <typename Body>
+  void run(ThreadPool* pool, size_t count, size_t grain, Body&& body) const {
+    if (pool == nullptr || count <= grain) {
+      body(0, count);
+    } else {
+      pool->parallel_for(count, grain, body, cancel_);
+    }
+  }
+
+ private:
+  bool uses_index(const IndexSearchParams& params, size_t ask) const {
+    return index_ != nullptr && plan_filtered(*index_, params, ask, mask_.kept) == FilterPlan::kIndex;
+  }
+
+  void walk(const QueryBatch& queries, size_t query, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
+            HitList* list) const {
+    TopK best(ask);
+    const size_t found = index_->search(queries, query, params, mask_.words(), mask_.kept, best,
+                                        SearchScratch::of_thread());
+    if (found < ask && params.range == nullptr && !is_canceled(cancel_)) {
+      // The graph did not reach enough rows: a filter must not cost hits (P4).
+      const QueryBatch one(queries.query(query), 1, dim_, queries.metric());
+      scan(one, params, ask, pool, list);
+      return;
+    }
+    keep(best, ask, list);
+  }
+
+  void scan(const QueryBatch& queries, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
+            HitList* lists) const {
+    std::vector<TopK> heaps(queries.count(), TopK(ask));
+    for (size_t c = 0; c < snapshot_->chunk_count() && !is_canceled(cancel_); ++c) {
+      scan_chunk(c, queries, params, pool, heaps.data());
+    }
+    for (size_t q = 0; q < queries.count(); ++q) keep(heaps[q], ask, &lists[q]);
+  }
+
+  void scan_chunk(size_t chunk, const QueryBatch& queries, const IndexSearchParams& params, ThreadPool* pool,
+                  TopK* heaps) const {
+    const ColumnView view = snapshot_->column(chunk, field_id_);
+    if (view.all_null || view.rows == 0) return;
+    FlatScanArgs args;
+    args.rows = {static_cast<const float*>(view.data), view.rows, dim_, queries.metric(), nullptr};
+    if (queries.metric() == Metric::kCosine) args.rows.inv_norms = snapshot_->inv_norms(chunk, field_id_);
+    args.row_begin = snapshot_->chunk_begin(chunk);
+    args.visible = mask_.words();
+    args.range = params.range;
+    args.cancel = cancel_;
+    if (pool == nullptr) {
+      flat_scan(args, queries, heaps);
+      return;
+    }
+    // Few rows and many queries: threads share the queries, else the rows.
+    if (view.rows >= 2 * rows_per_task(dim_, queries.count())) {
+      flat_scan_parallel(*pool, args, queries, heaps);
+      return;
+    }
+    const double query_ns = kScanNs * static_cast<double>(view.rows * dim_) + 100;
+    const size_t grain = std::max<size_t>(4, static_cast<size_t>(kTaskNs / query_ns) / 4 * 4);
+    run(pool, queries.count(), grain, [&](size_t begin, size_t end) {
+      const QueryBatch some(queries.query(begin), end - begin, dim_, queries.metric());
+      flat_scan(args, some, heaps + begin);
+    });
+  }
+
+  static void keep(TopK& best, size_t ask, HitList* list) {
+    list->hits = best.take_sorted();
+    list->asked = ask;
+    list->is_cut = list->hits.size() >= ask;
+  }
+
+ public:
+  // Nothing is cut when every kept row is in the list.
+  void note_end(HitList* list) const {
+    if (list->asked >= mask_.kept) list->is_cut = false;
+  }
+
+ private:
+  std::unique_ptr<SegmentSnapshot> snapshot_;
+  RowMask mask_;
+  size_t visible_rows_ = 0;
+  size_t dim_ = 0;
+  int64_t field_id_ = 0;
+  const VectorIndex* index_ = nullptr;
+  const CancelToken* cancel_ = nullptr;
+};
+
+struct Candidate {
+  float score = 0;
+  RowRef ref;
+};
+
+class Search {
+ public:
+  Search(const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel)
+      : request_(request), pool_(pool), cancel_(cancel) {}
+
+  Status prepare(std::span<const std::shared_ptr<const Segment>> segments) {
+    parts_.resize(segments.size());
+    if (Status status = check(segments); !status.is_ok()) return status;
+    std::mutex mutex;
+    Status first_error;
+    for_each_part(is_work_worth_waking(segments), [&](size_t i) {
+      Status status = parts_[i].prepare(*segments[i], request_, pool_, cancel_);
+      if (status.is_ok()) return;
+      const std::lock_guard lock(mutex);
+      if (first_error.is_ok()) first_error = std::move(status);
+    });
+    return first_error;
+  }
+
+  Status run(SearchResult* result) {
+    set_params();
+    // One more than asked for, to see whether equal scores follow the last.
+    const size_t ask = request_.k + 1;
+    std::vector<RowRef> rows;
+    for (size_t begin = 0; begin < request_.nq; begin += kGroupQueries) {
+      const size_t count = std::min(kGroupQueries, request_.nq - begin);
+      search_group(begin, count, ask);
+      if (is_canceled(cancel_)) return canceled();
+      for (size_t q = 0; q < count; ++q) {
+        const std::vector<Candidate>& picked = picked_[q];
+        result->counts.push_back(static_cast<int32_t>(picked.size()));
+        for (const Candidate& candidate : picked) {
+          result->scores.push_back(client_score(request_.metric, candidate.score));
+          rows.push_back(candidate.ref);
+        }
+      }
+    }
+    std::vector<const SegmentSnapshot*> sources;
+    for (const Part& part : parts_) {
+      sources.push_back(&part.snapshot());
+      result->visible_rows += part.visible_rows();
+    }
+    return gather_rows(sources, rows, request_.output_fields, &result->rows);
+  }
+
+  static Status canceled() { return {StatusCode::kCanceled, "the search was canceled"}; }
+
+ private:
+  Status check(std::span<const std::shared_ptr<const Segment>> segments) {
+    if (request_.k == 0) return {StatusCode::kInvalidParameter, "k must not be 0"};
+    for (const auto& segment : segments) {
+      const Field* field = segment->schema().find(request_.field_id);
+      if (field == nullptr) continue;
+      if (field->type != DataType::kFloatVector) {
+        return {StatusCode::kInvalidParameter,
+                "field " + std::to_string(request_.field_id) + " is not a float vector"};
+      }
+      if (request_.queries.size() != request_.nq * field->dim * sizeof(float)) {
+        return {StatusCode::kInvalidParameter, "the query vectors do not have the field's dimension"};
+      }
+      dim_ = field->dim;
+    }
+    for (const auto& segment : segments) {
+      if (segment->schema().has_string_keys() != segments[0]->schema().has_string_keys()) {
+        return {StatusCode::kInvalidParameter, "segments disagree on the primary key's type"};
+      }
+      has_string_keys_ = segment->schema().has_string_keys();
+    }
+    return Status::ok();
+  }
+
+  bool is_work_worth_waking(std::span<const std::shared_ptr<const Segment>> segments) const {
+    return segments.size() > 1 && request_.plan != nullptr;
+  }
+
+  void set_params() {
+    if (request_.ef != 0) params_.ef = request_.ef;
+    if (request_.nprobe != 0) params_.nprobe = request_.nprobe;
+    params_.cancel = cancel_;
+    if (!request_.radius.has_value() && !request_.range_filter.has_value()) return;
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    range_.above = request_.radius ? internal_score(request_.metric, *request_.radius) : -kInfinity;
+    range_.at_most = request_.range_filter ? internal_score(request_.metric, *request_.range_filter) : kInfinity;
+    params_.range = &range_;
+  }
+
+  // Calls body(i) for each part, on several threads when it is worth it.
+  template <typename Body>
+  void for_each_part(bool share, Body&& body) {
+    const auto pieces = [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end && !is_canceled(cancel_); ++i) body(i);
+    };
+    if (share && pool_ != nullptr && parts_.size() > 1) {
+      pool_->parallel_for(parts_.size(), 1, pieces, cancel_);
+    } else {
+      pieces(0, parts_.size());
+    }
+  }
+
+  void search_group(size_t first, size_t count, size_t ask) {
+    const float* data = reinterpret_cast<const float*>(request_.queries.data()) + first * dim_;
+    const QueryBatch queries(data, count, dim_, request_.metric);
+    lists_.assign(parts_.size() * count, {});
+    picked_.assign(count, {});
+    double work_ns = 0;
+    for (const Part& part : parts_) {
+      if (part.kept() != 0) work_ns += part.estimate_ns(params_, ask, count);
+    }
+    ThreadPool* pool = work_ns >= 2 * kWakeNs ? pool_ : nullptr;
+    for_each_part(pool != nullptr, [&](size_t i) {
+      if (parts_[i].kept() == 0) return;
+      HitList* lists = &lists_[i * count];
+      parts_[i].search(queries, params_, ask, pool, lists);
+      for (size_t q = 0; q < count; ++q) parts_[i].note_end(&lists[q]);
+    });
+    if (is_canceled(cancel_)) return;
+    const double merge_ns = 100.0 * static_cast<double>(count * std::min(ask, size_t{1000}));
+    const auto merge_some = [&](size_t begin, size_t end) {
+      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q) pick(queries, q, count);
+    };
+    if (pool == nullptr || merge_ns < kWakeNs) {
+      merge_some(0, count);
+    } else {
+      pool->parallel_for(count, 16, merge_some, cancel_);
+    }
+  }
+
+  // Chooses the best k rows with distinct keys of one query; asks parts for more rows where a list ends too early.
+  void pick(const QueryBatch& queries, size_t query, size_t count) {
+    std::vector<Candidate>& picked = picked_[query];
+    while (!is_canceled(cancel_)) {
+      const float needed = pick_from_lists(query, count, &picked);
+      bool is_deeper = false;
+      for (size_t i = 0; i < parts_.size(); ++i) {
+        HitList& list = lists_[i * count + query];
+        if (!may_hide(list, needed)) continue;
+        parts_[i].search_deeper(queries, query, params_, pool_, &list);
+        parts_[i].note_end(&list);
+        is_deeper = true;
+      }
+      if (!is_deeper) return;
+    }
+  }
+
+  // Whether rows that the list does not have may come before or beside a row of this score.
+  bool may_hide(const HitList& list, float score) const {
+    if (!list.is_cut) return false;
+    const float worst = list.hits.back().score;
+    // Among very many equal scores which ones are returned does not matter enough.
+    return score < worst || (score == worst && list.asked < 4 * request_.k + 1024);
+  }
+
+  // Returns the score down to which all rows had to be known.
+  float pick_from_lists(size_t query, size_t count, std::vector<Candidate>* picked) {
+    std::vector<Candidate> all;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      for (const Hit& hit : lists_[i * count + query].hits) {
+        all.push_back({hit.score, {static_cast<uint32_t>(i), static_cast<uint32_t>(hit.id)}});
+      }
+    }
+    const auto before = [this](const Candidate& a, const Candidate& b) { return is_before(a, b); };
+    // Most often the first k have distinct keys; the rest is sorted only when it is needed.
+    size_t sorted = 0;
+    std::unordered_set<int64_t> keys;
+    std::unordered_set<std::string_view> strings;
+    picked->clear();
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (i == sorted) {
+        sorted = std::min(all.size(), std::max<size_t>(2 * sorted, request_.k));
+        std::partial_sort(all.begin() + static_cast<ptrdiff_t>(i), all.begin() + static_cast<ptrdiff_t>(sorted),
+                          all.end(), before);
+      }
+      const SegmentSnapshot& rows = parts_[all[i].ref.source].snapshot();
+      const bool is_new = has_string_keys_ ? strings.insert(rows.key_string_at(all[i].ref.row)).second
+                                           : keys.insert(rows.key_at(all[i].ref.row)).second;
+      if (!is_new) continue;
+      picked->push_back(all[i]);
+      if (picked->size() == request_.k) return all[i].score;
+    }
+    return -std::numeric_limits<float>::infinity();
+  }
+
+  // Best score, then smallest key, then newest row.
+  bool is_before(const Candidate& a, const Candidate& b) const {
+    if (a.score != b.score) return a.score > b.score;
+    const SegmentSnapshot& rows_a = parts_[a.ref.source].snapshot();
+    const SegmentSnapshot& rows_b = parts_[b.ref.source].snapshot();
+    if (has_string_keys_) {
+      const int order = rows_a.key_string_at(a.ref.row).compare(rows_b.key_string_at(b.ref.row));
+      if (order != 0) return order < 0;
+    } else {
+      const int64_t key_a = rows_a.key_at(a.ref.row);
+      const int64_t key_b = rows_b.key_at(b.ref.row);
+      if (key_a != key_b) return key_a < key_b;
+    }
+    const uint64_t time_a = rows_a.timestamp_at(a.ref.row);
+    const uint64_t time_b = rows_b.timestamp_at(b.ref.row);
+    if (time_a != time_b) return time_a > time_b;
+    if (a.ref.row != b.ref.row) return a.ref.row > b.ref.row;
+    return a.ref.source > b.ref.source;
+  }
+
+  const SearchRequest& request_;
+  ThreadPool* pool_;
+  const CancelToken* cancel_;
+  size_t dim_ = 0;
+  bool has_string_keys_ = false;
+  ScoreRange range_{};
+  IndexSearchParams params_;
+  std::vector<Part> parts_;
+  std::vector<HitList> lists_;                  // of a group: part by part, query by query
+  std::vector<std::vector<Candidate>> picked_;  // of a group, by query
+};
+
+}  // namespace
+
+Status search_segments(std::span<const std::shared_ptr<const Segment>> segments, const SearchRequest& request,
+                       ThreadPool* pool, const CancelToken* cancel, SearchResult* result) {
+  try {
+    Search search(request, pool, cancel);
+    if (Status status = search.prepare(segments); !status.is_ok()) return status;
+    if (is_canceled(cancel)) return Search::canceled();
+    return search.run(result);
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kMemoryLimit, "no memory for a search"};
+  }
+}
+
+}  // namespace elanus

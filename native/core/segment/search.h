@@ -1,0 +1,51 @@
+// Nearest neighbours over several segments read as one: filter, visibility, the best k rows with distinct primary
+// keys (R7), and their fields.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "distance/metric.h"
+#include "expr/plan.h"
+#include "segment/row_batch.h"
+#include "segment/segment.h"
+#include "util/cancel.h"
+#include "util/status.h"
+#include "util/thread_pool.h"
+
+namespace elanus {
+
+struct SearchRequest {
+  int64_t field_id = 0;
+  Metric metric = Metric::kL2;
+  size_t nq = 0;
+  size_t k = 0;
+  std::span<const uint8_t> queries;  // nq * dim floats at any address
+  const Plan* plan = nullptr;        // null: no filter
+  uint64_t read_ts = 0;
+  uint32_t ef = 0;      // 0: the default
+  uint32_t nprobe = 0;  // 0: the default
+  // In the client's numbers. A hit is better than `radius` and not better than `range_filter`.
+  std::optional<float> radius;
+  std::optional<float> range_filter;
+  std::vector<int64_t> output_fields;
+};
+
+struct SearchResult {
+  std::vector<int32_t> counts;  // hits of each query, at most k
+  std::vector<float> scores;    // the client's, hits of query 0 first, best first
+  OwnedBytes rows;              // a row batch, one row a hit: primary key, timestamp, output fields
+  uint64_t visible_rows = 0;    // that passed filter and visibility, over all segments
+};
+
+// Equal scores come in the order of their primary keys; of a repeated key the best score counts, of equal ones the
+// newest row. Rows whose vector is null are never hits. The calling thread takes part; `pool` and `cancel` may be null.
+// Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit.
+Status search_segments(std::span<const std::shared_ptr<const Segment>> segments, const SearchRequest& request,
+                       ThreadPool* pool, const CancelToken* cancel, SearchResult* result);
+
+}  // namespace elanus

@@ -1,0 +1,126 @@
+// A segment: rows of one partition in native memory (growing) or in a mapped file (sealed), with a
+// delete timestamp per row. Readers work on a snapshot, which keeps the segment alive and its row
+// count fixed (R15). One writer at a time (append, delete, attach); any number of readers beside
+// it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "segment/column.h"
+#include "segment/delete_log.h"
+#include "segment/row_source.h"
+#include "segment/schema.h"
+#include "util/bitset.h"
+#include "util/status.h"
+
+namespace elanus {
+
+class VectorIndex;  // index/vector_index.h
+class Segment;
+
+// Reads every row, deleted ones too; for writers of files and for statistics.
+inline constexpr uint64_t kReadAll = ~uint64_t{0};
+
+struct SegmentStats {
+  size_t rows = 0;
+  size_t deleted_rows = 0;
+  size_t bytes = 0;  // column data, mapped or anonymous
+  uint64_t min_timestamp = 0;  // 0 without rows
+  uint64_t max_timestamp = 0;
+};
+
+// What `find_rows` does after a row: the same key's next older row, the next key, or nothing more.
+enum class VisitNext : uint8_t { kRow, kKey, kStop };
+// Called with the key's position in the span and a row that has the key.
+using RowVisitor = std::function<VisitNext(size_t key, size_t row)>;
+
+// The rows of a segment as one read sees them. Every pointer and reference it gives lives as long
+// as it does. Any thread may use it; the object itself holds no mutable state.
+class SegmentSnapshot : public RowSource {
+ public:
+  SegmentSnapshot(std::shared_ptr<const Segment> segment, uint64_t read_ts)
+      : segment_(std::move(segment)), read_ts_(read_ts) {}
+
+  const Segment& segment() const { return *segment_; }
+  const Schema& schema() const;
+  // The timestamp it was opened with. Rows past `row_count()` are later than that or were not there
+  // yet.
+  uint64_t read_ts() const { return read_ts_; }
+
+  // Chunk that holds the row, row < row_count().
+  virtual size_t chunk_of(size_t row) const = 0;
+
+  // Whether a read at `read_ts` sees every row of the snapshot. O(1), or one pass over the
+  // timestamps of a sealed segment the first time. May say no although all are visible, never the
+  // reverse.
+  bool all_visible(uint64_t read_ts) const;
+  // Sets `out` to row_count() bits: 1 = timestamp <= read_ts and not deleted at or before read_ts.
+  // Returns true when it knows without counting that all bits are set.
+  bool fill_visible(uint64_t read_ts, Bitset* out) const;
+  // The same for one row.
+  bool is_visible(size_t row, uint64_t read_ts) const;
+
+  virtual uint64_t timestamp_at(size_t row) const = 0;
+  // 0 when the row is not deleted. May be later than any read timestamp in use.
+  uint64_t delete_timestamp_at(size_t row) const;
+  // The primary key of an Int64 collection, of a VarChar collection.
+  virtual int64_t key_at(size_t row) const = 0;
+  virtual std::string_view key_string_at(size_t row) const = 0;
+  // Visits all rows of the snapshot, visible or not, with each of the keys: keys in the order
+  // given, the rows of one key newest first. Keys of the wrong kind find nothing. Cost: O(1)
+  // (growing) or O(log rows) a key.
+  virtual void find_rows(const KeySpan& keys, const RowVisitor& visit) const = 0;
+
+  // 1 / |x| (0 for a zero or null vector) per row of the chunk, for COSINE; nullptr when the
+  // segment has no such vector field. Sealed: computed by the first caller, which costs one pass
+  // over the column.
+  virtual const float* inv_norms(size_t chunk, int64_t field_id) const = 0;
+  // The field's attached vector index, pinned by the snapshot, or nullptr.
+  virtual const VectorIndex* vector_index(int64_t field_id) const = 0;
+
+ protected:
+  // Largest timestamp of the snapshot's rows, or something larger.
+  virtual uint64_t max_timestamp() const = 0;
+
+ private:
+  std::shared_ptr<const Segment> segment_;
+  uint64_t read_ts_;
+};
+
+class Segment : public std::enable_shared_from_this<Segment> {
+ public:
+  virtual ~Segment() = default;
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+
+  const Schema& schema() const { return schema_; }
+  virtual bool is_growing() const = 0;
+  // Opens a read. Rows later than `read_ts` may be left out of it. The segment must be held by a
+  // shared_ptr.
+  virtual std::unique_ptr<SegmentSnapshot> snapshot(uint64_t read_ts) const = 0;
+  // Marks the rows that have one of the keys, a timestamp <= kills_up_to and no delete yet as
+  // deleted at `timestamp`; `count` gets how many. Errors: kInvalidParameter (key kind, timestamp
+  // 0), kMemoryLimit (some rows may be marked; calling again is safe).
+  Status delete_keys(const KeySpan& keys, uint64_t timestamp, uint64_t kills_up_to, size_t* count);
+  virtual SegmentStats stats() const = 0;
+  // Anonymous memory held, allocated capacity included; mapped pages do not count (R19).
+  virtual size_t memory_bytes() const = 0;
+  const DeleteLog& deletes() const { return deletes_; }
+
+ protected:
+  explicit Segment(Schema schema) : schema_(std::move(schema)) {}
+  // Whether a deleted row of a key means that all older rows of that key are deleted too, so that a
+  // walk from the newest may stop there.
+  virtual bool rows_ascend_by_timestamp() const = 0;
+
+ private:
+  const Schema schema_;
+  DeleteLog deletes_;
+};
+
+}  // namespace elanus

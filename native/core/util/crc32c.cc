@@ -1,0 +1,101 @@
+#include "util/crc32c.h"
+
+#include <array>
+#include <cstring>
+
+#include "util/cpu.h"
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#endif
+
+namespace elanus {
+namespace {
+
+constexpr uint32_t kPolynomial = 0x82f63b78;  // reversed
+
+using Tables = std::array<std::array<uint32_t, 256>, 8>;
+
+// Table t moves a byte's remainder t more bytes on, so that eight bytes take eight independent
+// look-ups.
+constexpr Tables make_tables() {
+  Tables tables{};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
+    tables[0][byte] = crc;
+  }
+  for (size_t t = 1; t < 8; ++t) {
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      const uint32_t before = tables[t - 1][byte];
+      tables[t][byte] = (before >> 8) ^ tables[0][before & 0xff];
+    }
+  }
+  return tables;
+}
+
+constexpr Tables kTables = make_tables();
+
+uint64_t load64(const uint8_t* p) {
+  uint64_t value;
+  std::memcpy(&value, p, sizeof(value));
+  return value;
+}
+
+#if defined(__x86_64__)
+#define ELANUS_HARDWARE_CRC __attribute__((target("sse4.2")))
+ELANUS_HARDWARE_CRC inline uint64_t step8(uint64_t crc, uint64_t value) {
+  return _mm_crc32_u64(crc, value);
+}
+ELANUS_HARDWARE_CRC inline uint32_t step1(uint32_t crc, uint8_t value) {
+  return _mm_crc32_u8(crc, value);
+}
+bool has_hardware() { return cpu_features().sse42; }
+#elif defined(__aarch64__)
+#define ELANUS_HARDWARE_CRC __attribute__((target("+crc")))
+ELANUS_HARDWARE_CRC inline uint64_t step8(uint64_t crc, uint64_t value) {
+  return __crc32cd(static_cast<uint32_t>(crc), value);
+}
+ELANUS_HARDWARE_CRC inline uint32_t step1(uint32_t crc, uint8_t value) {
+  return __crc32cb(crc, value);
+}
+bool has_hardware() { return cpu_features().arm_crc32; }
+#endif
+
+#ifdef ELANUS_HARDWARE_CRC
+ELANUS_HARDWARE_CRC uint32_t crc32c_hardware(const uint8_t* p, size_t bytes, uint32_t seed) {
+  uint64_t wide = ~seed;
+  for (; bytes >= 8; bytes -= 8, p += 8) wide = step8(wide, load64(p));
+  uint32_t crc = static_cast<uint32_t>(wide);
+  for (; bytes > 0; --bytes, ++p) crc = step1(crc, *p);
+  return ~crc;
+}
+#endif
+
+}  // namespace
+
+uint32_t crc32c_portable(const void* data, size_t bytes, uint32_t seed) {
+  const uint8_t* p = static_cast<const uint8_t*>(data);
+  uint32_t crc = ~seed;
+  for (; bytes >= 8; bytes -= 8, p += 8) {
+    const uint64_t value = load64(p) ^ crc;  // little-endian, as everything stored here
+    crc = kTables[7][value & 0xff] ^ kTables[6][(value >> 8) & 0xff] ^
+          kTables[5][(value >> 16) & 0xff] ^ kTables[4][(value >> 24) & 0xff] ^
+          kTables[3][(value >> 32) & 0xff] ^ kTables[2][(value >> 40) & 0xff] ^
+          kTables[1][(value >> 48) & 0xff] ^ kTables[0][value >> 56];
+  }
+  for (; bytes > 0; --bytes, ++p) crc = (crc >> 8) ^ kTables[0][(crc ^ *p) & 0xff];
+  return ~crc;
+}
+
+uint32_t crc32c(const void* data, size_t bytes, uint32_t seed) {
+#ifdef ELANUS_HARDWARE_CRC
+  static const bool hardware = has_hardware();
+  if (hardware) return crc32c_hardware(static_cast<const uint8_t*>(data), bytes, seed);
+#endif
+  return crc32c_portable(data, bytes, seed);
+}
+
+}  // namespace elanus

@@ -1,0 +1,162 @@
+// Every kernel set against a double-precision yardstick, and every form of a kernel against its
+// single form, bit for bit: promise R21, one score whatever found the candidate.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "distance/dispatch.h"
+#include "distance/score.h"
+
+using namespace elanus;
+
+namespace {
+
+constexpr uint64_t kSeed = 20261121;
+
+uint32_t bits_of(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+// Floats that begin `shift` bytes past an aligned address, as they do in a message from the wire.
+class Unaligned {
+ public:
+  Unaligned(size_t count, size_t shift, std::mt19937_64& random)
+      : bytes_(count * 4 + 8), shift_(shift) {
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < count; ++i) {
+      const float value = normal(random);
+      std::memcpy(bytes_.data() + shift + i * 4, &value, 4);
+    }
+  }
+  const float* data() const { return reinterpret_cast<const float*>(bytes_.data() + shift_); }
+  double at(size_t i) const {
+    float value;
+    std::memcpy(&value, bytes_.data() + shift_ + i * 4, 4);
+    return value;
+  }
+
+ private:
+  std::vector<uint8_t> bytes_;
+  size_t shift_;
+};
+
+}  // namespace
+
+TEST(kernels_agree_with_double_arithmetic_for_any_dim_and_alignment) {
+  std::mt19937_64 random(kSeed);
+  for (const KernelSet* set : supported_kernel_sets()) {
+    for (size_t round = 0; round < 300; ++round) {
+      const size_t dim = round < 140 ? round + 1 : 1 + random() % 1100;
+      const Unaligned a(dim, random() % 4, random);
+      const Unaligned b(dim, random() % 4, random);
+      double l2 = 0;
+      double ip = 0;
+      double magnitude = 0;
+      for (size_t i = 0; i < dim; ++i) {
+        l2 += (a.at(i) - b.at(i)) * (a.at(i) - b.at(i));
+        ip += a.at(i) * b.at(i);
+        magnitude += std::abs(a.at(i) * b.at(i));
+      }
+      CHECK(std::abs(set->l2_sq(a.data(), b.data(), dim) - l2) <= 1e-5 * l2 + 1e-6);
+      CHECK(std::abs(set->inner_product(a.data(), b.data(), dim) - ip) <= 1e-5 * magnitude + 1e-6);
+    }
+  }
+}
+
+TEST(every_form_of_a_kernel_gives_the_same_bits) {
+  std::mt19937_64 random(kSeed);
+  for (const KernelSet* set : supported_kernel_sets()) {
+    for (size_t round = 0; round < 150; ++round) {
+      const size_t dim = round < 80 ? round + 1 : 1 + random() % 1100;
+      const size_t rows = 1 + random() % 9;
+      const Unaligned base(rows * dim, random() % 4, random);
+      const Unaligned query(4 * dim, random() % 4, random);
+      std::vector<uint32_t> ids(1 + random() % 12);
+      for (uint32_t& id : ids) id = static_cast<uint32_t>(random() % rows);
+      const float* queries[4];
+      for (size_t q = 0; q < 4; ++q) queries[q] = query.data() + q * dim;
+      for (const bool l2 : {true, false}) {
+        const auto single = l2 ? set->l2_sq : set->inner_product;
+        const auto batch = l2 ? set->l2_sq_batch : set->inner_product_batch;
+        const auto batch4 = l2 ? set->l2_sq_batch4 : set->inner_product_batch4;
+        for (const bool by_id : {true, false}) {
+          const size_t count = by_id ? ids.size() : rows;
+          const uint32_t* list = by_id ? ids.data() : nullptr;
+          std::vector<float> one(count);
+          std::vector<float> four(4 * count);
+          batch(queries[0], base.data(), list, count, dim, one.data());
+          batch4(queries, base.data(), list, count, dim, four.data());
+          for (size_t i = 0; i < count; ++i) {
+            const float* row = base.data() + (by_id ? ids[i] : i) * dim;
+            CHECK_EQ(bits_of(one[i]), bits_of(single(queries[0], row, dim)));
+            for (size_t q = 0; q < 4; ++q) {
+              CHECK_EQ(bits_of(four[q * count + i]), bits_of(single(queries[q], row, dim)));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(scores_are_the_same_bits_from_every_entry_point) {
+  std::mt19937_64 random(kSeed);
+  for (const KernelSet* set : supported_kernel_sets()) {
+    set_kernel_set_for_test(set);
+    for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+      for (const size_t dim : {1u, 7u, 64u, 100u, 129u, 768u}) {
+        constexpr size_t kRows = 21;
+        const Unaligned base(kRows * dim, 0, random);
+        const Unaligned query(4 * dim, 3, random);
+        std::vector<float> norms(kRows);
+        compute_inverse_norms(base.data(), kRows, dim, norms.data());
+        const VectorRows rows{base.data(), kRows, dim, metric, norms.data()};
+        const QueryBatch queries(query.data(), 4, dim, metric);
+        std::vector<uint32_t> ids;
+        for (uint32_t id = 0; id < kRows; ++id) ids.push_back(id);
+        std::vector<float> four(4 * kRows);
+        score_four(rows, queries, 0, nullptr, 0, kRows, four.data());
+        for (size_t q = 0; q < 4; ++q) {
+          const Scorer scorer(rows, queries, q);
+          std::vector<float> by_id(kRows);
+          std::vector<float> by_range(kRows);
+          scorer.score_ids(ids.data(), kRows, by_id.data());
+          scorer.score_range(0, kRows, by_range.data());
+          for (uint32_t i = 0; i < kRows; ++i) {
+            const float one = score_one(metric, queries.query(q), queries.inv_norm(q),
+                                        base.data() + i * dim, norms[i], dim);
+            CHECK_EQ(bits_of(one), bits_of(by_id[i]));
+            CHECK_EQ(bits_of(one), bits_of(by_range[i]));
+            CHECK_EQ(bits_of(one), bits_of(scorer.score(i)));
+            CHECK_EQ(bits_of(one), bits_of(four[q * kRows + i]));
+          }
+        }
+      }
+    }
+  }
+  set_kernel_set_for_test(nullptr);
+}
+
+TEST(zero_vectors_have_cosine_0_and_equal_vectors_nearly_1) {
+  const float zero[3] = {0, 0, 0};
+  const float some[3] = {3, 0, 4};
+  CHECK_EQ(inverse_norm(zero, 3), 0.0f);
+  CHECK_EQ(inverse_norm(some, 3), 0.2f);
+  CHECK_EQ(score_one(Metric::kCosine, some, 0.2f, zero, 0.0f, 3), 0.0f);
+  CHECK(std::abs(score_one(Metric::kCosine, some, 0.2f, some, 0.2f, 3) - 1.0f) < 1e-6f);
+}
+
+TEST(clients_see_squared_l2_and_plain_similarity_never_minus_zero) {
+  CHECK_EQ(client_score(Metric::kL2, -4.0f), 4.0f);
+  CHECK_EQ(client_score(Metric::kIp, 4.0f), 4.0f);
+  CHECK(!std::signbit(client_score(Metric::kL2, 0.0f)));
+  CHECK(!std::signbit(client_score(Metric::kIp, -0.0f)));
+  CHECK_EQ(internal_score(Metric::kL2, 4.0f), -4.0f);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,207 @@
+// HNSW: recall floors against exact search, filters, ranges, islands of equal rows, damage,
+// cancelling.
+#include "index/hnsw.h"
+
+#include <set>
+
+#include "index_suite.h"
+
+using namespace elanus;
+using namespace elanus::check;
+
+namespace {
+
+IndexBuildParams hnsw_params(Metric metric, uint32_t m = 16, uint32_t ef_construction = 100) {
+  IndexBuildParams params;
+  params.kind = IndexKind::kHnsw;
+  params.metric = metric;
+  params.m = m;
+  params.ef_construction = ef_construction;
+  return params;
+}
+
+IndexSearchParams with_ef(uint32_t ef) {
+  IndexSearchParams params;
+  params.ef = ef;
+  return params;
+}
+
+}  // namespace
+
+TEST(hnsw_recall_rises_with_ef_and_reaches_its_floor_under_each_metric) {
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    const IndexData data(3000, 50, 24, metric, 1);
+    const std::vector<uint8_t> image = build_image(hnsw_params(metric), data);
+    const auto index = open_image(image, data);
+    CHECK_EQ(index->bytes(), uint64_t{image.size()});
+    CHECK_EQ(index->rows(), data.n);
+    CHECK((index->inverse_norms() != nullptr) == (metric == Metric::kCosine));
+    const double low = recall_of(*index, data, 10, with_ef(10));
+    const double high = recall_of(*index, data, 10, with_ef(100));
+    CHECK(low >= 0.75);
+    CHECK(high >= 0.98);
+    CHECK(recall_of(*index, data, 100, with_ef(2000)) >= 0.99);  // the heap form
+  }
+}
+
+TEST(hnsw_cosine_ignores_the_length_of_rows_and_queries) {
+  IndexData data(1000, 20, 16, Metric::kCosine, 2);
+  std::mt19937_64 random(3);
+  for (size_t i = 0; i < data.n; ++i) {
+    const float scale = std::exp2(static_cast<float>(random() % 20) - 10);
+    for (size_t d = 0; d < 16; ++d) data.base[i * 16 + d] *= scale;
+  }
+  data.prepare();
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kCosine), data);
+  const auto index = open_image(image, data);
+  CHECK(recall_of(*index, data, 10, with_ef(100)) >= 0.98);
+  CHECK(std::equal(data.norms.begin(), data.norms.end(), index->inverse_norms()));
+}
+
+TEST(hnsw_filtered_searches_fill_k_with_visible_rows) {
+  const IndexData data(3000, 20, 16, Metric::kL2, 3);
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  const auto index = open_image(image, data);
+  const QueryBatch queries = data.queries();
+  for (const double share : {0.001, 0.01, 0.1, 0.5, 0.99}) {
+    const Bitset visible = random_bits(data.n, share, 12);
+    CHECK(recall_of(*index, data, 10, with_ef(64), &visible) >= 0.9);
+    for (size_t q = 0; q < queries.count(); ++q) {
+      size_t found;
+      search_index(*index, queries, q, 10, with_ef(64), &visible, &found);
+      CHECK_EQ(found, std::min<size_t>(10, visible.count()));
+    }
+  }
+}
+
+TEST(hnsw_range_search_grows_until_it_has_left_the_range) {
+  const IndexData data(3000, 20, 16, Metric::kL2, 4);
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  const auto index = open_image(image, data);
+  const QueryBatch queries = data.queries();
+  const Bitset half = random_bits(data.n, 0.5, 5);
+  for (const Bitset* visible : {static_cast<const Bitset*>(nullptr), &half}) {
+    size_t common_hits = 0;
+    size_t true_hits = 0;
+    for (size_t q = 0; q < queries.count(); ++q) {
+      const std::vector<Hit> order = data.naive(queries, q, data.n, visible);
+      const ScoreRange range{order[400].score, order[100].score};
+      for (const size_t k : {50u, 1000u}) {
+        IndexSearchParams params = with_ef(32);
+        params.range = &range;
+        size_t found;
+        const std::vector<Hit> hits = search_index(*index, queries, q, k, params, visible, &found);
+        for (const Hit& hit : hits) CHECK(range.contains(hit.score));
+        common_hits += common(hits, data.naive(queries, q, k, visible, &range));
+        true_hits += std::min<size_t>(k, 300);
+      }
+    }
+    CHECK(static_cast<double>(common_hits) >= 0.97 * static_cast<double>(true_hits));
+  }
+}
+
+TEST(hnsw_one_thread_gives_the_same_bytes_and_two_the_same_recall) {
+  const IndexData data(2000, 40, 16, Metric::kIp, 5);
+  const std::vector<uint8_t> one = build_image(hnsw_params(Metric::kIp), data);
+  CHECK(one == build_image(hnsw_params(Metric::kIp), data));
+  ThreadPool::Options options;
+  options.threads = 2;
+  options.low_priority = true;
+  ThreadPool pool(options);
+  std::atomic<uint64_t> progress{0};
+  IndexBuildControl control;
+  control.pool = &pool;
+  control.progress = &progress;
+  const std::vector<uint8_t> many = build_image(hnsw_params(Metric::kIp), data, control);
+  CHECK_EQ(progress.load(), uint64_t{data.n});
+  const double difference = recall_of(*open_image(one, data), data, 10, with_ef(64)) -
+                            recall_of(*open_image(many, data), data, 10, with_ef(64));
+  CHECK(std::abs(difference) < 0.03);
+}
+
+TEST(hnsw_islands_of_equal_rows_do_not_cut_the_graph) {
+  // 30 places with 100 equal rows each: more than a list holds.
+  IndexData data(3000, 30, 8, Metric::kL2, 6);
+  for (size_t i = 0; i < data.n; ++i) {
+    std::copy_n(data.base.begin() + static_cast<std::ptrdiff_t>(i % 30 * 8), 8,
+                data.base.begin() + static_cast<std::ptrdiff_t>(i * 8));
+  }
+  data.prepare();
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  const auto index = open_image(image, data);
+  const QueryBatch queries(data.base.data(), 30, 8, Metric::kL2);
+  size_t exact = 0;
+  for (size_t q = 0; q < 30; ++q) {
+    size_t found;
+    const std::vector<Hit> hits =
+        search_index(*index, queries, q, 10, with_ef(64), nullptr, &found);
+    exact += hits.size() == 10 && hits.back().score == 0.0f ? 1 : 0;
+  }
+  CHECK(exact >= 29);
+}
+
+TEST(hnsw_every_row_can_be_reached_by_searching_for_it) {
+  const IndexData data(3000, 1, 12, Metric::kL2, 7);
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2, 4, 40), data);
+  const auto index = open_image(image, data);
+  const QueryBatch queries(data.base.data(), data.n, 12, Metric::kL2);
+  std::set<uint64_t> reached;
+  size_t found;
+  for (const Hit& hit : search_index(*index, queries, 0, data.n, with_ef(3000), nullptr, &found)) {
+    reached.insert(hit.id);
+  }
+  CHECK_EQ(reached.size(), data.n);
+}
+
+TEST(hnsw_takes_small_and_large_degrees_and_any_ef_construction) {
+  const IndexData data(400, 10, 8, Metric::kL2, 8);
+  for (const uint32_t m : {2u, 3u, 16u, 100u, 2048u}) {
+    for (const uint32_t ef_construction : {1u, 8u, 2048u}) {
+      const std::vector<uint8_t> image =
+          build_image(hnsw_params(Metric::kL2, m, ef_construction), data);
+      const auto index = open_image(image, data);
+      CHECK(recall_of(*index, data, 10, with_ef(400)) >=
+            (m == 2 || ef_construction == 1 ? 0.3 : 0.95));
+    }
+  }
+  std::vector<uint8_t> image;
+  CHECK(build_vector_index(hnsw_params(Metric::kL2, 1), data.base.data(), data.n, data.dim, {},
+                           &image)
+            .code() == StatusCode::kInvalidParameter);
+}
+
+TEST(hnsw_survives_odd_data) { check_odd_data(hnsw_params(Metric::kL2)); }
+
+TEST(hnsw_survives_damaged_files) {
+  check_damage_is_survived(hnsw_params(Metric::kCosine), IndexData(500, 10, 8, Metric::kCosine, 9));
+}
+
+TEST(hnsw_build_can_be_canceled) {
+  check_build_can_be_canceled(hnsw_params(Metric::kL2, 16, 400),
+                              IndexData(20000, 1, 32, Metric::kL2, 10));
+}
+
+TEST(hnsw_search_can_be_canceled) {
+  const IndexData data(2000, 1, 8, Metric::kL2, 11);
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  const auto index = open_image(image, data);
+  const CancelToken token;
+  token.cancel();
+  IndexSearchParams params = with_ef(64);
+  params.cancel = &token;
+  size_t found;
+  search_index(*index, data.queries(), 0, 10, params, nullptr, &found);
+  CHECK(found < 10);
+}
+
+TEST(plan_scans_when_few_rows_are_visible) {
+  const IndexData data(3000, 1, 8, Metric::kL2, 12);
+  const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  const auto index = open_image(image, data);
+  CHECK(plan_filtered(*index, with_ef(16), 10, 5) == FilterPlan::kScan);
+  CHECK(plan_filtered(*index, with_ef(16), 10, 300) == FilterPlan::kScan);
+  CHECK(plan_filtered(*index, with_ef(16), 10, 2900) == FilterPlan::kIndex);
+  CHECK(plan_filtered(*index, with_ef(16), 1500, 2900) == FilterPlan::kScan);
+}
+
+CHECK_MAIN()

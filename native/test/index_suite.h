@@ -1,0 +1,165 @@
+// What every vector index must do, run by hnsw_test.cc and ivf_flat_test.cc.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "check.h"
+#include "index/flat_scan.h"
+#include "index_data.h"
+
+namespace elanus::check {
+
+inline std::vector<uint8_t> build_image(const IndexBuildParams& params, const IndexData& data,
+                                        const IndexBuildControl& control = {}) {
+  std::vector<uint8_t> image;
+  const Status status =
+      build_vector_index(params, data.base.data(), data.n, data.dim, control, &image);
+  if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
+  return image;
+}
+
+inline std::unique_ptr<VectorIndex> open_image(const std::vector<uint8_t>& image,
+                                               const IndexData& data) {
+  std::unique_ptr<VectorIndex> index;
+  const Status status =
+      open_vector_index(image, data.base.data(), data.n, data.dim, data.metric, &index);
+  if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
+  return index;
+}
+
+inline std::vector<Hit> search_index(const VectorIndex& index, const QueryBatch& queries, size_t q,
+                                     size_t k, const IndexSearchParams& params,
+                                     const Bitset* visible, size_t* found) {
+  TopK heap(k);
+  *found = index.search(queries, q, params, visible == nullptr ? nullptr : visible->words(),
+                        visible == nullptr ? index.rows() : visible->count(), heap,
+                        SearchScratch::of_thread());
+  return heap.take_sorted();
+}
+
+// Share of the true top k found, over all queries. Checks that scores are exact and the count is
+// right.
+inline double recall_of(const VectorIndex& index, const IndexData& data, size_t k,
+                        const IndexSearchParams& params, const Bitset* visible = nullptr) {
+  const QueryBatch queries = data.queries();
+  size_t hit_count = 0;
+  size_t true_count = 0;
+  for (size_t q = 0; q < queries.count(); ++q) {
+    size_t found;
+    const std::vector<Hit> hits = search_index(index, queries, q, k, params, visible, &found);
+    const std::vector<Hit> truth = data.naive(queries, q, k, visible);
+    CHECK_EQ(found, hits.size());
+    const Scorer scorer(data.view(), queries, q);
+    for (const Hit& hit : hits) {
+      CHECK(hit.id < data.n);
+      CHECK_EQ(hit.score, scorer.score(static_cast<uint32_t>(hit.id)));
+      if (visible != nullptr) CHECK(visible->test(hit.id));
+    }
+    hit_count += common(hits, truth);
+    true_count += truth.size();
+  }
+  return true_count == 0 ? 1.0 : static_cast<double>(hit_count) / static_cast<double>(true_count);
+}
+
+// Every truncation, and every flipped byte of header, links and lists, gives a Status or an index
+// that can be searched without harm.
+inline void check_damage_is_survived(const IndexBuildParams& params, const IndexData& data) {
+  const std::vector<uint8_t> image = build_image(params, data);
+  std::unique_ptr<VectorIndex> index;
+  for (size_t size = 0; size < image.size(); size += 1 + image.size() / 97) {
+    const std::vector<uint8_t> cut(image.begin(),
+                                   image.begin() + static_cast<std::ptrdiff_t>(size));
+    CHECK(open_vector_index(cut, data.base.data(), data.n, data.dim, data.metric, &index).code() ==
+          StatusCode::kDataIntegrity);
+  }
+  CHECK(!open_vector_index(image, data.base.data(), data.n - 1, data.dim, data.metric, &index)
+             .is_ok());
+  CHECK(!open_vector_index(image, data.base.data(), data.n, data.dim + 1, data.metric, &index)
+             .is_ok());
+  CHECK(!open_vector_index(image, data.base.data(), data.n, data.dim, Metric::kIp, &index).is_ok());
+  for (size_t at = 0; at < 76; ++at) {  // the header's fields
+    std::vector<uint8_t> bad = image;
+    bad[at] ^= 0x40;
+    CHECK(!open_vector_index(bad, data.base.data(), data.n, data.dim, data.metric, &index).is_ok());
+  }
+  std::mt19937_64 random(77);
+  const QueryBatch queries = data.queries();
+  for (size_t round = 0; round < 60; ++round) {
+    std::vector<uint8_t> bad = image;
+    for (size_t i = 0; i < 1 + bad.size() / 50; ++i) {
+      bad[128 + random() % (bad.size() - 128)] = static_cast<uint8_t>(random());
+    }
+    if (!open_vector_index(bad, data.base.data(), data.n, data.dim, data.metric, &index).is_ok())
+      continue;
+    for (size_t q = 0; q < queries.count(); ++q) {
+      size_t found;
+      for (const Hit& hit : search_index(*index, queries, q, 10, {}, nullptr, &found))
+        CHECK(hit.id < data.n);
+    }
+  }
+}
+
+// Raises the token while another thread builds.
+inline void check_build_can_be_canceled(const IndexBuildParams& params, const IndexData& data) {
+  const CancelToken token;
+  std::atomic<uint64_t> progress{0};
+  ThreadPool::Options options;
+  options.threads = 1;
+  options.low_priority = true;
+  ThreadPool pool(options);
+  IndexBuildControl control;
+  control.pool = &pool;
+  control.cancel = &token;
+  control.progress = &progress;
+  std::vector<uint8_t> image;
+  Status status;
+  std::thread builder([&] {
+    status = build_vector_index(params, data.base.data(), data.n, data.dim, control, &image);
+  });
+  while (params.kind == IndexKind::kHnsw && progress.load() == 0) std::this_thread::yield();
+  token.cancel();
+  builder.join();
+  CHECK(status.code() == StatusCode::kCanceled);
+  CHECK(image.empty());
+  CHECK(progress.load() < data.n);
+}
+
+// Few, equal, zero and NaN rows; k and ef beyond the number of rows.
+inline void check_odd_data(IndexBuildParams params) {
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    params.metric = metric;
+    for (const size_t n : {0u, 1u, 2u, 3u, 40u, 300u}) {
+      for (const char* kind : {"random", "equal", "zero", "nan", "islands"}) {
+        IndexData data(n, 3, 5, metric, n);
+        for (size_t i = 0; i < data.base.size(); ++i) {
+          if (std::strcmp(kind, "equal") == 0) data.base[i] = 1.0f;
+          if (std::strcmp(kind, "zero") == 0) data.base[i] = 0.0f;
+          if (std::strcmp(kind, "nan") == 0 && i % 7 == 0) data.base[i] = std::nanf("");
+          if (std::strcmp(kind, "islands") == 0)
+            data.base[i] = static_cast<float>(i / 5 % 3) * 1e3f + 1;
+        }
+        data.prepare();
+        const std::vector<uint8_t> image = build_image(params, data);
+        const std::unique_ptr<VectorIndex> index = open_image(image, data);
+        const Bitset none(n);
+        const Bitset half = random_bits(n, 0.5, 1);
+        const QueryBatch queries = data.queries();
+        const std::vector<float> nan(5, std::nanf(""));
+        const QueryBatch nan_query(nan.data(), 1, 5, metric);
+        for (const size_t k : {0u, 1u, 10u, 1000u}) {
+          for (const Bitset* visible : {static_cast<const Bitset*>(nullptr), &none, &half}) {
+            size_t found;
+            const std::vector<Hit> hits = search_index(*index, queries, 0, k, {}, visible, &found);
+            CHECK(hits.size() <= std::min(k, visible == nullptr ? n : visible->count()));
+            CHECK(search_index(*index, nan_query, 0, k, {}, visible, &found).empty());
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace elanus::check

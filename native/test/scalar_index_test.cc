@@ -1,0 +1,241 @@
+// The scalar index by itself: what lookups give, what the file weighs, and that damaged files never
+// crash.
+#include "scalar/scalar_index.h"
+
+#include <random>
+#include <set>
+
+#include "check.h"
+#include "expr_support.h"
+#include "scalar/scalar_index_format.h"
+
+using namespace elanus;
+using test::FakeSource;
+using test::Field;
+using test::Val;
+
+namespace {
+
+Val number(int64_t x) {
+  Val value;
+  value.kind = Val::kInt;
+  value.i = x;
+  return value;
+}
+Val real(double x) {
+  Val value;
+  value.kind = Val::kDouble;
+  value.d = x;
+  return value;
+}
+Val text(std::string x) {
+  Val value;
+  value.kind = Val::kString;
+  value.s = std::move(x);
+  return value;
+}
+Val list(std::vector<Val> items) {
+  Val value;
+  value.kind = Val::kArray;
+  value.items = std::move(items);
+  return value;
+}
+
+struct Built {
+  std::vector<uint8_t> image;
+  std::unique_ptr<ScalarIndex> index;
+  size_t rows = 0;
+
+  Built(DataType type, DataType element, std::vector<std::optional<Val>> cells)
+      : rows(cells.size()) {
+    const Field field{100, type, element, true, std::move(cells)};
+    const FakeSource source({field}, rows, false,
+                            rows > 128 ? std::vector<size_t>{0, 128} : std::vector<size_t>{0});
+    CHECK(build_scalar_index(source, 100, type, element, &image).is_ok());
+    const Status status = ScalarIndex::open(image, &index);
+    CHECK_EQ(status.message(), std::string());
+    CHECK(index->verify().is_ok());
+  }
+
+  std::vector<size_t> rows_of(ScalarIndex::Keys keys) const {
+    Bitset bits(rows);
+    CHECK(index->add_rows(keys, &bits).is_ok());
+    std::vector<size_t> found;
+    for_each_set(bits.words(), bits.word_count(), [&](size_t row) { found.push_back(row); });
+    if (!index->is_multi_valued()) CHECK_EQ(index->estimate(keys), found.size());
+    return found;
+  }
+};
+
+using Rows = std::vector<size_t>;
+
+// Every lookup there is, on an index that may be damaged.
+void exercise(const ScalarIndex& index, size_t rows) {
+  std::vector<ScalarIndex::Keys> runs = {index.all(),
+                                         index.find(int64_t{-5}, int64_t{5}),
+                                         index.find(-1.5, 9.5),
+                                         index.find_prefix("a"),
+                                         index.find("b", true, std::nullopt, false),
+                                         {3, 1u << 30},
+                                         {9, 2}};
+  for (const ScalarIndex::Keys& run : runs) {
+    (void)index.estimate(run);
+    (void)index.cost(run);
+    Bitset bits(rows);
+    (void)index.add_rows(run, &bits);
+    Bitset valid;
+    index.not_null(&valid);
+    (void)bits.count();
+  }
+  (void)index.verify();
+}
+
+}  // namespace
+
+TEST(integers_are_found) {
+  const Built b(DataType::kInt32, DataType::kNone,
+                {number(5), number(-1), std::nullopt, number(5), number(7)});
+  CHECK(b.rows_of(b.index->find(int64_t{5}, int64_t{5})) == Rows({0, 3}));
+  CHECK(b.rows_of(b.index->find(int64_t{-1}, int64_t{6})) == Rows({0, 1, 3}));
+  CHECK(b.index->find(int64_t{6}, int64_t{6}).empty());
+  CHECK(b.index->find(int64_t{7}, int64_t{6}).empty());
+  CHECK(b.rows_of(b.index->all()) == Rows({0, 1, 3, 4}));
+  Bitset valid;
+  b.index->not_null(&valid);
+  CHECK_EQ(valid.count(), size_t{4});
+  CHECK(!valid.test(2));
+  CHECK_EQ(b.index->value_count(), uint64_t{4});
+  CHECK_EQ(b.index->key_count(), uint64_t{3});
+  CHECK(b.index->find(1.0, 2.0).empty());
+  CHECK(b.index->find_prefix("").empty());
+}
+
+TEST(reals_have_one_zero_and_no_nan) {
+  const Built b(DataType::kDouble, DataType::kNone,
+                {real(-0.0), real(0.0), real(NAN), real(-INFINITY), real(INFINITY), real(-2.5)});
+  CHECK(b.rows_of(b.index->find(0.0, 0.0)) == Rows({0, 1}));
+  CHECK(b.rows_of(b.index->find(-0.0, -0.0)) == Rows({0, 1}));
+  CHECK(b.rows_of(b.index->find(-INFINITY, INFINITY)) == Rows({0, 1, 3, 4, 5}));
+  CHECK(b.rows_of(b.index->find(-3.0, -1.0)) == Rows({5}));
+  CHECK(b.index->find(NAN, NAN).empty());
+  CHECK(b.rows_of(b.index->all()).size() == 6);
+}
+
+TEST(strings_are_found_by_range_and_prefix) {
+  const Built b(DataType::kVarChar, DataType::kNone,
+                {text("b"), text("ab"), text(""), text("abc"), std::nullopt, text("a\xff")});
+  CHECK(b.rows_of(b.index->find_prefix("ab")) == Rows({1, 3}));
+  CHECK(b.rows_of(b.index->find_prefix("a")) == Rows({1, 3, 5}));
+  CHECK(b.rows_of(b.index->find_prefix("a\xff")) == Rows({5}));
+  CHECK(b.rows_of(b.index->find_prefix("")) == Rows({0, 1, 2, 3, 5}));
+  CHECK(b.rows_of(b.index->find("ab", true, "b", false)) == Rows({1, 3, 5}));
+  CHECK(b.rows_of(b.index->find("ab", false, "b", true)) == Rows({0, 3, 5}));
+  CHECK(b.rows_of(b.index->find(std::nullopt, false, "ab", false)) == Rows({2}));
+  CHECK(b.index->find("b", true, "a", true).empty());
+}
+
+TEST(an_array_row_is_found_by_each_element) {
+  const Built b(
+      DataType::kArray, DataType::kInt16,
+      {list({number(1), number(2), number(1)}), list({}), std::nullopt, list({number(2)})});
+  CHECK(b.rows_of(b.index->find(int64_t{1}, int64_t{1})) == Rows({0}));
+  CHECK(b.rows_of(b.index->find(int64_t{2}, int64_t{2})) == Rows({0, 3}));
+  CHECK_EQ(b.index->estimate(b.index->all()), uint64_t{3});
+  CHECK_EQ(b.index->value_count(), uint64_t{3});
+}
+
+TEST(frequent_values_are_bitmaps_and_rare_ones_lists) {
+  std::vector<std::optional<Val>> cells;
+  for (int64_t i = 0; i < 6400; ++i) cells.push_back(number(i % 64 == 0 ? 1000 + i : i % 3));
+  const Built b(DataType::kInt64, DataType::kNone, cells);
+  CHECK_EQ(b.index->key_count(), uint64_t{103});
+  // 100 rare rows of 4 bytes and 3 bitmaps of 800 bytes, against 25,600 bytes of lists.
+  CHECK(b.image.size() < 88 + 103 * 12 + 8 + 400 + 8 * 8 + 3 * 800 + 64);
+  Rows want;
+  for (size_t i = 0; i < 6400; ++i) {
+    if (i % 64 != 0 && i % 3 > 0) want.push_back(i);
+    if (i == 640) want.push_back(i);
+  }
+  Rows got = b.rows_of(b.index->find(int64_t{1}, int64_t{2}));
+  const Rows more = b.rows_of(b.index->find(int64_t{1640}, int64_t{1640}));
+  got.insert(got.end(), more.begin(), more.end());
+  std::sort(got.begin(), got.end());
+  CHECK(got == want);
+  CHECK(b.rows_of(b.index->all()).size() == 6400);
+}
+
+TEST(sources_without_rows_or_values_have_an_index_too) {
+  for (const size_t rows : {size_t{0}, size_t{70}}) {
+    for (const DataType type : {DataType::kInt64, DataType::kVarChar, DataType::kFloat}) {
+      const Built b(type, DataType::kNone, std::vector<std::optional<Val>>(rows));
+      CHECK_EQ(b.index->key_count(), uint64_t{0});
+      exercise(*b.index, rows);
+    }
+  }
+  const FakeSource unknown({}, 10, true, {});
+  std::vector<uint8_t> image;
+  CHECK(build_scalar_index(unknown, 5, DataType::kInt64, DataType::kNone, &image).is_ok());
+  CHECK(build_scalar_index(unknown, 5, DataType::kJson, DataType::kNone, &image).code() ==
+        StatusCode::kInvalidParameter);
+}
+
+TEST(damaged_files_are_refused_or_answer_without_a_crash) {
+  std::mt19937_64 random(11);
+  std::vector<std::optional<Val>> ints;
+  std::vector<std::optional<Val>> strings;
+  std::vector<std::optional<Val>> lists;
+  for (int64_t i = 0; i < 300; ++i) {
+    const bool null = i % 7 == 0;
+    const int64_t x = i % 2 == 0 ? 4 : static_cast<int64_t>(random() % 50);
+    ints.push_back(null ? std::nullopt : std::optional<Val>(number(x)));
+    strings.push_back(null ? std::nullopt
+                           : std::optional<Val>(text(std::string(1, 'a') + std::to_string(x))));
+    lists.push_back(null ? std::nullopt : std::optional<Val>(list({number(x), number(3)})));
+  }
+  const Built all[] = {Built(DataType::kInt64, DataType::kNone, ints),
+                       Built(DataType::kVarChar, DataType::kNone, strings),
+                       Built(DataType::kArray, DataType::kInt64, lists)};
+  for (const Built& b : all) {
+    const auto reopened = [&](const std::vector<uint8_t>& bytes) {
+      // Exactly as many bytes as there are, at a multiple of 8.
+      std::unique_ptr<uint64_t[]> words(new uint64_t[(bytes.size() + 7) / 8]);
+      if (!bytes.empty()) std::memcpy(words.get(), bytes.data(), bytes.size());
+      std::unique_ptr<ScalarIndex> index;
+      const Status status =
+          ScalarIndex::open({reinterpret_cast<uint8_t*>(words.get()), bytes.size()}, &index);
+      if (!status.is_ok()) CHECK(status.code() == StatusCode::kDataIntegrity);
+      if (status.is_ok()) exercise(*index, index->row_count());
+      return status.is_ok() && index->verify().is_ok();
+    };
+    CHECK(reopened(b.image));
+    for (size_t size = 0; size < b.image.size(); size += 1 + size / 64) {
+      CHECK(!reopened(
+          std::vector<uint8_t>(b.image.begin(), b.image.begin() + static_cast<long>(size))));
+    }
+    for (int round = 0; round < 4000; ++round) {
+      std::vector<uint8_t> bytes = b.image;
+      const size_t at = random() % bytes.size();
+      bytes[at] = static_cast<uint8_t>(bytes[at] ^ (1u << (random() % 8)));
+      CHECK(!reopened(bytes));
+      // The same with a header that was damaged before its checksum was taken.
+      for (int i = 0; i < 3; ++i) bytes[random() % 80] = static_cast<uint8_t>(random() % 4);
+      std::memcpy(bytes.data(), b.image.data(), 8);
+      ScalarIndexHeader header;
+      std::memcpy(&header, bytes.data(), sizeof(header));
+      if (round % 2 == 0) header.file_bytes = bytes.size();
+      std::memcpy(bytes.data(), &header, sizeof(header));
+      header.header_checksum = checksum_words(bytes.data(), sizeof(header) - 8);
+      std::memcpy(bytes.data(), &header, sizeof(header));
+      (void)reopened(bytes);
+      // Garbage in the body under an untouched header.
+      bytes = b.image;
+      for (int i = 0; i < 8; ++i) {
+        bytes[sizeof(header) + random() % (bytes.size() - sizeof(header))] =
+            static_cast<uint8_t>(random());
+      }
+      (void)reopened(bytes);
+    }
+  }
+}
+
+CHECK_MAIN()

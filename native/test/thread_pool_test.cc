@@ -1,0 +1,134 @@
+// The pool: nothing lost, nothing twice, nested and canceled loops end. Meant to run under
+// ThreadSanitizer too.
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "util/cpu.h"
+#include "util/thread_pool.h"
+
+using namespace elanus;
+
+namespace {
+
+ThreadPool::Options with_threads(size_t threads, unsigned spin_us = 40) {
+  ThreadPool::Options options;
+  options.threads = threads;
+  options.spin_us = spin_us;
+  return options;
+}
+
+}  // namespace
+
+TEST(runs_every_submitted_task_once_before_it_is_destroyed) {
+  for (const size_t threads : {0u, 1u, 3u}) {
+    for (const unsigned spin_us : {0u, 40u}) {
+      std::atomic<int> ran{0};
+      {
+        ThreadPool pool(with_threads(threads, spin_us));
+        for (int i = 0; i < 2000; ++i) pool.submit([&ran] { ran.fetch_add(1); });
+      }
+      CHECK_EQ(ran.load(), 2000);
+    }
+  }
+}
+
+TEST(parallel_for_covers_each_item_once_and_waits_for_all) {
+  for (const size_t threads : {0u, 1u, 3u}) {
+    ThreadPool pool(with_threads(threads));
+    for (const size_t count : {0u, 1u, 7u, 64u, 1000u}) {
+      for (const size_t grain : {0u, 1u, 3u, 5000u}) {
+        std::vector<int> seen(count, 0);  // plain ints: each is written by one thread
+        pool.parallel_for(count, grain, [&](size_t begin, size_t end) {
+          for (size_t i = begin; i < end; ++i) ++seen[i];
+        });
+        for (const int times : seen) CHECK_EQ(times, 1);
+      }
+    }
+  }
+}
+
+TEST(tasks_may_themselves_run_loops_on_the_pool) {
+  ThreadPool pool(with_threads(2));
+  std::atomic<size_t> total{0};
+  pool.parallel_for(8, 1, [&](size_t, size_t) {
+    pool.parallel_for(50, 3, [&](size_t begin, size_t end) { total.fetch_add(end - begin); });
+  });
+  CHECK_EQ(total.load(), size_t{400});
+}
+
+TEST(many_callers_share_the_pool) {
+  ThreadPool pool(with_threads(2));
+  std::atomic<size_t> total{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        pool.parallel_for(10, 1, [&](size_t begin, size_t end) { total.fetch_add(end - begin); });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK_EQ(total.load(), size_t{8000});
+}
+
+TEST(a_raised_token_skips_what_has_not_begun) {
+  ThreadPool pool(with_threads(2));
+  const CancelToken token;
+  std::atomic<size_t> ran{0};
+  pool.parallel_for(
+      100000, 1,
+      [&](size_t, size_t) {
+        if (ran.fetch_add(1) == 10) token.cancel();
+      },
+      &token);
+  CHECK(token.is_canceled());
+  CHECK(ran.load() < 1000);
+}
+
+TEST(no_more_threads_take_part_than_asked) {
+  ThreadPool pool(with_threads(4));
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  pool.parallel_for(
+      400, 1,
+      [&](size_t, size_t) {
+        const int now = inside.fetch_add(1) + 1;
+        int before = most.load();
+        while (before < now && !most.compare_exchange_weak(before, now)) {
+        }
+        sched_yield();
+        inside.fetch_sub(1);
+      },
+      nullptr, 2);
+  CHECK(most.load() <= 2);
+}
+
+TEST(build_threads_are_nice_and_search_threads_are_not) {
+  const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)));
+  for (const bool low : {false, true}) {
+    std::atomic<int> nice{-100};
+    {
+      ThreadPool::Options options = with_threads(1);
+      options.low_priority = low;
+      ThreadPool pool(options);
+      pool.submit(
+          [&nice] { nice = getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))); });
+    }
+    CHECK_EQ(nice.load(), low ? 9 : own);
+  }
+}
+
+TEST(there_is_a_core_to_use) {
+  CHECK(usable_cores() >= 1);
+  CHECK(default_search_threads() >= 1);
+  CHECK(default_search_threads() <= usable_cores());
+}
+
+CHECK_MAIN()

@@ -1,0 +1,242 @@
+// Metrics as roles see them, and the table of those this server fills. Names, labels and buckets
+// are Milvus' own, so that its stock dashboards and alerts work (milvus-features §6.2).
+// http/prometheus.ts keeps the numbers; roles need not know it.
+
+export interface MetricDefinition {
+  readonly name: string;
+  readonly help: string;
+  /** `node_id` is filled in by the registry where a metric has it. */
+  readonly labels: readonly string[];
+  /** Upper bounds, ascending; histograms only. */
+  readonly buckets?: readonly number[];
+}
+
+export type Labels<Name extends string> = Readonly<Record<Name, string>>;
+
+export interface Counter<Name extends string = never> {
+  /** Adds `by` (default 1, never negative). */
+  inc(labels: Labels<Name>, by?: number): void;
+}
+
+export interface Sample<Name extends string> {
+  readonly labels: Labels<Name>;
+  readonly value: number;
+}
+
+export interface Gauge<Name extends string = never> {
+  set(labels: Labels<Name>, value: number): void;
+  /** At each scrape, replaces everything that the gauge says by what `provide` returns. */
+  collect(provide: () => Iterable<Sample<Name>>): void;
+}
+
+export interface Histogram<Name extends string = never> {
+  observe(labels: Labels<Name>, value: number): void;
+}
+
+export interface MetricsRegistry {
+  counter<Name extends string>(definition: MetricDefinition): Counter<Name>;
+  gauge<Name extends string>(definition: MetricDefinition): Gauge<Name>;
+  histogram<Name extends string>(definition: MetricDefinition): Histogram<Name>;
+  /** Drops every series that carries all of these labels: for what has been dropped itself. */
+  forget(labels: Readonly<Record<string, string>>): Promise<void>;
+}
+
+/** 2^0 .. 2^17 milliseconds. */
+const MS_BUCKETS = Array.from({ length: 18 }, (_, power) => 2 ** power);
+/** For what normally takes less than a millisecond. */
+const FINE_MS_BUCKETS = [0.1, 0.25, 0.5, ...MS_BUCKETS];
+
+type Place = 'db_name' | 'collection_name';
+
+/** Returns the handles of all metrics; each is in the registry, and in a scrape, from now on. */
+export function createMetrics(registry: MetricsRegistry) {
+  const counter = <Name extends string = never>(name: string, help: string, labels: string) =>
+    registry.counter<Name>({ name, help, labels: split(labels) });
+  const gauge = <Name extends string = never>(name: string, help: string, labels: string) =>
+    registry.gauge<Name>({ name, help, labels: split(labels) });
+  const histogram = <Name extends string = never>(
+    name: string,
+    help: string,
+    labels: string,
+    buckets = MS_BUCKETS,
+  ) => registry.histogram<Name>({ name, help, labels: split(labels), buckets });
+
+  return {
+    proxyReqCount: counter<'function_name' | 'status' | Place>(
+      'milvus_proxy_req_count',
+      'requests by function and outcome (total, success, fail_input, fail_system, rejected)',
+      'node_id function_name status db_name collection_name',
+    ),
+    proxyReqLatency: histogram<'function_name'>(
+      'milvus_proxy_req_latency',
+      'time of a request, ms',
+      'node_id function_name',
+      FINE_MS_BUCKETS,
+    ),
+    proxySearchLatency: histogram<'query_type' | Place>(
+      'milvus_proxy_sq_latency',
+      'time of a search, query or hybrid search, ms',
+      'node_id query_type db_name collection_name',
+      FINE_MS_BUCKETS,
+    ),
+    proxyCollectionSearchLatency: histogram<'query_type' | Place>(
+      'milvus_proxy_collection_sq_latency',
+      'time of a search, query or hybrid search by collection, ms',
+      'node_id query_type db_name collection_name',
+      FINE_MS_BUCKETS,
+    ),
+    proxyMutationLatency: histogram<'msg_type' | Place>(
+      'milvus_proxy_mutation_latency',
+      'time of an insert, delete or upsert, ms',
+      'node_id msg_type db_name collection_name',
+      FINE_MS_BUCKETS,
+    ),
+    proxyCollectionMutationLatency: histogram<'msg_type' | Place>(
+      'milvus_proxy_collection_mutation_latency',
+      'time of an insert, delete or upsert by collection, ms',
+      'node_id msg_type db_name collection_name',
+      FINE_MS_BUCKETS,
+    ),
+    proxySearchVectorsCount: counter<Place>(
+      'milvus_proxy_search_vectors_count',
+      'query vectors searched for',
+      'node_id db_name collection_name',
+    ),
+    proxyInsertVectorsCount: counter<Place>(
+      'milvus_proxy_insert_vectors_count',
+      'rows inserted',
+      'node_id db_name collection_name',
+    ),
+    proxyReceiveBytesCount: counter<'msg_type' | Place>(
+      'milvus_proxy_receive_bytes_count',
+      'bytes of requests received',
+      'node_id msg_type db_name collection_name',
+    ),
+    proxySendBytesCount: counter(
+      'milvus_proxy_send_bytes_count',
+      'bytes of replies sent',
+      'node_id',
+    ),
+
+    rootcoordProxyNum: gauge('milvus_rootcoord_proxy_num', 'proxies', ''),
+    rootcoordCollectionNum: gauge<'db_name'>(
+      'milvus_rootcoord_collection_num',
+      'collections',
+      'db_name',
+    ),
+    rootcoordPartitionNum: gauge('milvus_rootcoord_partition_num', 'partitions', ''),
+    rootcoordDdlReqCount: counter<'function_name' | 'status'>(
+      'milvus_rootcoord_ddl_req_count',
+      'changes of schema by function and outcome',
+      'function_name status',
+    ),
+    rootcoordDdlReqLatency: histogram<'function_name'>(
+      'milvus_rootcoord_ddl_req_latency',
+      'time of a change of schema, ms',
+      'function_name',
+    ),
+    rootcoordTimestamp: gauge('milvus_rootcoord_timestamp', 'last timestamp given out, ms', ''),
+    rootcoordIdAllocCount: counter('milvus_rootcoord_id_alloc_count', 'ids given out', ''),
+
+    datacoordSegmentNum: gauge<
+      | 'segment_state'
+      | 'segment_level'
+      | 'segment_is_sorted'
+      | 'segment_storage_version'
+      | 'segment_format'
+    >(
+      'milvus_datacoord_segment_num',
+      'segments',
+      'segment_state segment_level segment_is_sorted segment_storage_version segment_format',
+    ),
+    datacoordStoredRowsNum: gauge<'collection_id' | 'segment_state' | Place>(
+      'milvus_datacoord_stored_rows_num',
+      'rows stored',
+      'db_name collection_id collection_name segment_state',
+    ),
+    datacoordStoredBinlogSize: gauge<'db_name' | 'collection_id' | 'segment_state'>(
+      'milvus_datacoord_stored_binlog_size',
+      'bytes stored',
+      'db_name collection_id segment_state',
+    ),
+
+    querynodeCollectionNum: gauge(
+      'milvus_querynode_collection_num',
+      'collections loaded',
+      'node_id',
+    ),
+    querynodeEntityNum: gauge<'collection_id' | 'segment_state' | Place>(
+      'milvus_querynode_entity_num',
+      'rows that can be searched',
+      'db_name collection_name node_id collection_id segment_state',
+    ),
+    querynodeSegmentNum: gauge<'collection_id' | 'segment_state' | 'segment_level'>(
+      'milvus_querynode_segment_num',
+      'segments loaded',
+      'node_id collection_id segment_state segment_level',
+    ),
+    querynodeSearchReqCount: counter<'query_type' | 'status' | 'scope' | 'collection_id'>(
+      'milvus_querynode_sq_req_count',
+      'reads of shards and segments by outcome',
+      'node_id query_type status scope collection_id',
+    ),
+    querynodeSearchReqLatency: histogram<'query_type' | 'scope'>(
+      'milvus_querynode_sq_req_latency',
+      'time of a read of shards or segments, ms',
+      'node_id query_type scope',
+      FINE_MS_BUCKETS,
+    ),
+
+    // Three names that guides scrape beside those of the table.
+    proxyPlainSearchLatency: histogram<'query_type'>(
+      'milvus_proxy_search_latency',
+      'time of a search, query or hybrid search, ms',
+      'node_id query_type',
+      FINE_MS_BUCKETS,
+    ),
+    segmentCount: gauge('milvus_segment_count', 'sealed segments held', ''),
+    datanodeInsertBufferSize: gauge(
+      'milvus_datanode_insert_buffer_size',
+      'bytes of growing data',
+      'node_id',
+    ),
+
+    indexnodeBuildIndexLatency: histogram(
+      'milvus_indexnode_build_index_latency',
+      'time of building one index, ms',
+      'node_id',
+    ),
+
+    numNode: gauge<'node_id' | 'role_name'>(
+      'milvus_num_node',
+      'roles running',
+      'node_id role_name',
+    ),
+    buildInfo: gauge<'version' | 'built' | 'git_commit'>(
+      'milvus_build_info',
+      'always 1; the labels say what runs',
+      'version built git_commit',
+    ),
+    runtimeInfo: gauge<'mq' | 'meta'>(
+      'milvus_runtime_info',
+      'always 1; the labels say on what it runs',
+      'mq meta',
+    ),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+function split(labels: string): string[] {
+  return labels === '' ? [] : labels.split(' ');
+}
+
+const ignore = (): void => undefined;
+
+/** Keeps nothing: for tests and tools. */
+export const silentRegistry: MetricsRegistry = Object.freeze({
+  counter: () => ({ inc: ignore }),
+  gauge: () => ({ set: ignore, collect: ignore }),
+  histogram: () => ({ observe: ignore }),
+  forget: async () => undefined,
+});

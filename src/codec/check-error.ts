@@ -1,0 +1,65 @@
+// How a refused value is reported: code 1100, Milvus' words where they are known, then which
+// collection, field and row, what was expected and what came.
+
+import { MilvusError } from '../model/error.ts';
+import type { FieldSchema } from '../model/schema.ts';
+
+/** The column that is being checked. */
+export interface Place {
+  readonly field: FieldSchema;
+  readonly collection: string | undefined;
+  /** The bytes that the column's ranges refer to. */
+  readonly message: Uint8Array;
+  /** One byte per row, 0 = null, when the wire leaves out the values of null rows. */
+  readonly compactRows: Uint8Array | undefined;
+}
+
+/** Returns the request's row of value number `at`. */
+export function findRow(place: Place, at: number): number {
+  const { compactRows } = place;
+  if (compactRows === undefined) return at;
+  let seen = -1;
+  for (let row = 0; row < compactRows.length; row += 1) {
+    seen += compactRows[row]!;
+    if (seen === at) return row;
+  }
+  return at;
+}
+
+export interface ValueProblem {
+  /** Text without the closing `invalid parameter`. */
+  readonly text: string;
+  readonly field: string;
+  /** Row of the request, from 0. */
+  readonly row?: number;
+  readonly expected?: string | number | bigint;
+  readonly actual?: string | number | bigint;
+}
+
+export function refuseValue(collection: string | undefined, problem: ValueProblem): MilvusError {
+  const { text, field, row, expected, actual } = problem;
+  return new MilvusError('ParameterInvalid', {
+    message: `${text}: invalid parameter`,
+    fields: {
+      ...(collection === undefined ? {} : { collection }),
+      field,
+      ...(row === undefined ? {} : { row }),
+      ...(expected === undefined ? {} : { expected }),
+      ...(actual === undefined ? {} : { actual }),
+    },
+  });
+}
+
+export function refuseNotFinite(
+  place: Pick<Place, 'field' | 'collection'>,
+  value: number,
+  row: number,
+): MilvusError {
+  return refuseValue(place.collection, {
+    text: `value '${value}' is not a number or infinity`,
+    field: place.field.name,
+    row,
+    expected: 'a finite number',
+    actual: String(value),
+  });
+}

@@ -1,0 +1,58 @@
+// A FloatVector column of an insert: kind, dimension and length. Its floats are looked at after the
+// one copy that aligns them (codec/field-data-to-rows.ts).
+
+import type { FieldSchema } from '../model/schema.ts';
+import { refuseValue } from './check-error.ts';
+import type { CheckedValues } from './checked-values.ts';
+import type { FieldDataView } from './field-data.ts';
+
+/** @throws MilvusError ParameterInvalid, also for the vector kinds that cannot be stored yet */
+export function checkVectorColumn(
+  field: FieldSchema,
+  view: FieldDataView,
+  collection: string | undefined,
+): CheckedValues {
+  const { vectors } = view;
+  const column = vectors?.column;
+  if (vectors === undefined || (column === undefined && vectors.dim === 0)) {
+    if (view.scalars === undefined && view.structArrays === undefined) return { kind: 'absent' };
+  }
+  if (column !== undefined && column.kind !== 'float') {
+    throw refuseValue(collection, {
+      text: `field '${field.name}' illegal, array type mismatch`,
+      field: field.name,
+      expected: 'need float vector array',
+      actual: `got ${column.kind} vector array`,
+    });
+  }
+  if (vectors === undefined) {
+    throw refuseValue(collection, {
+      text: `field '${field.name}' illegal, array type mismatch`,
+      field: field.name,
+      expected: 'need float vector array',
+      actual: 'got scalar array',
+    });
+  }
+  if (vectors.dim !== field.dim) {
+    throw refuseValue(collection, {
+      text:
+        `the dim (${vectors.dim}) of field data(${field.name}) ` +
+        `is not equal to schema dim (${field.dim})`,
+      field: field.name,
+      expected: field.dim,
+      actual: vectors.dim,
+    });
+  }
+  if (column === undefined) return { kind: 'absent' };
+  const floats = column.values.byteLength / 4;
+  if (floats % field.dim !== 0) {
+    throw refuseValue(collection, {
+      text: `the length (${floats}) of field data(${field.name}) is not a multiple of its dim`,
+      field: field.name,
+      row: Math.floor(floats / field.dim),
+      expected: `a multiple of ${field.dim} floats`,
+      actual: floats,
+    });
+  }
+  return { kind: 'vector', bytes: view.message, floats: column.values };
+}

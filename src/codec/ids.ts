@@ -1,0 +1,82 @@
+// schema.IDs: primary keys in requests and replies.
+
+import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
+import type { RowColumn } from './row-batch.ts';
+import { Int64List } from './wire-lists.ts';
+import { decodeUtf8, type WireReader } from './wire.ts';
+import type { WireWriter } from './wire-writer.ts';
+
+export type Ids =
+  | { readonly kind: 'int'; readonly values: BigInt64Array }
+  | { readonly kind: 'string'; readonly values: readonly string[] }
+  /** Not a primary key type that can be stored yet. */
+  | { readonly kind: 'uuid'; readonly values: readonly Uint8Array[] };
+
+/** Keys to send: decoded ones, or the primary key column of a row batch as it is. */
+export type IdsInput = Ids | { readonly kind: 'column'; readonly column: RowColumn };
+
+/** Returns undefined when no member of the oneof is set. */
+export function decodeIds(reader: WireReader): Ids | undefined {
+  let ids: Ids | undefined;
+  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+    if (tag === 0x0a) ids = { kind: 'int', values: decodeList(reader, new Int64List()) };
+    else if (tag === 0x12) ids = decodeStringIds(reader);
+    else if (tag === 0x1a) ids = decodeUuids(reader);
+    else reader.skip(tag);
+  }
+  return ids;
+}
+
+export function writeIds(writer: WireWriter, field: number, ids: IdsInput): void {
+  const mark = writer.begin(field, getIdCount(ids) * 9);
+  if (ids.kind === 'column') writeColumn(writer, ids.column);
+  else if (ids.kind === 'int') {
+    const inner = writer.begin(1, ids.values.length * 9);
+    writer.writePackedInt64(1, ids.values);
+    writer.end(inner);
+  } else {
+    const inner = writer.begin(ids.kind === 'string' ? 2 : 3, ids.values.length * 16);
+    if (ids.kind === 'string') writer.writeStrings(1, ids.values);
+    else for (const value of ids.values) writer.appendBytes(1, value);
+    writer.end(inner);
+  }
+  writer.end(mark);
+}
+
+export function getIdCount(ids: IdsInput): number {
+  return ids.kind === 'column' ? ids.column.rows : ids.values.length;
+}
+
+function writeColumn(writer: WireWriter, column: RowColumn): void {
+  const { offsets } = column;
+  const inner = writer.begin(offsets === undefined ? 1 : 2, column.data.length + column.rows * 2);
+  if (offsets === undefined) writer.writePackedInt64(1, column.asInt64());
+  else {
+    for (let row = 0; row < column.rows; row += 1) {
+      writer.appendBytesRange(1, column.data, offsets[row]!, offsets[row + 1]!);
+    }
+  }
+  writer.end(inner);
+}
+
+function decodeStringIds(reader: WireReader): Ids {
+  const { count, pairs } = decodeInside(reader, decodeSpans);
+  const values: string[] = [];
+  for (let i = 0; i < count; i += 1) {
+    reader.countObject();
+    const start = pairs[2 * i]!;
+    values.push(decodeUtf8(reader.bytes, start, start + pairs[2 * i + 1]!));
+  }
+  return { kind: 'string', values };
+}
+
+function decodeUuids(reader: WireReader): Ids {
+  const { count, pairs } = decodeInside(reader, decodeSpans);
+  const values: Uint8Array[] = [];
+  for (let i = 0; i < count; i += 1) {
+    reader.countObject();
+    const start = pairs[2 * i]!;
+    values.push(reader.bytes.subarray(start, start + pairs[2 * i + 1]!));
+  }
+  return { kind: 'uuid', values };
+}

@@ -1,0 +1,122 @@
+// What several requests share: the header, key-value pairs, string lists, raw sub-messages.
+// All bytes in decoded requests are views of the message and live only as long as the request.
+
+import { decodeInside } from './field-data.ts';
+import type { TemplateValue } from './template-value.ts';
+import type { WireReader } from './wire.ts';
+
+/** common.KeyValuePair. */
+export interface KeyValue {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** common.MsgBase. `replicateInfo` (deprecated) stays undecoded. */
+export interface MsgBase {
+  readonly msgType: number;
+  readonly msgId: bigint;
+  readonly timestamp: bigint;
+  readonly sourceId: bigint;
+  readonly targetId: bigint;
+  readonly properties: ReadonlyMap<string, string>;
+  readonly replicateInfo: Uint8Array | undefined;
+}
+
+/** A type whose fields may be set one after another while decoding. */
+export type Draft<T> = { -readonly [K in keyof T]: T[K] };
+
+export function decodeKeyValue(reader: WireReader): KeyValue {
+  let key = '';
+  let value = '';
+  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+    if (tag === 0x0a) key = reader.readString();
+    else if (tag === 0x12) value = reader.readString();
+    else reader.skip(tag);
+  }
+  return { key, value };
+}
+
+export function decodeMsgBase(reader: WireReader): MsgBase {
+  const properties = new Map<string, string>();
+  const base: Draft<MsgBase> = {
+    msgType: 0,
+    msgId: 0n,
+    timestamp: 0n,
+    sourceId: 0n,
+    targetId: 0n,
+    properties,
+    replicateInfo: undefined,
+  };
+  for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
+    if (tag === 0x08) base.msgType = reader.readInt32();
+    else if (tag === 0x10) base.msgId = reader.readInt64();
+    else if (tag === 0x18) base.timestamp = reader.readUint64();
+    else if (tag === 0x20) base.sourceId = reader.readInt64();
+    else if (tag === 0x28) base.targetId = reader.readInt64();
+    else if (tag === 0x32) {
+      const { key, value } = decodeInside(reader, decodeKeyValue);
+      properties.set(key, value);
+    } else if (tag === 0x3a) base.replicateInfo = reader.readBytes();
+    else reader.skip(tag);
+  }
+  return base;
+}
+
+/** Returns the value of the last pair with this key. */
+export function findValue(pairs: readonly KeyValue[], key: string): string | undefined {
+  return pairs.findLast((pair) => pair.key === key)?.value;
+}
+
+/** What Search, HybridSearch and Query share. */
+export interface ReadTarget {
+  readonly base: MsgBase | undefined;
+  readonly dbName: string;
+  readonly collectionName: string;
+  readonly partitionNames: readonly string[];
+  readonly outputFields: readonly string[];
+  readonly travelTimestamp: bigint;
+  readonly guaranteeTimestamp: bigint;
+  readonly notReturnAllMeta: boolean;
+  readonly consistencyLevel: number;
+  readonly useDefaultConsistency: boolean;
+  readonly namespace: string | undefined;
+  readonly rlsPrincipal: string;
+  readonly skipRls: boolean;
+}
+
+/** The lists that a decoder of a read request fills. */
+export interface ReadLists {
+  readonly partitionNames: string[];
+  readonly outputFields: string[];
+  readonly params: KeyValue[];
+  readonly templates: Map<string, TemplateValue>;
+  readonly functionChains: Uint8Array[];
+}
+
+export function makeReadLists(): ReadLists {
+  return {
+    partitionNames: [],
+    outputFields: [],
+    params: [],
+    templates: new Map(),
+    functionChains: [],
+  };
+}
+
+export function makeReadTarget(lists: ReadLists): Draft<ReadTarget> {
+  return {
+    base: undefined,
+    dbName: '',
+    collectionName: '',
+    partitionNames: lists.partitionNames,
+    outputFields: lists.outputFields,
+    travelTimestamp: 0n,
+    guaranteeTimestamp: 0n,
+    notReturnAllMeta: false,
+    consistencyLevel: 0,
+    useDefaultConsistency: false,
+    namespace: undefined,
+    rlsPrincipal: '',
+    skipRls: false,
+  };
+}

@@ -1,0 +1,104 @@
+// milvus.SearchResults to bytes. Output fields are written straight from the row batch of native.
+
+import type { RowBatchReader } from './row-batch.ts';
+import { estimateFieldBytes, writeFieldData, type OutputField } from './rows-to-field-data.ts';
+import { writeIds, type IdsInput } from './ids.ts';
+import { writeStatus, type StatusMessage } from './status-message.ts';
+import { WireWriter } from './wire-writer.ts';
+
+export interface SearchIteratorResult {
+  readonly token: string;
+  readonly lastBound: number;
+}
+
+/** Hits of query 0 first, best first within a query: all per-hit parts have that order. */
+export interface SearchResultData {
+  readonly numQueries: number;
+  readonly topK: number;
+  readonly scores: Float32Array;
+  readonly ids: IdsInput;
+  /** Hits per query. */
+  readonly topks: ArrayLike<number>;
+  readonly outputFields: readonly string[];
+  readonly primaryFieldName: string;
+  /** One row per hit; needed when there are `outputs` or `groupBy`. */
+  readonly rows?: RowBatchReader;
+  readonly outputs?: readonly OutputField[];
+  /** The field that hits were grouped by, read from `rows`. */
+  readonly groupBy?: OutputField;
+  /** Rows that were looked at. */
+  readonly allSearchCount?: number;
+  readonly distances?: Float32Array;
+  readonly recalls?: Float32Array;
+  readonly iterator?: SearchIteratorResult;
+  /** Encoded common.HighlightResult, one per field. */
+  readonly highlightResults?: readonly Uint8Array[];
+  readonly elementIndices?: BigInt64Array;
+}
+
+export interface SearchResults {
+  readonly status: StatusMessage;
+  /** Absent in an error. */
+  readonly results?: SearchResultData;
+  readonly collectionName?: string;
+  /** Timestamp of the read; iterators send it back. */
+  readonly sessionTs?: bigint;
+}
+
+export function encodeSearchResults(message: SearchResults): Buffer {
+  const { results } = message;
+  const hint = results === undefined ? 0 : estimateResultBytes(results);
+  const writer = new WireWriter(hint + 256);
+  writeStatus(writer, 1, message.status);
+  if (results !== undefined) {
+    const mark = writer.begin(2, hint);
+    writeResultData(writer, results);
+    writer.end(mark);
+  }
+  writer.writeString(3, message.collectionName ?? '');
+  writer.writeInt64(4, message.sessionTs ?? 0n);
+  return writer.finish();
+}
+
+function estimateResultBytes(results: SearchResultData): number {
+  const { rows, outputs = [] } = results;
+  const fields =
+    rows === undefined
+      ? 0
+      : outputs.reduce((sum, output) => sum + estimateFieldBytes(output, rows), 0);
+  return 64 + results.scores.length * 14 + fields;
+}
+
+function writeResultData(writer: WireWriter, results: SearchResultData): void {
+  const { rows, outputs = [], groupBy } = results;
+  writer.writeInt64(1, results.numQueries);
+  writer.writeInt64(2, results.topK);
+  if (rows !== undefined) {
+    for (const output of outputs) writeFieldData(writer, 3, { output, batch: rows });
+  }
+  writer.writePackedFixed(4, results.scores);
+  writeIds(writer, 5, results.ids);
+  writer.writePackedInt32(6, results.topks);
+  writer.writeStrings(7, results.outputFields);
+  if (groupBy !== undefined && rows !== undefined) {
+    writeFieldData(writer, 8, { output: groupBy, batch: rows });
+  }
+  writer.writeInt64(9, results.allSearchCount ?? 0);
+  if (results.distances !== undefined) writer.writePackedFixed(10, results.distances);
+  if (results.iterator !== undefined) writeIterator(writer, results.iterator);
+  if (results.recalls !== undefined) writer.writePackedFixed(12, results.recalls);
+  writer.writeString(13, results.primaryFieldName);
+  for (const highlight of results.highlightResults ?? []) writer.appendBytes(14, highlight);
+  if (results.elementIndices !== undefined) {
+    const mark = writer.begin(15);
+    writer.writePackedInt64(1, results.elementIndices);
+    writer.end(mark);
+  }
+}
+
+function writeIterator(writer: WireWriter, iterator: SearchIteratorResult): void {
+  const mark = writer.begin(11);
+  writer.writeString(1, iterator.token);
+  if (iterator.lastBound !== 0) writer.appendFloat(2, iterator.lastBound);
+  writer.end(mark);
+}

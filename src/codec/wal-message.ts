@@ -1,0 +1,157 @@
+// One WAL record: what one request did to one shard, all parts at one timestamp (rules R2, R4).
+// docs/formats/wal-message.md has the byte table. Every part names what replay needs: partition, segment, keys.
+
+import assert from 'node:assert/strict';
+
+const MAGIC = 0x314d4c45; // "ELM1"
+const HEADER_BYTES = 40;
+const PART_HEADER_BYTES = 40;
+const PART_INSERT = 1;
+const PART_DELETE = 2;
+const KEYS_INT64 = 0;
+const KEYS_STRING = 1;
+
+export type MessageKeys =
+  | { readonly kind: 'int64'; readonly values: BigInt64Array }
+  | { readonly kind: 'string'; readonly values: readonly string[] };
+
+export type MessagePart =
+  | {
+      readonly kind: 'insert';
+      readonly partitionId: bigint;
+      readonly segmentId: bigint;
+      readonly rows: number;
+      readonly batch: Uint8Array;
+    }
+  | {
+      readonly kind: 'delete';
+      readonly partitionId: bigint;
+      readonly killsUpTo: bigint;
+      readonly keys: MessageKeys;
+    };
+
+export interface WalMessage {
+  readonly collectionId: bigint;
+  readonly timestamp: bigint;
+  readonly schemaVersion: number;
+  /** Which shard of the collection; with the collection id it names the vchannel. */
+  readonly shardIndex: number;
+  readonly parts: readonly MessagePart[];
+}
+
+const align8 = (bytes: number): number => (bytes + 7) & ~7;
+
+/** Encodes keys as `u32 kind, u32 count`, then int64 values or `u32 × (count + 1)` offsets and UTF-8. */
+export function encodeKeys(keys: MessageKeys): Uint8Array {
+  if (keys.kind === 'int64') {
+    const bytes = new Uint8Array(8 + keys.values.byteLength);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, KEYS_INT64, true);
+    view.setUint32(4, keys.values.length, true);
+    const { buffer, byteOffset, byteLength } = keys.values;
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), 8);
+    return bytes;
+  }
+  const texts = keys.values.map((value) => Buffer.from(value, 'utf8'));
+  const offsetsBytes = 4 * (texts.length + 1);
+  const total = texts.reduce((sum, text) => sum + text.length, 0);
+  const bytes = new Uint8Array(8 + offsetsBytes + total);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, KEYS_STRING, true);
+  view.setUint32(4, texts.length, true);
+  let at = 0;
+  texts.forEach((text, i) => {
+    view.setUint32(8 + 4 * i, at, true);
+    bytes.set(text, 8 + offsetsBytes + at);
+    at += text.length;
+  });
+  view.setUint32(8 + 4 * texts.length, at, true);
+  return bytes;
+}
+
+export function decodeKeys(bytes: Uint8Array): MessageKeys {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const kind = view.getUint32(0, true);
+  const count = view.getUint32(4, true);
+  if (kind === KEYS_INT64) {
+    assert(bytes.byteLength >= 8 + 8 * count, 'wal message: keys cut short');
+    const values = new BigInt64Array(count);
+    new Uint8Array(values.buffer).set(bytes.subarray(8, 8 + 8 * count));
+    return { kind: 'int64', values };
+  }
+  assert.equal(kind, KEYS_STRING, 'wal message: kind of keys');
+  const base = 8 + 4 * (count + 1);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const from = view.getUint32(8 + 4 * i, true);
+    const to = view.getUint32(12 + 4 * i, true);
+    values.push(text.toString('utf8', base + from, base + to));
+  }
+  return { kind: 'string', values };
+}
+
+/**
+ * Encodes a message as pieces that the WAL writes one after another; row batches are passed on without a copy.
+ * Each piece but the last is a multiple of 8 bytes.
+ */
+export function encodeWalMessage(message: WalMessage): Uint8Array[] {
+  const bodies = message.parts.map((part) =>
+    part.kind === 'insert' ? part.batch : encodeKeys(part.keys),
+  );
+  const head = new Uint8Array(HEADER_BYTES + PART_HEADER_BYTES * bodies.length);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint32(4, bodies.length, true);
+  view.setBigInt64(8, message.collectionId, true);
+  view.setBigInt64(16, message.timestamp, true);
+  view.setUint32(24, message.schemaVersion, true);
+  view.setUint32(28, message.shardIndex, true);
+  const pieces: Uint8Array[] = [head];
+  message.parts.forEach((part, i) => {
+    const at = HEADER_BYTES + PART_HEADER_BYTES * i;
+    const body = bodies[i]!;
+    view.setUint32(at, part.kind === 'insert' ? PART_INSERT : PART_DELETE, true);
+    view.setUint32(at + 4, part.kind === 'insert' ? part.rows : part.keys.values.length, true);
+    view.setBigInt64(at + 8, part.partitionId, true);
+    view.setBigInt64(at + 16, part.kind === 'insert' ? part.segmentId : part.killsUpTo, true);
+    view.setBigInt64(at + 24, BigInt(body.byteLength), true);
+    pieces.push(body);
+    const padding = align8(body.byteLength) - body.byteLength;
+    if (padding > 0) pieces.push(new Uint8Array(padding));
+  });
+  return pieces;
+}
+
+/** Decodes a record; batches are views into it. Asserts on bytes that no version of this code has written. */
+export function decodeWalMessage(record: Uint8Array): WalMessage {
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+  assert(record.byteLength >= HEADER_BYTES && view.getUint32(0, true) === MAGIC, 'wal message: magic');
+  const partCount = view.getUint32(4, true);
+  const parts: MessagePart[] = [];
+  let bodyAt = HEADER_BYTES + PART_HEADER_BYTES * partCount;
+  for (let i = 0; i < partCount; i++) {
+    const at = HEADER_BYTES + PART_HEADER_BYTES * i;
+    const kind = view.getUint32(at, true);
+    const partitionId = view.getBigInt64(at + 8, true);
+    const reference = view.getBigInt64(at + 16, true);
+    const bodyBytes = Number(view.getBigInt64(at + 24, true));
+    assert(bodyAt + bodyBytes <= record.byteLength, 'wal message: part cut short');
+    const body = record.subarray(bodyAt, bodyAt + bodyBytes);
+    bodyAt += align8(bodyBytes);
+    if (kind === PART_INSERT) {
+      const rows = view.getUint32(at + 4, true);
+      parts.push({ kind: 'insert', partitionId, segmentId: reference, rows, batch: body });
+    } else {
+      assert.equal(kind, PART_DELETE, 'wal message: kind of part');
+      parts.push({ kind: 'delete', partitionId, killsUpTo: reference, keys: decodeKeys(body) });
+    }
+  }
+  return {
+    collectionId: view.getBigInt64(8, true),
+    timestamp: view.getBigInt64(16, true),
+    schemaVersion: view.getUint32(24, true),
+    shardIndex: view.getUint32(28, true),
+    parts,
+  };
+}

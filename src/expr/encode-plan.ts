@@ -1,0 +1,217 @@
+// Writes a plan in the binary form that native reads; docs/formats/plan.md is the byte table.
+// Little-endian, no padding, pre-order. The bytes live only in memory, so there is no version but
+// the magic number.
+
+import { strict as assert } from 'node:assert';
+
+import type { Literal, Operand, PlanNode } from './plan.ts';
+
+export const PLAN_MAGIC = 0x31504c45;
+
+/** Children of one `and` or `or`: the count is a u16, longer chains are nested. */
+export const CHILDREN_MAX = 0xffff;
+
+export const NODE_TAGS = {
+  const: 0x01, and: 0x02, or: 0x03, not: 0x04, compare: 0x10, compareOperands: 0x11, range: 0x12,
+  in: 0x13, arith: 0x14, like: 0x15, isNull: 0x16, exists: 0x17, contains: 0x18, arrayLength: 0x19,
+} as const satisfies Record<PlanNode['node'], number>;
+
+export const OPERAND_TAGS = { field: 0, element: 1, path: 2 } as const;
+
+export const LITERAL_TAGS = { bool: 1, int64: 2, double: 3, string: 4, array: 5 } as const;
+
+const INITIAL_BYTES = 256;
+
+/** Returns the binary form of a plan; the buffer belongs to the caller. */
+export function encodePlan(plan: PlanNode): Uint8Array {
+  const writer = new PlanWriter();
+  writer.u32(PLAN_MAGIC);
+  writeNode(writer, plan);
+  return writer.finish();
+}
+
+function writeNode(writer: PlanWriter, plan: PlanNode): void {
+  writer.u8(NODE_TAGS[plan.node]);
+  switch (plan.node) {
+    case 'const':
+      writer.u8(plan.value === null ? 2 : Number(plan.value));
+      return;
+    case 'and':
+    case 'or':
+      writeChildren(writer, plan.node, plan.children);
+      return;
+    case 'not':
+      writeNode(writer, plan.child);
+      return;
+    default:
+      writeLeaf(writer, plan);
+  }
+}
+
+function writeChildren(
+  writer: PlanWriter,
+  node: 'and' | 'or',
+  children: readonly PlanNode[],
+): void {
+  if (children.length <= CHILDREN_MAX) {
+    writer.u16(children.length);
+    for (const child of children) writeNode(writer, child);
+    return;
+  }
+  // 65,535 groups of 65,535 are more than any text holds, so one more level is always enough.
+  const groups: PlanNode[] = [];
+  for (let start = 0; start < children.length; start += CHILDREN_MAX) {
+    groups.push({ node, children: children.slice(start, start + CHILDREN_MAX) });
+  }
+  writeChildren(writer, node, groups);
+}
+
+type LeafNode = Exclude<PlanNode, { node: 'const' | 'and' | 'or' | 'not' }>;
+
+function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
+  if (leaf.node === 'compareOperands') {
+    writeOperand(writer, leaf.left);
+    writer.u8(leaf.op);
+    writeOperand(writer, leaf.right);
+    return;
+  }
+  writeOperand(writer, leaf.operand);
+  switch (leaf.node) {
+    case 'compare':
+    case 'arrayLength':
+      writer.u8(leaf.op);
+      writeLiteral(writer, leaf.value);
+      return;
+    case 'range':
+      writer.u8(Number(leaf.lowerInclusive) + 2 * Number(leaf.upperInclusive));
+      writeLiteral(writer, leaf.lower);
+      writeLiteral(writer, leaf.upper);
+      return;
+    case 'in':
+      writeLiterals(writer, leaf.values);
+      return;
+    case 'arith':
+      writer.u8(leaf.arith);
+      writeLiteral(writer, leaf.right);
+      writer.u8(leaf.op);
+      writeLiteral(writer, leaf.value);
+      return;
+    case 'like':
+      writer.u8(leaf.like);
+      writer.string(leaf.pattern);
+      return;
+    case 'contains':
+      writer.u8(leaf.mode);
+      writeLiterals(writer, leaf.values);
+      return;
+    case 'isNull':
+    case 'exists':
+      return;
+  }
+}
+
+function writeOperand(writer: PlanWriter, operand: Operand): void {
+  writer.i64(operand.fieldId);
+  writer.u8(operand.dataType);
+  writer.u8(operand.elementType);
+  writer.u8(OPERAND_TAGS[operand.kind]);
+  if (operand.kind === 'element') writer.u32(operand.index);
+  if (operand.kind !== 'path') return;
+  writer.u16(operand.path.length);
+  for (const step of operand.path) {
+    if (typeof step === 'string') {
+      writer.u8(0);
+      writer.string(step);
+    } else {
+      writer.u8(1);
+      writer.u32(step);
+    }
+  }
+}
+
+function writeLiterals(writer: PlanWriter, literals: readonly Literal[]): void {
+  writer.u32(literals.length);
+  for (const literal of literals) writeLiteral(writer, literal);
+}
+
+function writeLiteral(writer: PlanWriter, literal: Literal): void {
+  writer.u8(LITERAL_TAGS[literal.kind]);
+  switch (literal.kind) {
+    case 'bool':
+      writer.u8(Number(literal.value));
+      return;
+    case 'int64':
+      writer.i64(literal.value);
+      return;
+    case 'double':
+      writer.f64(literal.value);
+      return;
+    case 'string':
+      writer.string(literal.value);
+      return;
+    case 'array':
+      writeLiterals(writer, literal.value);
+  }
+}
+
+/** A buffer that doubles; writes check the ranges of their arguments. */
+class PlanWriter {
+  private bytes = new Uint8Array(INITIAL_BYTES);
+  private view = new DataView(this.bytes.buffer);
+  private length = 0;
+
+  u8(value: number): void {
+    assert(value >= 0 && value <= 0xff);
+    const at = this.reserve(1);
+    this.bytes[at] = value;
+  }
+
+  u16(value: number): void {
+    assert(value >= 0 && value <= 0xffff);
+    const at = this.reserve(2);
+    this.view.setUint16(at, value, true);
+  }
+
+  u32(value: number): void {
+    assert(value >= 0 && value <= 0xffffffff);
+    const at = this.reserve(4);
+    this.view.setUint32(at, value, true);
+  }
+
+  i64(value: bigint): void {
+    const at = this.reserve(8);
+    this.view.setBigInt64(at, value, true);
+  }
+
+  f64(value: number): void {
+    const at = this.reserve(8);
+    this.view.setFloat64(at, value, true);
+  }
+
+  string(value: string): void {
+    const bytes = new TextEncoder().encode(value);
+    this.u32(bytes.length);
+    const at = this.reserve(bytes.length);
+    this.bytes.set(bytes, at);
+  }
+
+  finish(): Uint8Array {
+    return this.bytes.slice(0, this.length);
+  }
+
+  /**
+   * Makes room for `count` bytes and returns where they begin; `bytes` and `view` may be new ones
+   * after.
+   */
+  private reserve(count: number): number {
+    const at = this.length;
+    this.length += count;
+    if (this.length > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(2 * this.bytes.length, this.length));
+      grown.set(this.bytes.subarray(0, at));
+      this.bytes = grown;
+      this.view = new DataView(grown.buffer);
+    }
+    return at;
+  }
+}

@@ -1,0 +1,240 @@
+// Splits a filter into tokens, one at a time: the lexer's fields describe the current token, so a
+// list of thousands of integers makes no token objects. Keywords are all lower or all upper case;
+// `is null` is one token with exactly one space. Source: milvus-features §3.1.
+
+import { FilterError } from './filter-error.ts';
+import { unescapeString } from './string-literal.ts';
+
+/** `Symbol` covers operators, brackets and keyword operators; their `text` is the normal form. */
+export const TokenKind = {
+  End: 0, Integer: 1, Float: 2, String: 3, Boolean: 4, Identifier: 5, Symbol: 6,
+} as const;
+export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
+
+const IDENTIFIER = /[A-Za-z_\p{Script=Han}][A-Za-z0-9_\p{Script=Han}]*|\$meta/uy;
+const WORD = /[A-Za-z_\p{Script=Han}]/uy;
+const HEX_FLOAT =
+  /0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+/y;
+const FLOAT = /(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+/y;
+const INTEGER = /0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+/y;
+const NULL_TEST = / (?:not )?null(?![A-Za-z0-9_])/y;
+const NULL_TEST_UPPER = / (?:NOT )?NULL(?![A-Za-z0-9_])/y;
+const STRING_PREFIXES: ReadonlySet<string> = new Set(['u8', 'u', 'U', 'L', 'r', 'R']);
+
+/** Words that stand for an operator; upper case is entered as well. */
+const WORD_SYMBOLS = new Map<string, string>();
+for (const word of ['and', 'or', 'not', 'in', 'like', 'exists']) {
+  WORD_SYMBOLS.set(word, word);
+  WORD_SYMBOLS.set(word.toUpperCase(), word);
+}
+
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true], ['True', true], ['TRUE', true],
+  ['false', false], ['False', false], ['FALSE', false],
+]);
+
+/** Longest first; `&&`, `||` and `!` become the words they mean. */
+const SIGNS: readonly (readonly [string, string])[] = [
+  ['&&', 'and'], ['||', 'or'], ['==', '=='], ['!=', '!='], ['<=', '<='], ['>=', '>='],
+  ['<<', '<<'], ['>>', '>>'], ['**', '**'], ['=~', '=~'], ['!~', '!~'],
+  ...['<', '>', '+', '-', '*', '/', '%', '&', '|', '^', '~', '=', '(', ')', '[', ']', '{', '}', ',']
+    .map((sign): readonly [string, string] => [sign, sign]),
+  ['!', 'not'],
+];
+
+const SIGNS_BY_FIRST = new Map<string, (readonly [string, string])[]>();
+for (const sign of SIGNS) {
+  const first = sign[0].charAt(0);
+  SIGNS_BY_FIRST.set(first, [...(SIGNS_BY_FIRST.get(first) ?? []), sign]);
+}
+
+const CODE_0 = 48;
+const CODE_9 = 57;
+/** Below ten to this many digits a decimal integer is exact as a number. */
+const EXACT_DIGITS = 15;
+
+export class Lexer {
+  readonly source: string;
+  kind: TokenKind = TokenKind.End;
+  /** Offset of the current token's first character. */
+  start = 0;
+  /** Offset after the current token. */
+  end = 0;
+  /** Symbol: its normal form. Identifier: the name. String: the text it stands for. */
+  text = '';
+  /** Integer: the magnitude, which may not fit int64. */
+  integer = 0n;
+  /** Float: the value. */
+  float = 0;
+  /** Boolean: the value. */
+  boolean = false;
+
+  constructor(source: string) {
+    this.source = source;
+    this.next();
+  }
+
+  /** Moves to the next token. */
+  next(): void {
+    const { source } = this;
+    let position = this.end;
+    let code = source.charCodeAt(position);
+    while (code === 32 || code === 9 || code === 10 || code === 13) {
+      position += 1;
+      code = source.charCodeAt(position);
+    }
+    this.start = position;
+    if (position >= source.length) {
+      this.kind = TokenKind.End;
+      this.text = '';
+      this.end = position;
+    } else if (code >= CODE_0 && code <= CODE_9) {
+      this.readNumber(code);
+    } else {
+      this.readOther(source.charAt(position));
+    }
+  }
+
+  /** True if the current token is that operator, bracket or keyword. */
+  isSymbol(text: string): boolean {
+    return this.kind === TokenKind.Symbol && this.text === text;
+  }
+
+  /** Returns the current token as written, for messages. */
+  describe(): string {
+    return this.kind === TokenKind.End
+      ? 'end of expression'
+      : `'${this.source.slice(this.start, this.end)}'`;
+  }
+
+  private readOther(first: string): void {
+    if (first === '"' || first === "'") {
+      this.readString(this.start, false);
+      return;
+    }
+    for (const [sign, normal] of SIGNS_BY_FIRST.get(first) ?? []) {
+      if (sign.length === 1 || this.source.startsWith(sign, this.start)) {
+        this.setToken(TokenKind.Symbol, normal, sign.length);
+        return;
+      }
+    }
+    if (first === '.' && this.readFloat()) return;
+    const name = matchAt(IDENTIFIER, this.source, this.start);
+    if (name !== undefined) {
+      this.readWord(name);
+      return;
+    }
+    if (this.source.startsWith('$[', this.start)) {
+      throw new FilterError("'$[…]' (struct sub-field) is not supported yet", this.start);
+    }
+    const character = String.fromCodePoint(this.source.codePointAt(this.start) ?? 0);
+    throw new FilterError(`unexpected character '${character}'`, this.start);
+  }
+
+  private readWord(name: string): void {
+    const after = this.source.charAt(this.start + name.length);
+    if ((after === '"' || after === "'") && STRING_PREFIXES.has(name)) {
+      this.readString(this.start + name.length, name === 'r' || name === 'R');
+      return;
+    }
+    const boolean = BOOLEANS.get(name);
+    const symbol = WORD_SYMBOLS.get(name);
+    if (boolean !== undefined) {
+      this.boolean = boolean;
+      this.setToken(TokenKind.Boolean, name, name.length);
+    } else if (symbol !== undefined) {
+      this.setToken(TokenKind.Symbol, symbol, name.length);
+    } else if (name === 'is' || name === 'IS') {
+      const pattern = name === 'is' ? NULL_TEST : NULL_TEST_UPPER;
+      const test = matchAt(pattern, this.source, this.start + 2);
+      if (test === undefined) this.setToken(TokenKind.Identifier, name, 2);
+      else this.setToken(TokenKind.Symbol, `is${test.toLowerCase()}`, 2 + test.length);
+    } else {
+      this.setToken(TokenKind.Identifier, name, name.length);
+    }
+  }
+
+  private readNumber(first: number): void {
+    const { source, start } = this;
+    let position = start;
+    let value = 0;
+    for (let code = first; code >= CODE_0 && code <= CODE_9; code = source.charCodeAt(position)) {
+      value = value * 10 + (code - CODE_0);
+      position += 1;
+    }
+    const stop = source.charAt(position);
+    const isPlain = first !== CODE_0 && position - start <= EXACT_DIGITS;
+    if (isPlain && stop !== '.' && stop !== 'e' && stop !== 'E') {
+      this.kind = TokenKind.Integer;
+      this.integer = BigInt(value);
+      this.end = position;
+    } else if (!this.readFloat()) {
+      this.readInteger();
+    }
+    const isWordLike = source.charCodeAt(this.end) > CODE_9;
+    if (isWordLike && matchAt(WORD, source, this.end) !== undefined) {
+      throw new FilterError(`invalid number ${describeWord(source, start)}`, start);
+    }
+  }
+
+  private readInteger(): void {
+    const text = matchAt(INTEGER, this.source, this.start) ?? '0';
+    let digits = text;
+    if (/^0[0-9]/.test(text)) {
+      if (!/^[0-7]+$/.test(text)) throw new FilterError(`invalid number '${text}'`, this.start);
+      digits = `0o${text.slice(1)}`;
+    }
+    this.setToken(TokenKind.Integer, text, text.length);
+    this.integer = BigInt(digits);
+  }
+
+  /** Reads a floating-point literal if there is one here. */
+  private readFloat(): boolean {
+    const hex = matchAt(HEX_FLOAT, this.source, this.start);
+    const text = hex ?? matchAt(FLOAT, this.source, this.start);
+    if (text === undefined) return false;
+    this.setToken(TokenKind.Float, text, text.length);
+    this.float = hex === undefined ? Number(text) : parseHexFloat(hex);
+    if (!Number.isFinite(this.float)) {
+      throw new FilterError(`number '${text}' is out of range`, this.start);
+    }
+    return true;
+  }
+
+  /** Reads the string whose opening quote is at `quoteAt`. */
+  private readString(quoteAt: number, isRaw: boolean): void {
+    const { source } = this;
+    const quote = source.charCodeAt(quoteAt);
+    let position = quoteAt + 1;
+    while (position < source.length && source.charCodeAt(position) !== quote) {
+      position += !isRaw && source.charAt(position) === '\\' ? 2 : 1;
+    }
+    if (position >= source.length) throw new FilterError('unterminated string', this.start);
+    const body = source.slice(quoteAt + 1, position);
+    const text = isRaw ? body : unescapeString(body, quoteAt + 1);
+    this.setToken(TokenKind.String, text, position + 1 - this.start);
+  }
+
+  private setToken(kind: TokenKind, text: string, length: number): void {
+    this.kind = kind;
+    this.text = text;
+    this.end = this.start + length;
+  }
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): string | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0];
+}
+
+function describeWord(source: string, start: number): string {
+  return `'${/^[\w.]+/.exec(source.slice(start, start + 40))?.[0] ?? ''}'`;
+}
+
+/** Returns the value of `0x1.8p3`: hexadecimal digits times a power of two. */
+function parseHexFloat(text: string): number {
+  const [mantissa = '', exponent = ''] = text.slice(2).toLowerCase().split('p');
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  const digits = BigInt(`0x0${whole}${fraction}`);
+  return Number(digits) * 2 ** (Number(exponent) - 4 * fraction.length);
+}

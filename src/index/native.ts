@@ -1,0 +1,258 @@
+// The addon's face: the only file that loads it. Everything native does is one of these functions.
+// Handles are opaque and freed by `close`; buffers that an asynchronous call reads must not change until it settles.
+
+import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A field as native knows it. */
+export interface NativeField {
+  readonly fieldId: bigint;
+  readonly dataType: number;
+  /** Element type of an Array field, else 0. */
+  readonly elementType: number;
+  /** Dimension of a vector field, else 0. */
+  readonly dim: number;
+  readonly nullable: boolean;
+  readonly isPrimaryKey: boolean;
+}
+
+declare const segmentBrand: unique symbol;
+/** A growing or sealed segment in native memory. Released by `closeSegment`; reads in flight finish first. */
+export interface NativeSegment {
+  readonly [segmentBrand]: true;
+}
+
+declare const writerBrand: unique symbol;
+/** A segment file being laid out: rows chosen and sorted, not yet copied. Released by `closeWriter`. */
+export interface NativeSegmentWriter {
+  readonly [writerBrand]: true;
+}
+
+export interface NativeSegmentStats {
+  readonly rows: number;
+  readonly deletedRows: number;
+  /** Bytes of column data, mapped or anonymous. */
+  readonly bytes: number;
+  readonly minTimestamp: bigint;
+  readonly maxTimestamp: bigint;
+}
+
+/** One buffer of a mapped segment file: where a column's part lies. Lengths in bytes, before padding. */
+export interface NativeColumnLayout {
+  readonly fieldId: bigint;
+  readonly validityOffset: number;
+  readonly validityBytes: number;
+  /** Offsets of LargeUtf8, LargeBinary, LargeList: int64, rows + 1. 0 bytes for fixed width. */
+  readonly offsetsOffset: number;
+  readonly offsetsBytes: number;
+  readonly dataOffset: number;
+  readonly dataBytes: number;
+  /** The JSON field's binary form (LargeBinary); absent for other types. */
+  readonly variant?: NativeVarLayout;
+  /** The Array field's child when the elements are VarChar (LargeUtf8); fixed-width children use data. */
+  readonly child?: NativeVarLayout;
+}
+
+export interface NativeVarLayout {
+  readonly offsetsOffset: number;
+  readonly offsetsBytes: number;
+  readonly dataOffset: number;
+  readonly dataBytes: number;
+}
+
+/** What a writer will put in a column's buffers; the file's metadata is made from it. */
+export interface NativeColumnPlan {
+  readonly fieldId: bigint;
+  readonly nullCount: number;
+  /** 0 when no row is null. */
+  readonly validityBytes: number;
+  readonly offsetsBytes: number;
+  readonly dataBytes: number;
+  /** Elements of an Array column's child, else 0. */
+  readonly childRows: number;
+  readonly variantOffsetsBytes: number;
+  readonly variantDataBytes: number;
+  readonly childOffsetsBytes: number;
+  readonly childDataBytes: number;
+}
+
+export type BufferName =
+  | 'validity'
+  | 'offsets'
+  | 'data'
+  | 'variantOffsets'
+  | 'variantData'
+  | 'childOffsets'
+  | 'childData';
+
+/** Primary keys: int64 or strings, one kind per collection. */
+export type NativeKeys = BigInt64Array | readonly string[];
+
+export interface NativeVectorParams {
+  /** Expanded candidates of a graph search; 0 = default. */
+  readonly ef: number;
+  /** Lists an IVF search visits; 0 = default. */
+  readonly nprobe: number;
+}
+
+export interface NativeSearchRequest {
+  readonly fieldId: bigint;
+  /** 'L2' | 'IP' | 'COSINE' */
+  readonly metric: string;
+  readonly nq: number;
+  readonly k: number;
+  /** nq × dim floats, little-endian, any alignment. */
+  readonly queries: Uint8Array;
+  /** docs/formats/plan.md; absent = all rows. */
+  readonly plan?: Uint8Array;
+  readonly readTimestamp: bigint;
+  readonly params: NativeVectorParams;
+  /** Range search: a hit's score must be strictly better than this. */
+  readonly radius?: number;
+  /** Range search: a hit's score must not be better than this. */
+  readonly rangeFilter?: number;
+  /** Fields to gather for the hits, besides primary key and timestamp, which always come. */
+  readonly outputFieldIds: readonly bigint[];
+}
+
+export interface NativeSearchResult {
+  /** Hits per query, at most k each. */
+  readonly counts: Int32Array;
+  /** Client's scores, hits of query 0 first, best first. */
+  readonly scores: Float32Array;
+  /** A row batch with one row per hit, same order: primary key, timestamp (field 1), output fields. */
+  readonly rows: Uint8Array;
+  /** Rows that passed filter and visibility, summed over segments. */
+  readonly visibleRows: number;
+}
+
+export interface NativeQueryRequest {
+  readonly plan?: Uint8Array;
+  /** Only rows with these primary keys (in addition to the plan). */
+  readonly keys?: NativeKeys;
+  readonly readTimestamp: bigint;
+  /** Rows to return at most, smallest primary keys first; 0 = all. */
+  readonly limit: number;
+  readonly outputFieldIds: readonly bigint[];
+  /** Counts matching rows and returns none. Duplicated keys count each time. */
+  readonly countOnly: boolean;
+}
+
+export interface NativeQueryResult {
+  readonly count: number;
+  /** A row batch ascending by primary key, newest row of a repeated key only: key, timestamp, output fields. */
+  readonly rows: Uint8Array;
+}
+
+export interface NativeIndexParams {
+  /** 'HNSW' | 'IVF_FLAT' for vectors, 'SCALAR' for a scalar index. */
+  readonly kind: string;
+  /** 'L2' | 'IP' | 'COSINE', or '' for a scalar index. */
+  readonly metric: string;
+  readonly M: number;
+  readonly efConstruction: number;
+  readonly nlist: number;
+}
+
+export interface NativeCore {
+  /** CRC32C (Castagnoli) of the bytes, continuing from `seed` (0 to begin). */
+  crc32c(bytes: Uint8Array, seed: number): number;
+  /** Row of the first invalid JSON text in a row batch's JSON column, or -1. Throws on a batch without it. */
+  findInvalidJson(batch: Uint8Array, fieldId: bigint): number;
+  /** Takes an exclusive lock on the file (created if absent); throws when another process holds it. Returns a fd. */
+  lockFile(path: string): number;
+  unlockFile(fd: number): void;
+  /** Kernel set picked at load: 'sse2' | 'avx2' | 'avx512' | 'neon'. */
+  kernelSet(): string;
+  /** Search and build threads; call once before the first search. */
+  configureThreads(searchThreads: number, buildThreads: number): void;
+
+  createGrowing(fields: readonly NativeField[]): NativeSegment;
+  /** Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. Synchronous, visible on return. */
+  appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): void;
+  /**
+   * Maps a segment file and opens its columns. O(columns), touches no data page.
+   * `rows` is the record batch's length; a field that the file lacks reads as null.
+   */
+  openSealed(
+    fields: readonly NativeField[],
+    path: string,
+    rows: number,
+    layout: readonly NativeColumnLayout[],
+  ): NativeSegment;
+  /**
+   * Marks rows with these keys and a timestamp <= killsUpTo as deleted at `timestamp`. Already deleted rows
+   * keep their earlier delete timestamp. Returns how many rows it marked.
+   */
+  deleteKeys(
+    segment: NativeSegment,
+    keys: NativeKeys,
+    timestamp: bigint,
+    killsUpTo: bigint,
+  ): number;
+  segmentStats(segment: NativeSegment): NativeSegmentStats;
+  closeSegment(segment: NativeSegment): void;
+
+  /** Attaches an index file to a sealed segment's field; replaces an earlier one. */
+  attachIndex(segment: NativeSegment, fieldId: bigint, path: string): void;
+  detachIndex(segment: NativeSegment, fieldId: bigint): void;
+  /**
+   * Builds an index over a sealed segment's field at low priority.
+   * Resolves with the file's bytes. `jobId` names it for `cancelBuild`.
+   */
+  buildIndex(
+    segment: NativeSegment,
+    fieldId: bigint,
+    params: NativeIndexParams,
+    jobId: number,
+  ): Promise<Uint8Array>;
+  cancelBuild(jobId: number): void;
+
+  /** Searches the segments as one: filter, visibility, top k with distinct keys, gather. */
+  search(
+    segments: readonly NativeSegment[],
+    request: NativeSearchRequest,
+  ): Promise<NativeSearchResult>;
+  query(
+    segments: readonly NativeSegment[],
+    request: NativeQueryRequest,
+  ): Promise<NativeQueryResult>;
+
+  /**
+   * Lays out one new segment from all rows of the inputs but those deleted at or before `dropDeletedUpTo`,
+   * sorted by (primary key, timestamp). Inputs may go on receiving deletes; later ones are not in the output.
+   */
+  createWriter(
+    segments: readonly NativeSegment[],
+    dropDeletedUpTo: bigint,
+  ): Promise<NativeSegmentWriter>;
+  writerRows(writer: NativeSegmentWriter): number;
+  writerColumns(writer: NativeSegmentWriter): readonly NativeColumnPlan[];
+  /** Copies bytes [offset, offset + length) of one buffer into a new array, on the build threads. */
+  readBuffer(
+    writer: NativeSegmentWriter,
+    fieldId: bigint,
+    buffer: BufferName,
+    offset: number,
+    length: number,
+  ): Promise<Uint8Array>;
+  closeWriter(writer: NativeSegmentWriter): void;
+}
+
+function loadAddon(): NativeCore {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'native', 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error('elanus: the folder native/ is missing');
+    folder = parent;
+  }
+  const path = join(folder, 'native', 'build', 'elanus.node');
+  if (!existsSync(path)) {
+    throw new Error('elanus: the native core is not built; run `npm run build`');
+  }
+  return createRequire(import.meta.url)(path) as NativeCore;
+}
+
+export const native: NativeCore = loadAddon();

@@ -1,0 +1,141 @@
+// Typed records over the key-value store. Every record is JSON with a format version `v`; int64 is written
+// as a string with an `n` suffix ("123n") so that it stays exact. A newer version than ours is refused.
+
+import { MilvusError } from '../model/error.ts';
+import type { CollectionInfo, DatabaseInfo } from '../model/collection-info.ts';
+import type { ChannelInfo, IndexFile, IndexInfo, SegmentInfo } from '../model/segment-info.ts';
+import type { Kv } from './kv.ts';
+
+/** Raised when the meaning of any record changes. */
+const FORMAT_VERSION = 1;
+
+/** Which partitions of a collection a user has loaded; `partitionIds` empty = the whole collection. */
+export interface LoadRecord {
+  readonly collectionId: bigint;
+  readonly partitionIds: readonly bigint[];
+  readonly replicaNumber: number;
+  readonly loadFields: readonly string[];
+}
+
+/** A collection or partition that is on its way out: start-up finishes the job (rule R10). */
+export interface DroppingRecord {
+  readonly collectionId: bigint;
+  /** 0 = the whole collection. */
+  readonly partitionId: bigint;
+}
+
+export interface LeaseRecord {
+  /** Everything below is or may be in use; durable before use (rule R12). */
+  readonly bound: bigint;
+}
+
+/** One write of a transaction: a record, or `undefined` to remove it. */
+export interface CatalogWrite {
+  readonly key: string;
+  readonly record: object | undefined;
+}
+
+const pad = (id: bigint): string => id.toString().padStart(20, '0');
+
+/** Keys, by noun. Ids are padded so that ranges come in order. */
+export const KEYS = {
+  version: 'meta/version',
+  lease: (name: 'id' | 'timestamp') => `lease/${name}`,
+  database: (dbId: bigint) => `database/${pad(dbId)}`,
+  collection: (collectionId: bigint) => `collection/${pad(collectionId)}`,
+  dropping: (collectionId: bigint, partitionId: bigint) =>
+    `dropping/${pad(collectionId)}/${pad(partitionId)}`,
+  channel: (collectionId: bigint, vchannel: string) => `channel/${pad(collectionId)}/${vchannel}`,
+  segment: (collectionId: bigint, segmentId: bigint) =>
+    `segment/${pad(collectionId)}/${pad(segmentId)}`,
+  index: (collectionId: bigint, indexId: bigint) => `index/${pad(collectionId)}/${pad(indexId)}`,
+  indexFile: (collectionId: bigint, segmentId: bigint, indexId: bigint) =>
+    `index-file/${pad(collectionId)}/${pad(segmentId)}/${pad(indexId)}`,
+  load: (collectionId: bigint) => `load/${pad(collectionId)}`,
+} as const;
+
+export interface RecordTypes {
+  readonly database: DatabaseInfo;
+  readonly collection: CollectionInfo;
+  readonly dropping: DroppingRecord;
+  readonly channel: ChannelInfo;
+  readonly segment: SegmentInfo;
+  readonly index: IndexInfo;
+  readonly 'index-file': IndexFile;
+  readonly load: LoadRecord;
+}
+
+export function encodeRecord(record: object): string {
+  return JSON.stringify({ v: FORMAT_VERSION, ...record }, (_key, value: unknown) =>
+    typeof value === 'bigint' ? `${value}n` : typeof value === 'string' && /^-?\d+n$/.test(value)
+      ? `=${value}`
+      : value,
+  );
+}
+
+/** @throws MilvusError DataIntegrity for a record of a newer format or one that is not JSON. */
+export function decodeRecord(key: string, text: string): object {
+  let parsed: { v?: unknown };
+  try {
+    parsed = JSON.parse(text, (_key, value: unknown) => {
+      if (typeof value !== 'string') return value;
+      if (/^-?\d+n$/.test(value)) return BigInt(value.slice(0, -1));
+      return /^=-?\d+n$/.test(value) ? value.slice(1) : value;
+    }) as { v?: unknown };
+  } catch {
+    throw new MilvusError('DataIntegrity', { message: 'catalog record is not JSON', fields: { key } });
+  }
+  const { v, ...record } = parsed;
+  if (typeof v !== 'number' || v > FORMAT_VERSION) {
+    throw new MilvusError('DataIntegrity', {
+      message: 'catalog record has a newer format than this version of Elanus reads',
+      fields: { key, got: String(v), expected: FORMAT_VERSION },
+    });
+  }
+  return record;
+}
+
+export class Catalog {
+  readonly #kv: Kv;
+
+  constructor(kv: Kv) {
+    this.#kv = kv;
+  }
+
+  /** Refuses a data directory written by a newer format; marks a new one. Call before anything else. */
+  async open(): Promise<void> {
+    const text = await this.#kv.get(KEYS.version);
+    if (text !== undefined) decodeRecord(KEYS.version, text.value);
+    else await this.write([{ key: KEYS.version, record: {} }]);
+  }
+
+  async find(key: string): Promise<object | undefined> {
+    const found = await this.#kv.get(key);
+    return found === undefined ? undefined : decodeRecord(key, found.value);
+  }
+
+  /** All records of a noun, optionally of one collection, in key order. */
+  async list<Noun extends keyof RecordTypes>(
+    noun: Noun,
+    collectionId?: bigint,
+  ): Promise<RecordTypes[Noun][]> {
+    const prefix = collectionId === undefined ? `${noun}/` : `${noun}/${pad(collectionId)}`;
+    const records: RecordTypes[Noun][] = [];
+    for await (const { key, value } of this.#kv.range(prefix)) {
+      records.push(decodeRecord(key, value) as RecordTypes[Noun]);
+    }
+    return records;
+  }
+
+  /** Applies all writes in one durable transaction. */
+  async write(writes: readonly CatalogWrite[]): Promise<void> {
+    const puts = [];
+    const deletes = [];
+    for (const { key, record } of writes) {
+      if (record === undefined) deletes.push(key);
+      else puts.push({ key, value: encodeRecord(record) });
+    }
+    const { ok } = await this.#kv.transact({ compare: [], puts, deletes });
+    if (!ok) throw new MilvusError('ServiceInternal', { message: 'metadata transaction refused' });
+  }
+}

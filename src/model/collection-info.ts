@@ -1,0 +1,37 @@
+// What the root coordinator knows of a collection. Plain data: it crosses role borders and is stored.
+
+import type { CollectionSchema } from './schema.ts';
+
+export interface PartitionInfo {
+  readonly partitionId: bigint;
+  readonly name: string;
+  readonly createdTimestamp: bigint;
+}
+
+export interface DatabaseInfo {
+  readonly dbId: bigint;
+  readonly name: string;
+  readonly createdTimestamp: bigint;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+export interface CollectionInfo {
+  readonly collectionId: bigint;
+  readonly dbId: bigint;
+  readonly dbName: string;
+  readonly schema: CollectionSchema;
+  /** Milvus' shard names, `<pchannel>_<collectionId>v<shardIndex>`. */
+  readonly vchannels: readonly string[];
+  readonly partitions: readonly PartitionInfo[];
+  readonly aliases: readonly string[];
+  /** Number of common.ConsistencyLevel; what a read gets when it asks for the default. */
+  readonly consistencyLevel: number;
+  readonly properties: Readonly<Record<string, string>>;
+  readonly createdTimestamp: bigint;
+  /** Timestamp of the last change of the schema; clients send it back with inserts. */
+  readonly schemaTimestamp: bigint;
+}
+
+export function findPartition(info: CollectionInfo, name: string): PartitionInfo | undefined {
+  return info.partitions.find((partition) => partition.name === name);
+}

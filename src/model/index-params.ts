@@ -1,0 +1,292 @@
+// Index types as tables: which field types and metrics they take, which parameters with which ranges, and what
+// is built for them. DescribeIndex echoes what the user asked; how it is built is ours (architecture §6).
+// Facts: milvus-features §2.
+
+import { DataType, getDataTypeName, isNumericType, isVectorType } from './data-type.ts';
+import { invalidParameter } from './error.ts';
+import type { IndexInfo } from './segment-info.ts';
+
+/** Smaller segments are searched as they are and count as indexed (rule R23). */
+export const INDEX_ROWS_MIN = 1024;
+export const AUTOINDEX = 'AUTOINDEX';
+/** Parameters that are about the index, not for its builder. */
+const PROPERTY_KEYS = new Set([
+  'mmap.enabled', 'warmup', 'index_type', 'metric_type', 'params', 'dim', 'offset_cache.enabled',
+  'indexoffsetcache.enabled', 'index_name',
+]);
+
+interface IntegerParam {
+  readonly min: number;
+  readonly max: number;
+  readonly default: number;
+}
+
+type ParamTable = Readonly<Record<string, IntegerParam>>;
+
+const INT_MAX = 2147483647;
+const NLIST: IntegerParam = { min: 1, max: 65536, default: 128 };
+const HNSW_PARAMS: ParamTable = {
+  M: { min: 2, max: 2048, default: 30 },
+  efConstruction: { min: 1, max: INT_MAX, default: 360 },
+};
+
+/** Vector index types that can be built, with their build parameters. */
+export const VECTOR_INDEXES: Readonly<Record<string, ParamTable>> = {
+  FLAT: {},
+  IVF_FLAT: { nlist: NLIST },
+  HNSW: HNSW_PARAMS,
+};
+
+/** What AUTOINDEX means on float vectors: milvus-features §2.5, older form. */
+const AUTO_HNSW = { M: 18, efConstruction: 240 };
+
+/** Milvus' other vector index types: named in errors as not available yet. */
+const OTHER_VECTOR_INDEXES = new Set([
+  'IVF_SQ8', 'IVF_PQ', 'IVF_RABITQ', 'IVF_RABITQ_FASTSCAN', 'IVF_FLAT_CC', 'IVF_SQ_CC', 'SCANN',
+  'HNSW_SQ', 'HNSW_PQ', 'HNSW_PRQ', 'DISKANN', 'AISAQ', 'FAISS', 'GPU_BRUTE_FORCE', 'GPU_IVF_FLAT',
+  'GPU_IVF_PQ', 'GPU_CAGRA', 'BIN_FLAT', 'BIN_IVF_FLAT', 'MINHASH_LSH', 'SPARSE_INVERTED_INDEX',
+  'SPARSE_WAND',
+]);
+const BINARY_INDEXES = new Set(['BIN_FLAT', 'BIN_IVF_FLAT', 'MINHASH_LSH']);
+const SPARSE_INDEXES = new Set(['SPARSE_INVERTED_INDEX', 'SPARSE_WAND']);
+
+export const FLOAT_METRICS = ['L2', 'IP', 'COSINE'] as const;
+const DEFAULT_METRIC = 'COSINE';
+
+type ScalarRule = (dataType: number, elementType: number) => boolean;
+const isBitmapType: ScalarRule = (dataType) =>
+  dataType === DataType.Bool ||
+  dataType === DataType.VarChar ||
+  (dataType >= DataType.Int8 && dataType <= DataType.Int64);
+const isScalarType: ScalarRule = (dataType) =>
+  isBitmapType(dataType, 0) || isNumericType(dataType);
+
+/** Scalar index types by upper-case name: which fields they take. All share one native structure. */
+const SCALAR_INDEXES: Readonly<Record<string, ScalarRule>> = {
+  INVERTED: (dataType, elementType) =>
+    isScalarType(dataType, 0) || (dataType === DataType.Array && isScalarType(elementType, 0)),
+  BITMAP: (dataType, elementType) =>
+    isBitmapType(dataType, 0) || (dataType === DataType.Array && isBitmapType(elementType, 0)),
+  STL_SORT: (dataType) => isNumericType(dataType) || dataType === DataType.VarChar,
+  ASECENEDING: (dataType) => isNumericType(dataType) || dataType === DataType.VarChar,
+  TRIE: (dataType) => dataType === DataType.VarChar,
+  'MARISA-TRIE': (dataType) => dataType === DataType.VarChar,
+  [AUTOINDEX]: (dataType, elementType) =>
+    isScalarType(dataType, 0) || (dataType === DataType.Array && isScalarType(elementType, 0)),
+};
+const OTHER_SCALAR_INDEXES = new Set(['NGRAM', 'RTREE', 'HYBRID']);
+
+export interface IndexTarget {
+  readonly fieldName: string;
+  readonly dataType: number;
+  readonly elementType: number;
+  readonly isPrimaryKey: boolean;
+  readonly dim: number;
+}
+
+export interface IndexDefinition {
+  readonly indexType: string;
+  readonly metric: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly isAutoIndex: boolean;
+}
+
+/**
+ * Checks what a user asks for and fills in defaults.
+ * @param given  flat parameters: `index_type`, `metric_type`, and those of the type
+ * @throws MilvusError ParameterInvalid with Milvus' text
+ */
+export function checkIndexDefinition(
+  target: IndexTarget,
+  given: Readonly<Record<string, string>>,
+): IndexDefinition {
+  return isVectorType(target.dataType)
+    ? checkVectorIndex(target, given)
+    : checkScalarIndex(target, given);
+}
+
+function checkVectorIndex(
+  target: IndexTarget,
+  given: Readonly<Record<string, string>>,
+): IndexDefinition {
+  const asked = given['index_type'] ?? '';
+  const indexType = asked === '' ? AUTOINDEX : asked.toUpperCase();
+  const metric = (given['metric_type'] ?? '').toUpperCase();
+  const isAutoIndex = indexType === AUTOINDEX;
+  if (!isAutoIndex && VECTOR_INDEXES[indexType] === undefined) {
+    throw refuseIndexType(target, asked, indexType);
+  }
+  if (metric !== '' && !(FLOAT_METRICS as readonly string[]).includes(metric)) {
+    throw invalidParameter(`float vector index does not support metric type: ${metric}`);
+  }
+  if (isAutoIndex) {
+    const extra = Object.keys(given).filter((key) => !PROPERTY_KEYS.has(key));
+    if (extra.length > 0) throw invalidParameter('only metric type can be passed when use AutoIndex');
+    return { indexType, metric: metric || DEFAULT_METRIC, params: pickParams(given), isAutoIndex };
+  }
+  const table = VECTOR_INDEXES[indexType] ?? {};
+  for (const [key, range] of Object.entries(table)) {
+    const value = given[key];
+    if (value !== undefined) checkInteger(key, value, range);
+  }
+  return { indexType, metric: metric || DEFAULT_METRIC, params: pickParams(given), isAutoIndex };
+}
+
+function refuseIndexType(target: IndexTarget, asked: string, indexType: string): Error {
+  if (BINARY_INDEXES.has(indexType) || SPARSE_INDEXES.has(indexType)) {
+    const type = getDataTypeName(target.dataType);
+    return invalidParameter(`data type ${type} can't build with this index ${indexType}`);
+  }
+  if (OTHER_VECTOR_INDEXES.has(indexType)) {
+    return invalidParameter(
+      `index type ${indexType} is not available yet; use HNSW, IVF_FLAT, FLAT or AUTOINDEX`,
+    );
+  }
+  return invalidParameter(`invalid parameter[expected=valid index][actual=invalid index type: ${asked}]`);
+}
+
+function checkScalarIndex(
+  target: IndexTarget,
+  given: Readonly<Record<string, string>>,
+): IndexDefinition {
+  const asked = given['index_type'] ?? '';
+  const indexType = asked === '' ? AUTOINDEX : asked;
+  const name = indexType.toUpperCase();
+  const isAutoIndex = name === AUTOINDEX;
+  const type = getDataTypeName(target.dataType);
+  if (VECTOR_INDEXES[name] !== undefined || OTHER_VECTOR_INDEXES.has(name)) {
+    throw invalidParameter(`invalid index type: ${asked}, index on ${type} field not supported`);
+  }
+  if (OTHER_SCALAR_INDEXES.has(name)) {
+    throw invalidParameter(`index type ${name} is not available yet; use INVERTED or AUTOINDEX`);
+  }
+  const rule = SCALAR_INDEXES[name];
+  if (rule === undefined) {
+    throw invalidParameter(`invalid index type: ${asked}`);
+  }
+  if (target.dataType === DataType.JSON) {
+    throw invalidParameter(`${name} index on JSON field ${target.fieldName} is not available yet`);
+  }
+  if (name === 'BITMAP' && target.isPrimaryKey) {
+    throw invalidParameter('create bitmap index on primary key not supported');
+  }
+  if (!rule(target.dataType, target.elementType)) throw refuseScalarField(name, type);
+  return { indexType, metric: '', params: pickParams(given), isAutoIndex };
+}
+
+function refuseScalarField(name: string, type: string): Error {
+  switch (name) {
+    case 'BITMAP':
+      return invalidParameter('bitmap index are only supported on bool, int, string');
+    case 'STL_SORT':
+    case 'ASECENEDING':
+      return invalidParameter('STL_SORT are only supported on numeric, varchar or timestamptz field');
+    case 'TRIE':
+    case 'MARISA-TRIE':
+      return invalidParameter('TRIE are only supported on varchar field');
+    case AUTOINDEX:
+      return invalidParameter(`create auto index on type:${type} is not supported`);
+    default:
+      return invalidParameter(`${name} are not supported on ${type} field`);
+  }
+}
+
+function pickParams(given: Readonly<Record<string, string>>): Record<string, string> {
+  const { index_type: _type, metric_type: _metric, ...params } = given;
+  return params;
+}
+
+/** Returns the value. @throws MilvusError ParameterInvalid with Milvus' text */
+export function checkInteger(key: string, text: string, range: IntegerParam): number {
+  if (!/^[+-]?\d+$/.test(text.trim())) {
+    throw invalidParameter(`invalid integer value, key: '${key}', value: '${text}'`);
+  }
+  const value = Number(text);
+  if (value < range.min || value > range.max) {
+    throw invalidParameter(
+      `Out of range in json: param '${key}' (${text}) should be in range [${range.min}, ${range.max}]`,
+    );
+  }
+  return value;
+}
+
+/** What the index node builds; undefined for one that needs no file. */
+export function getPhysicalIndex(
+  index: Pick<IndexInfo, 'indexType' | 'metric' | 'params'>,
+  rows: number,
+): { kind: string; metric: string; M: number; efConstruction: number; nlist: number } | undefined {
+  const { metric, params } = index;
+  const read = (key: string, fallback: number): number => Number(params[key] ?? fallback);
+  const base = { metric, M: 0, efConstruction: 0, nlist: 0 };
+  if (metric === '') return { ...base, kind: 'SCALAR' };
+  switch (index.indexType) {
+    case 'FLAT':
+      return undefined;
+    case 'IVF_FLAT':
+      return { ...base, kind: 'IVF_FLAT', nlist: Math.min(rows, read('nlist', NLIST.default)) };
+    case 'HNSW': {
+      const { M, efConstruction } = HNSW_PARAMS;
+      return {
+        ...base,
+        kind: 'HNSW',
+        M: read('M', M!.default),
+        efConstruction: read('efConstruction', efConstruction!.default),
+      };
+    }
+    default:
+      return { ...base, kind: 'HNSW', ...AUTO_HNSW };
+  }
+}
+
+const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
+const EF_MIN = 16;
+const RANGE_EF_DEFAULT = 512;
+
+/**
+ * Reads an index's search parameters; 0 = not for this index.
+ * @throws MilvusError ParameterInvalid: not an integer, out of range, ef below k
+ */
+export function readSearchParams(
+  index: Pick<IndexInfo, 'indexType'>,
+  given: Readonly<Record<string, unknown>>,
+  k: number,
+  isRange: boolean,
+): { ef: number; nprobe: number } {
+  const { indexType } = index;
+  if (indexType === 'IVF_FLAT') {
+    return { ef: 0, nprobe: readInteger(given, 'nprobe', NPROBE) ?? NPROBE.default };
+  }
+  if (indexType !== 'HNSW' && indexType !== AUTOINDEX) return { ef: 0, nprobe: 0 };
+  const ef = readInteger(given, 'ef', { min: 1, max: INT_MAX, default: 0 });
+  if (ef !== undefined && ef < k && !isRange) {
+    throw invalidParameter(`ef(${ef}) should be larger than k(${k})`);
+  }
+  return { ef: ef ?? Math.max(k, isRange ? RANGE_EF_DEFAULT : defaultEf(indexType, k)), nprobe: 0 };
+}
+
+/** AUTOINDEX promises good recall without parameters. */
+function defaultEf(indexType: string, k: number): number {
+  return indexType === AUTOINDEX ? Math.max(2 * k, 64) : Math.max(k, EF_MIN);
+}
+
+function readInteger(
+  given: Readonly<Record<string, unknown>>,
+  key: string,
+  range: IntegerParam,
+): number | undefined {
+  const value = given[key];
+  if (value === undefined || value === null) return undefined;
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof number !== 'number' || Number.isNaN(number)) {
+    throw invalidParameter(`Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be integer`);
+  }
+  if (!Number.isInteger(number)) {
+    throw invalidParameter(`Type conflict in json: param '${key}' (${value}) should be integer`);
+  }
+  if (number < range.min || number > range.max) {
+    throw invalidParameter(
+      `Out of range in json: param '${key}' (${value}) should be in range [${range.min}, ${range.max}]`,
+    );
+  }
+  return number;
+}

@@ -1,0 +1,76 @@
+// Records about sealed segments, their index files and delete files. Plain data, stored in the catalog.
+
+export const SegmentState = {
+  Growing: 2,
+  Sealed: 3,
+  Flushed: 4,
+  Flushing: 5,
+  Dropped: 6,
+} as const;
+export type SegmentState = (typeof SegmentState)[keyof typeof SegmentState];
+
+/** A sealed segment in storage, or the tombstone of one (rule R2). */
+export interface SegmentInfo {
+  readonly segmentId: bigint;
+  readonly collectionId: bigint;
+  readonly partitionId: bigint;
+  readonly vchannel: string;
+  readonly state: SegmentState;
+  readonly rows: number;
+  /** Storage key of the Arrow file; '' for a tombstone. */
+  readonly file: string;
+  readonly fileBytes: number;
+  /** Deletes with a timestamp at or below this are already missing from the file (rule R3). */
+  readonly deletesUpTo: bigint;
+  /** WAL position of the last insert into it: a tombstone may go once the checkpoint is past it. */
+  readonly lastPosition: bigint;
+  readonly minTimestamp: bigint;
+  readonly maxTimestamp: bigint;
+  /** Inputs of the compaction that made it; empty for one written from a growing segment. */
+  readonly compactedFrom: readonly bigint[];
+}
+
+/** Deletes of one shard, by primary key, in storage. Together the files hold every delete up to `toTimestamp`. */
+export interface DeleteFile {
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly entries: number;
+  readonly fromTimestamp: bigint;
+  readonly toTimestamp: bigint;
+}
+
+/** Where a shard's replay begins, and its durable deletes. */
+export interface ChannelInfo {
+  readonly vchannel: string;
+  readonly collectionId: bigint;
+  /** First WAL position that replay must apply (rule R1). */
+  readonly checkpoint: bigint;
+  readonly deleteFiles: readonly DeleteFile[];
+}
+
+export interface IndexInfo {
+  readonly indexId: bigint;
+  readonly collectionId: bigint;
+  readonly fieldId: bigint;
+  readonly fieldName: string;
+  readonly name: string;
+  /** As the user asked, upper case; '' means AUTOINDEX. */
+  readonly indexType: string;
+  /** '' for a scalar index. */
+  readonly metric: string;
+  /** The user's parameters as given, echoed by DescribeIndex. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly isAutoIndex: boolean;
+  readonly createdTimestamp: bigint;
+}
+
+export interface IndexFile {
+  readonly collectionId: bigint;
+  readonly segmentId: bigint;
+  readonly indexId: bigint;
+  readonly fieldId: bigint;
+  /** Storage key; '' when the index needs no file (FLAT). */
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly rows: number;
+}

@@ -1,0 +1,90 @@
+// Which sealed segments to merge: a pure function, so that it is tested with made-up lists.
+// Size tiers: small ones are merged as soon as there are several, large ones only with their like, up to the
+// largest that one build can hold. A segment with many deleted rows is rewritten alone.
+
+import type { SegmentInfo } from '../../model/segment-info.ts';
+
+export interface CompactionLimits {
+  /** A merge's inputs together are at most this large. */
+  readonly segmentBytesMax: number;
+  /** Share of deleted rows from which a segment is rewritten. */
+  readonly deletedShareMin: number;
+}
+
+export interface CompactionCandidate {
+  readonly segment: SegmentInfo;
+  readonly deletedRows: number;
+}
+
+/** Segments of one tier differ in size by less than this factor. */
+const TIER_FACTOR = 4;
+/** Merging so few of one tier would rewrite rows too often. */
+const INPUTS_MIN = 4;
+const INPUTS_MAX = 64;
+
+/**
+ * Returns groups of segment ids to merge, disjoint, each of one partition and shard.
+ * `everything` (a user asked, or a flush found the collection at rest) merges whatever fits together.
+ */
+export function planCompactions(
+  candidates: readonly CompactionCandidate[],
+  limits: CompactionLimits,
+  everything: boolean,
+): bigint[][] {
+  const groups = new Map<string, CompactionCandidate[]>();
+  for (const candidate of candidates) {
+    const { partitionId, vchannel } = candidate.segment;
+    const key = `${vchannel}/${partitionId}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [candidate]);
+    else group.push(candidate);
+  }
+  return [...groups.values()].flatMap((group) => planGroup(group, limits, everything));
+}
+
+function planGroup(
+  group: readonly CompactionCandidate[],
+  limits: CompactionLimits,
+  everything: boolean,
+): bigint[][] {
+  const ascending = [...group].sort((a, b) => liveBytes(a) - liveBytes(b));
+  const plans: bigint[][] = [];
+  let current: CompactionCandidate[] = [];
+  let bytes = 0;
+  const close = (): void => {
+    const inputsMin = everything ? 2 : INPUTS_MIN;
+    if (current.length >= inputsMin) plans.push(current.map(idOf));
+    else plans.push(...current.filter((c) => isWorthRewriting(c, limits, everything)).map(one));
+    current = [];
+    bytes = 0;
+  };
+  for (const candidate of ascending) {
+    const size = liveBytes(candidate);
+    const first = current[0];
+    const sameTier =
+      everything || first === undefined || size <= TIER_FACTOR * Math.max(liveBytes(first), 1 << 20);
+    const fits = bytes + size <= limits.segmentBytesMax && current.length < INPUTS_MAX;
+    if (!sameTier || !fits) close();
+    current.push(candidate);
+    bytes += size;
+  }
+  close();
+  return plans;
+}
+
+const idOf = (candidate: CompactionCandidate): bigint => candidate.segment.segmentId;
+const one = (candidate: CompactionCandidate): bigint[] => [candidate.segment.segmentId];
+
+function liveBytes({ segment, deletedRows }: CompactionCandidate): number {
+  const liveShare = segment.rows === 0 ? 0 : 1 - deletedRows / segment.rows;
+  return segment.fileBytes * liveShare;
+}
+
+function isWorthRewriting(
+  { segment, deletedRows }: CompactionCandidate,
+  limits: CompactionLimits,
+  everything: boolean,
+): boolean {
+  if (deletedRows === 0) return false;
+  return everything || deletedRows >= limits.deletedShareMin * segment.rows;
+}

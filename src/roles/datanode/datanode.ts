@@ -1,0 +1,106 @@
+// The data node: merges segments. Stateless: it opens the inputs by itself, applies the durable deletes, writes
+// one output. The retention horizon decides which deleted rows still go into it (R3, R5).
+
+import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
+import { native, type NativeSegment } from '../../index/native.ts';
+import { SegmentState, type DeleteFile, type SegmentInfo } from '../../model/segment-info.ts';
+import type { CollectionSchema } from '../../model/schema.ts';
+import type { DataNode } from '../../rpc/contract.ts';
+import { getNativeFields } from '../../segment/native-fields.ts';
+import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
+import { writeSegmentFile } from '../../segment/segment-file.ts';
+import type { ObjectStorage } from '../../storage/object-storage.ts';
+
+export interface DataNodeDeps {
+  readonly storage: ObjectStorage;
+}
+
+interface CompactRequest {
+  readonly schema: CollectionSchema;
+  readonly inputs: readonly SegmentInfo[];
+  readonly deleteFiles: readonly DeleteFile[];
+  readonly target: bigint;
+  readonly dropDeletedUpTo: bigint;
+}
+
+export class DataNodeRole implements DataNode {
+  readonly #storage: ObjectStorage;
+
+  constructor(deps: DataNodeDeps) {
+    this.#storage = deps.storage;
+  }
+
+  readonly compact: DataNode['compact'] = async (request) => {
+    const entries: DeleteFileEntry[] = [];
+    for (const { file } of request.deleteFiles) {
+      entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
+    }
+    // Deletes that only the WAL has are unknown here: rows may be dropped up to the newest delete in a file.
+    const newest = request.deleteFiles.at(-1)?.toTimestamp ?? 0n;
+    const { dropDeletedUpTo } = request;
+    const dropUpTo = dropDeletedUpTo < newest ? dropDeletedUpTo : newest;
+    const handles: NativeSegment[] = [];
+    try {
+      for (const input of request.inputs) {
+        const handle = await openSegment(this.#storage, request.schema, input);
+        handles.push(handle);
+        applyDeletes(handle, input, entries);
+      }
+      return await this.#merge(request, handles, dropUpTo);
+    } finally {
+      for (const handle of handles) native.closeSegment(handle);
+    }
+  };
+
+  async #merge(
+    { schema, inputs, target }: CompactRequest,
+    handles: readonly NativeSegment[],
+    dropUpTo: bigint,
+  ): Promise<{ segment?: SegmentInfo }> {
+    const [first] = inputs;
+    if (first === undefined) return {};
+    const writer = await native.createWriter(handles, dropUpTo);
+    try {
+      const rows = native.writerRows(writer);
+      if (rows === 0) return {};
+      const file = `segments/${first.collectionId}/${target}`;
+      const object = await this.#storage.createWriter(file);
+      let fileBytes: number;
+      try {
+        fileBytes = await writeSegmentFile(schema, getNativeFields(schema), writer, object);
+        await object.finish();
+      } catch (error) {
+        await object.abort();
+        throw error;
+      }
+      const segment: SegmentInfo = {
+        segmentId: target,
+        collectionId: first.collectionId,
+        partitionId: first.partitionId,
+        vchannel: first.vchannel,
+        state: SegmentState.Flushed,
+        rows,
+        file,
+        fileBytes,
+        // Every input had the deletes up to its own bound left out or applied; the least of them holds for all.
+        deletesUpTo: inputs.reduce(
+          (least, { deletesUpTo }) => {
+            const bound = deletesUpTo > dropUpTo ? deletesUpTo : dropUpTo;
+            return bound < least ? bound : least;
+          },
+          first.deletesUpTo > dropUpTo ? first.deletesUpTo : dropUpTo,
+        ),
+        lastPosition: inputs.reduce((max, s) => (s.lastPosition > max ? s.lastPosition : max), 0n),
+        minTimestamp: inputs.reduce(
+          (min, s) => (s.minTimestamp < min ? s.minTimestamp : min),
+          first.minTimestamp,
+        ),
+        maxTimestamp: inputs.reduce((max, s) => (s.maxTimestamp > max ? s.maxTimestamp : max), 0n),
+        compactedFrom: inputs.map(({ segmentId }) => segmentId),
+      };
+      return { segment };
+    } finally {
+      native.closeWriter(writer);
+    }
+  }
+}

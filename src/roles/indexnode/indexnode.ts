@@ -1,0 +1,55 @@
+// The index node: builds one index over one segment and stores it. Stateless.
+
+import { native } from '../../index/native.ts';
+import { getPhysicalIndex } from '../../model/index-params.ts';
+import type { IndexFile } from '../../model/segment-info.ts';
+import type { IndexNode } from '../../rpc/contract.ts';
+import { openSegment } from '../../segment/open-segment.ts';
+import type { ObjectStorage } from '../../storage/object-storage.ts';
+
+export interface IndexNodeDeps {
+  readonly storage: ObjectStorage;
+  /** How long a build took, for metrics. */
+  readonly onBuilt: (milliseconds: number) => void;
+  readonly nowMs: () => number;
+}
+
+export class IndexNodeRole implements IndexNode {
+  readonly #deps: IndexNodeDeps;
+  readonly #jobs = new Set<number>();
+  #nextJob = 1;
+
+  constructor(deps: IndexNodeDeps) {
+    this.#deps = deps;
+  }
+
+  async stop(): Promise<void> {
+    for (const job of this.#jobs) native.cancelBuild(job);
+  }
+
+  readonly build: IndexNode['build'] = async ({ schema, segment, index }, call) => {
+    const { storage, nowMs, onBuilt } = this.#deps;
+    const { collectionId, segmentId, rows } = segment;
+    const { indexId, fieldId } = index;
+    const base = { collectionId, segmentId, indexId, fieldId, rows };
+    const params = getPhysicalIndex(index, rows);
+    if (params === undefined) return { file: { ...base, file: '', fileBytes: 0 } };
+    const started = nowMs();
+    const handle = await openSegment(storage, schema, segment);
+    const job = this.#nextJob++;
+    const cancel = (): void => native.cancelBuild(job);
+    this.#jobs.add(job);
+    call.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      const bytes = await native.buildIndex(handle, fieldId, params, job);
+      const file = `indexes/${collectionId}/${segmentId}/${indexId}`;
+      await storage.put(file, bytes);
+      onBuilt(nowMs() - started);
+      return { file: { ...base, file, fileBytes: bytes.byteLength } satisfies IndexFile };
+    } finally {
+      this.#jobs.delete(job);
+      call.signal?.removeEventListener('abort', cancel);
+      native.closeSegment(handle);
+    }
+  };
+}

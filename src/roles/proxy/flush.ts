@@ -1,0 +1,191 @@
+// Flush, its state, compaction, and what clients ask about segments.
+
+import { invalidParameter } from '../../model/error.ts';
+import { SegmentState } from '../../model/segment-info.ts';
+import type { FlushReply } from '../../rpc/contract.ts';
+import { OK_STATUS } from '../../rpc/status.ts';
+import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+
+const MS_PER_SECOND = 1000;
+
+export async function flush(
+  proxy: Proxy,
+  request: { db_name: string; collection_names: readonly string[] },
+  context: RequestContext,
+): Promise<object> {
+  const dbName = getDbName(request, context);
+  if (request.collection_names.length === 0) throw invalidParameter('collection names should not be empty');
+  const infos = await Promise.all(
+    request.collection_names.map((name) => requireCollection(proxy, dbName, name, context)),
+  );
+  const replies: [string, FlushReply][] = [];
+  for (const [i, { collectionId }] of infos.entries()) {
+    const reply = await proxy.peers.datacoord.flush({ collectionId }, context);
+    replies.push([request.collection_names[i]!, reply]);
+  }
+  const toMap = (pick: (reply: FlushReply) => unknown): object =>
+    Object.fromEntries(replies.map(([name, reply]) => [name, pick(reply)]));
+  return {
+    status: OK_STATUS,
+    db_name: dbName,
+    coll_segIDs: toMap((reply) => ({ data: reply.segmentIds.map(String) })),
+    flush_coll_segIDs: toMap((reply) => ({ data: reply.flushedSegmentIds.map(String) })),
+    coll_seal_times: toMap(() => String(Math.floor(proxy.deps.nowMs() / MS_PER_SECOND))),
+    coll_flush_ts: toMap((reply) => String(reply.timestamp)),
+  };
+}
+
+export async function getFlushState(
+  proxy: Proxy,
+  request: { db_name: string; collection_name: string; segmentIDs: readonly string[]; flush_ts: string },
+  context: RequestContext,
+): Promise<object> {
+  const dbName = getDbName(request, context);
+  if (request.collection_name === '') return { status: OK_STATUS, flushed: true };
+  const { collectionId } = await requireCollection(proxy, dbName, request.collection_name, context);
+  const { flushed } = await proxy.peers.datacoord.getFlushState(
+    { collectionId, segmentIds: request.segmentIDs.map(BigInt), timestamp: BigInt(request.flush_ts) },
+    context,
+  );
+  return { status: OK_STATUS, flushed };
+}
+
+export async function flushAll(
+  proxy: Proxy,
+  _request: object,
+  context: RequestContext,
+): Promise<object> {
+  const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
+  for (const { collectionId } of collections) {
+    await proxy.peers.datacoord.flush({ collectionId }, context);
+  }
+  const { first } = await proxy.peers.rootcoord.allocateTimestamps({ count: 1 }, context);
+  return { status: OK_STATUS, flush_all_ts: String(first), flush_results: [] };
+}
+
+export async function getFlushAllState(
+  proxy: Proxy,
+  _request: object,
+  context: RequestContext,
+): Promise<object> {
+  const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
+  for (const { collectionId } of collections) {
+    const { segments } = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
+    if (segments.some(({ isSealing }) => isSealing)) return { status: OK_STATUS, flushed: false };
+  }
+  return { status: OK_STATUS, flushed: true };
+}
+
+export async function manualCompaction(
+  proxy: Proxy,
+  request: { db_name: string; collection_name: string; collectionID: string; major_compaction: boolean },
+  context: RequestContext,
+): Promise<object> {
+  const dbName = getDbName(request, context);
+  const ref = request.collection_name === ''
+    ? { dbName, collectionId: BigInt(request.collectionID) }
+    : { dbName, name: request.collection_name };
+  const { collectionId } = await proxy.peers.rootcoord.describeCollection(ref, context);
+  const { compactionId, planCount } = await proxy.peers.datacoord.compact({ collectionId }, context);
+  return { status: OK_STATUS, compactionID: String(compactionId), compactionPlanCount: planCount };
+}
+
+/** Numbers of common.CompactionState. */
+const COMPACTION_STATE = { executing: 1, completed: 2 } as const;
+
+export async function getCompactionState(
+  proxy: Proxy,
+  request: { compactionID: string },
+  context: RequestContext,
+): Promise<object> {
+  const status = await proxy.peers.datacoord.getCompactionState(
+    { compactionId: BigInt(request.compactionID) },
+    context,
+  );
+  return {
+    status: OK_STATUS,
+    state: COMPACTION_STATE[status.state],
+    executingPlanNo: String(status.executing),
+    timeoutPlanNo: '0',
+    completedPlanNo: String(status.completed),
+    failedPlanNo: String(status.failed),
+  };
+}
+
+export async function getCompactionStateWithPlans(
+  proxy: Proxy,
+  request: { compactionID: string },
+  context: RequestContext,
+): Promise<object> {
+  const status = await proxy.peers.datacoord.getCompactionState(
+    { compactionId: BigInt(request.compactionID) },
+    context,
+  );
+  return {
+    status: OK_STATUS,
+    state: COMPACTION_STATE[status.state],
+    mergeInfos: status.plans.map(({ inputs, target }) => ({
+      sources: inputs.map(String),
+      target: String(target),
+    })),
+  };
+}
+
+interface SegmentsRequest {
+  readonly dbName: string;
+  readonly collectionName: string;
+}
+
+/** Sealed segments in storage; growing ones exist in the WAL only. */
+export async function getPersistentSegmentInfo(
+  proxy: Proxy,
+  request: SegmentsRequest,
+  context: RequestContext,
+): Promise<object> {
+  const dbName = getDbName(request, context);
+  const { collectionId } = await requireCollection(proxy, dbName, request.collectionName, context);
+  const { segments } = await proxy.peers.datacoord.listSegments({ collectionId }, context);
+  return {
+    status: OK_STATUS,
+    infos: segments.map((segment) => ({
+      segmentID: String(segment.segmentId),
+      collectionID: String(collectionId),
+      partitionID: String(segment.partitionId),
+      num_rows: String(segment.rows),
+      state: SegmentState.Flushed,
+      level: 2,
+      is_sorted: true,
+    })),
+  };
+}
+
+export async function getQuerySegmentInfo(
+  proxy: Proxy,
+  request: SegmentsRequest,
+  context: RequestContext,
+): Promise<object> {
+  const dbName = getDbName(request, context);
+  const { collectionId } = await requireCollection(proxy, dbName, request.collectionName, context);
+  const { segments } = await proxy.peers.datacoord.listSegments({ collectionId }, context);
+  const growing = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
+  const base = { collectionID: String(collectionId), nodeID: '1', nodeIds: ['1'], level: 2 };
+  const sealed = segments.map((segment) => ({
+    ...base,
+    segmentID: String(segment.segmentId),
+    partitionID: String(segment.partitionId),
+    mem_size: String(segment.fileBytes),
+    num_rows: String(segment.rows),
+    state: SegmentState.Sealed,
+    is_sorted: true,
+  }));
+  const open = growing.segments.map((segment) => ({
+    ...base,
+    segmentID: String(segment.segmentId),
+    partitionID: String(segment.partitionId),
+    mem_size: String(segment.bytes),
+    num_rows: String(segment.rows),
+    state: SegmentState.Growing,
+  }));
+  return { status: OK_STATUS, infos: [...sealed, ...open] };
+}
+

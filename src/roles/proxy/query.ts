@@ -1,0 +1,137 @@
+// Query: filter → plan → shard leaders → merge by primary key → rows. Also count(*).
+
+import type { QueryRequest } from '../../codec/query-request.ts';
+import { encodeQueryResults } from '../../codec/query-results.ts';
+import { RowBatchReader } from '../../codec/row-batch.ts';
+import { takeRows } from '../../codec/row-batch-ops.ts';
+import { encodeInt64FieldData } from '../../codec/rows-to-field-data.ts';
+import { findValue } from '../../codec/request-parts.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
+import { MilvusError, invalidParameter } from '../../model/error.ts';
+import { getPrimaryKeyField } from '../../model/schema.ts';
+import type { QueryParams, QueryReply } from '../../rpc/contract.ts';
+import { OK_STATUS } from '../../rpc/status.ts';
+import { mergeQueries } from '../../segment/reduce.ts';
+import { compileRequestFilter } from './filter.ts';
+import { selectOutputFields } from './output-fields.ts';
+import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { notYet } from './read-schema.ts';
+import { getPinnedTimestamp, isTrue, readInteger, selectPartitions, toShardRead } from './read-target.ts';
+
+const COUNT = 'count(*)';
+const AGGREGATE = /^\s*(count|sum|avg|min|max)\s*\(.*\)\s*$/i;
+
+export async function query(
+  proxy: Proxy,
+  request: QueryRequest,
+  context: RequestContext,
+): Promise<Uint8Array> {
+  const dbName = getDbName(request, context);
+  const info = await requireCollection(proxy, dbName, request.collectionName, context);
+  const isCount = request.outputFields.some((name) => name.replaceAll(' ', '').toLowerCase() === COUNT);
+  refuseOtherFeatures(request, isCount);
+  const { limit, offset } = readWindow(proxy, request, isCount);
+  const filter = compileRequestFilter(proxy, info, request.expr, request.exprTemplateValues, 'query');
+  const selection = isCount
+    ? selectOutputFields(info.schema, [], false)
+    : selectOutputFields(info.schema, request.outputFields.length > 0 ? request.outputFields : ['*'], true);
+  if (filter === undefined && limit === undefined && !isCount) {
+    throw invalidParameter('empty expression should be used with limit');
+  }
+  const params: QueryParams = {
+    ...(filter === undefined ? {} : { plan: filter.plan }),
+    ...(filter?.keys === undefined ? {} : { keys: filter.keys }),
+    limit: limit === undefined ? 0 : limit + offset,
+    outputFieldIds: selection.fieldIds,
+    countOnly: isCount,
+  };
+  const read = await readShards(proxy, info, context, params, {
+    partitionIds: selectPartitions(info, request.partitionNames, filter),
+    ignoreGrowing: isTrue(findValue(request.queryParams, 'ignore_growing')),
+    pinnedTimestamp: getPinnedTimestamp(request.queryParams, request.guaranteeTimestamp),
+  });
+  const common = {
+    status: OK_STATUS,
+    collectionName: request.collectionName,
+    sessionTs: read.timestamp,
+    primaryFieldName: getPrimaryKeyField(info.schema).name,
+  };
+  if (isCount) {
+    const count = encodeInt64FieldData(COUNT, BigInt64Array.of(BigInt(read.count)));
+    return encodeQueryResults({ ...common, encodedFields: [count], outputFields: [COUNT] });
+  }
+  requireOutputSize(proxy, read.rows);
+  return encodeQueryResults({
+    ...common,
+    rows: skipRows(new RowBatchReader(read.rows), offset),
+    outputs: selection.outputs,
+    outputFields: selection.names,
+  });
+}
+
+/** Asks every shard's leader and merges. `limit` and keys hold for each shard as for the whole. */
+async function readShards(
+  proxy: Proxy,
+  info: CollectionInfo,
+  context: RequestContext,
+  params: QueryParams,
+  target: { partitionIds: readonly bigint[]; ignoreGrowing: boolean; pinnedTimestamp: bigint },
+): Promise<QueryReply & { timestamp: bigint }> {
+  const replies = await Promise.all(
+    info.vchannels.map((vchannel) =>
+      proxy.peers.streamingnode.query({ ...toShardRead(info, vchannel, target), params }, context),
+    ),
+  );
+  if (replies.length === 1) return replies[0]!;
+  const timestamp = replies.reduce((max, reply) => (reply.timestamp > max ? reply.timestamp : max), 0n);
+  return { ...mergeQueries(replies, params, getPrimaryKeyField(info.schema)), timestamp };
+}
+
+function readWindow(
+  proxy: Proxy,
+  request: QueryRequest,
+  isCount: boolean,
+): { limit: number | undefined; offset: number } {
+  const { queryParams } = request;
+  const limit = readInteger(queryParams, 'limit');
+  const offset = readInteger(queryParams, 'offset') ?? 0;
+  const isUnlimited = limit === undefined || limit === -1;
+  if (isCount && !isUnlimited) throw invalidParameter('count entities with pagination is not allowed');
+  if (isUnlimited) return { limit: undefined, offset: 0 };
+  const max = proxy.deps.limits.maxQueryResultWindow;
+  if (limit <= 0) {
+    throw invalidParameter(`invalid max query result window, limit [${limit}] is invalid, should be greater than 0`);
+  }
+  if (offset < 0) {
+    throw invalidParameter(`invalid max query result window, offset [${offset}] is invalid, should be gte than 0`);
+  }
+  if (limit + offset > max) {
+    throw invalidParameter(
+      `invalid max query result window, (offset+limit) should be in range [1, ${max}], but got ${limit + offset}`,
+    );
+  }
+  return { limit, offset };
+}
+
+function refuseOtherFeatures(request: QueryRequest, isCount: boolean): void {
+  const { queryParams, outputFields } = request;
+  if (findValue(queryParams, 'group_by_fields') !== undefined) throw notYet('group by in query');
+  if (findValue(queryParams, 'order_by_fields') !== undefined) throw notYet('order by in query');
+  if (!isCount && outputFields.some((name) => AGGREGATE.test(name))) throw notYet('aggregation in query');
+}
+
+function requireOutputSize(proxy: Proxy, rows: Uint8Array): void {
+  const { maxOutputSize } = proxy.deps.limits;
+  if (rows.byteLength <= maxOutputSize) return;
+  throw new MilvusError('ParameterTooLarge', {
+    message: 'query results exceed the maxOutputSize Limit',
+    fields: { got: rows.byteLength, limit: maxOutputSize },
+  });
+}
+
+export function skipRows(batch: RowBatchReader, offset: number): RowBatchReader {
+  if (offset === 0) return batch;
+  const length = Math.max(0, batch.rows - offset);
+  const kept = Uint32Array.from({ length }, (_unused, i) => offset + i);
+  return new RowBatchReader(takeRows(batch, kept));
+}

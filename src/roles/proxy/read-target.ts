@@ -1,0 +1,56 @@
+// What every read has: a collection, partitions, and the timestamp that an iterator pins.
+
+import type { KeyValue } from '../../codec/request-parts.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
+import { invalidParameter } from '../../model/error.ts';
+import { findPartitionKeyField } from '../../model/schema.ts';
+import type { ShardReadRequest } from '../../rpc/contract.ts';
+import type { Filter } from './filter.ts';
+import { findPartitionIds } from './proxy.ts';
+
+/** Partition names in a read may be patterns in Milvus' configuration; here they are names. */
+export function selectPartitions(
+  info: CollectionInfo,
+  names: readonly string[],
+  filter: Filter | undefined,
+): readonly bigint[] {
+  if (names.length > 0 && findPartitionKeyField(info.schema) !== undefined) {
+    throw invalidParameter('not support manually specifying the partition names if partition key mode is used');
+  }
+  if (names.length > 0) return [...new Set(findPartitionIds(info, names))];
+  return filter?.partitionIds ?? [];
+}
+
+export function toShardRead(
+  info: CollectionInfo,
+  vchannel: string,
+  options: { partitionIds: readonly bigint[]; ignoreGrowing: boolean; pinnedTimestamp: bigint },
+): ShardReadRequest {
+  return { collectionId: info.collectionId, vchannel, ...options };
+}
+
+/**
+ * Iterators send the timestamp of their first page as the guarantee of the others: they must go on in the same
+ * version of the data. Other guarantees are met anyway: what is acknowledged is visible (P2).
+ */
+export function getPinnedTimestamp(
+  params: readonly KeyValue[],
+  guaranteeTimestamp: bigint,
+): bigint {
+  const isIterator = params.some(({ key, value }) => key === 'iterator' && isTrue(value));
+  // Small values are consistency codes (0 strong, 1 eventually, 2 bounded), not timestamps.
+  return isIterator && guaranteeTimestamp > 1024n ? guaranteeTimestamp : 0n;
+}
+
+export function isTrue(value: string | undefined): boolean {
+  return value !== undefined && value.toLowerCase() === 'true';
+}
+
+/** @throws MilvusError ParameterInvalid naming key and value */
+export function readInteger(params: readonly KeyValue[], key: string): number | undefined {
+  const pair = params.findLast((candidate) => candidate.key === key);
+  if (pair === undefined || pair.value === '') return undefined;
+  const value = Number(pair.value);
+  if (!Number.isInteger(value)) throw invalidParameter(`${key} [${pair.value}] is invalid`);
+  return value;
+}

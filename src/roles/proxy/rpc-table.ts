@@ -1,0 +1,123 @@
+// The client API: every RPC that this server answers, by its name in milvus.proto. All others answer gRPC
+// UNIMPLEMENTED naming the RPC. docs/compatibility.md is generated from this table.
+
+import { decodeDeleteRequest, decodeInsertRequest, decodeUpsertRequest } from '../../codec/insert-request.ts';
+import { encodeMutationResult } from '../../codec/mutation-result.ts';
+import { decodeQueryRequest } from '../../codec/query-request.ts';
+import { encodeQueryResults } from '../../codec/query-results.ts';
+import { decodeHybridSearchRequest, decodeSearchRequest } from '../../codec/search-request.ts';
+import { encodeSearchResults } from '../../codec/search-results.ts';
+import type { Status } from '../../rpc/status.ts';
+import * as aliases from './aliases.ts';
+import * as collections from './collections.ts';
+import * as databases from './databases.ts';
+import { deleteRows } from './delete.ts';
+import * as flushing from './flush.ts';
+import { hybridSearch } from './hybrid-search.ts';
+import * as indexes from './indexes.ts';
+import { insert, upsert } from './insert.ts';
+import * as loading from './load.ts';
+import * as partitions from './partitions.ts';
+import type { Proxy, RequestContext } from './proxy.ts';
+import { query } from './query.ts';
+import { search } from './search.ts';
+import * as serverInfo from './server-info.ts';
+
+/** A verb whose message goes through the protobuf library: objects in, objects out. */
+interface ColdRpc {
+  readonly kind: 'cold';
+  readonly run: (proxy: Proxy, request: never, context: RequestContext) => Promise<object>;
+}
+
+/** A verb on the hot path: bytes in, bytes out, through the hand codec. */
+interface HotRpc {
+  readonly kind: 'hot';
+  readonly run: (proxy: Proxy, message: Uint8Array, context: RequestContext) => Promise<Uint8Array>;
+  readonly encodeError: (status: Status) => Uint8Array;
+}
+
+export type Rpc = ColdRpc | HotRpc;
+
+const cold = (run: ColdRpc['run']): Rpc => ({ kind: 'cold', run });
+
+function hot<Request>(
+  decode: (message: Uint8Array) => Request,
+  run: (proxy: Proxy, request: Request, context: RequestContext) => Promise<Uint8Array>,
+  encodeError: (reply: { status: Status }) => Uint8Array,
+): Rpc {
+  return {
+    kind: 'hot',
+    run: (proxy, message, context) => run(proxy, decode(message), context),
+    encodeError: (status) => encodeError({ status }),
+  };
+}
+
+export const RPC_TABLE: Readonly<Record<string, Rpc>> = {
+  Insert: hot(decodeInsertRequest, insert, encodeMutationResult),
+  Upsert: hot(decodeUpsertRequest, upsert, encodeMutationResult),
+  Delete: hot(decodeDeleteRequest, deleteRows, encodeMutationResult),
+  Search: hot(decodeSearchRequest, search, encodeSearchResults),
+  HybridSearch: hot(decodeHybridSearchRequest, hybridSearch, encodeSearchResults),
+  Query: hot(decodeQueryRequest, query, encodeQueryResults),
+
+  CreateCollection: cold(collections.createCollection),
+  DropCollection: cold(collections.dropCollection),
+  HasCollection: cold(collections.hasCollection),
+  DescribeCollection: cold(collections.describeCollection),
+  ShowCollections: cold(collections.showCollections),
+  RenameCollection: cold(collections.renameCollection),
+  AlterCollection: cold(collections.alterCollection),
+  AlterCollectionField: cold(collections.alterCollectionField),
+  AddCollectionField: cold(collections.addCollectionField),
+  GetCollectionStatistics: cold(partitions.getCollectionStatistics),
+
+  CreatePartition: cold(partitions.createPartition),
+  DropPartition: cold(partitions.dropPartition),
+  HasPartition: cold(partitions.hasPartition),
+  ShowPartitions: cold(partitions.showPartitions),
+  GetPartitionStatistics: cold(partitions.getPartitionStatistics),
+
+  CreateAlias: cold(aliases.createAlias),
+  AlterAlias: cold(aliases.alterAlias),
+  DropAlias: cold(aliases.dropAlias),
+  DescribeAlias: cold(aliases.describeAlias),
+  ListAliases: cold(aliases.listAliases),
+
+  CreateDatabase: cold(databases.createDatabase),
+  DropDatabase: cold(databases.dropDatabase),
+  ListDatabases: cold(databases.listDatabases),
+  AlterDatabase: cold(databases.alterDatabase),
+  DescribeDatabase: cold(databases.describeDatabase),
+
+  CreateIndex: cold(indexes.createIndex),
+  AlterIndex: cold(indexes.alterIndex),
+  DescribeIndex: cold(indexes.describeIndex),
+  DropIndex: cold(indexes.dropIndex),
+  GetIndexState: cold(indexes.getIndexState),
+  GetIndexBuildProgress: cold(indexes.getIndexBuildProgress),
+  GetIndexStatistics: cold(indexes.getIndexStatistics),
+
+  LoadCollection: cold(loading.loadCollection),
+  LoadPartitions: cold(loading.loadPartitions),
+  ReleaseCollection: cold(loading.releaseCollection),
+  ReleasePartitions: cold(loading.releasePartitions),
+  GetLoadState: cold(loading.getLoadState),
+  GetLoadingProgress: cold(loading.getLoadingProgress),
+
+  Flush: cold(flushing.flush),
+  FlushAll: cold(flushing.flushAll),
+  GetFlushState: cold(flushing.getFlushState),
+  GetFlushAllState: cold(flushing.getFlushAllState),
+  ManualCompaction: cold(flushing.manualCompaction),
+  GetCompactionState: cold(flushing.getCompactionState),
+  GetCompactionStateWithPlans: cold(flushing.getCompactionStateWithPlans),
+  GetPersistentSegmentInfo: cold(flushing.getPersistentSegmentInfo),
+  GetQuerySegmentInfo: cold(flushing.getQuerySegmentInfo),
+
+  Connect: cold(serverInfo.connect),
+  GetVersion: cold(serverInfo.getVersion),
+  AllocTimestamp: cold(serverInfo.allocTimestamp),
+  CheckHealth: cold(serverInfo.checkHealth),
+  GetComponentStates: cold(serverInfo.getComponentStates),
+  ClientHeartbeat: cold(serverInfo.clientHeartbeat),
+};

@@ -1,0 +1,129 @@
+// The query node: holds sealed segments, applies the deletes forwarded to it, searches them.
+// A read pins what it reads inside native, so that a release never waits for it (R15).
+
+import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
+import { native, type NativeSegment } from '../../index/native.ts';
+import { MilvusError } from '../../model/error.ts';
+import type { DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
+import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
+import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
+import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
+import type { ObjectStorage } from '../../storage/object-storage.ts';
+
+export interface QueryNodeDeps {
+  readonly storage: ObjectStorage;
+}
+
+interface HeldSegment {
+  readonly segment: SegmentInfo;
+  readonly handle: NativeSegment;
+}
+
+export class QueryNodeRole implements QueryNode {
+  readonly #storage: ObjectStorage;
+  readonly #segments = new Map<bigint, HeldSegment>();
+
+  constructor(deps: QueryNodeDeps) {
+    this.#storage = deps.storage;
+  }
+
+  async stop(): Promise<void> {
+    for (const { handle } of this.#segments.values()) native.closeSegment(handle);
+    this.#segments.clear();
+  }
+
+  readonly loadSegments: QueryNode['loadSegments'] = async (request) => {
+    const entries: DeleteFileEntry[] = [];
+    for (const file of selectDeleteFiles(request.segments, request.deleteFiles)) {
+      entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
+    }
+    entries.push(...request.deletes);
+    for (const segment of request.segments) {
+      if (this.#segments.has(segment.segmentId)) continue;
+      const handle = await openSegment(this.#storage, request.schema, segment);
+      applyDeletes(handle, segment, entries);
+      this.#segments.set(segment.segmentId, { segment, handle });
+    }
+    await this.#attach(request.indexFiles);
+    return EMPTY;
+  };
+
+  readonly releaseSegments: QueryNode['releaseSegments'] = async ({ segmentIds }) => {
+    for (const id of segmentIds) {
+      const held = this.#segments.get(id);
+      if (held === undefined) continue;
+      this.#segments.delete(id);
+      native.closeSegment(held.handle);
+    }
+    return EMPTY;
+  };
+
+  readonly attachIndexes: QueryNode['attachIndexes'] = async ({ files }) => {
+    await this.#attach(files);
+    return EMPTY;
+  };
+
+  readonly detachIndex: QueryNode['detachIndex'] = async ({ collectionId, fieldId }) => {
+    for (const { segment, handle } of this.#segments.values()) {
+      if (segment.collectionId === collectionId) native.detachIndex(handle, fieldId);
+    }
+    return EMPTY;
+  };
+
+  readonly applyDeletes: QueryNode['applyDeletes'] = async ({ segmentIds, entries }) => {
+    for (const id of segmentIds) {
+      const held = this.#segments.get(id);
+      if (held !== undefined) applyDeletes(held.handle, held.segment, entries);
+    }
+    return EMPTY;
+  };
+
+  readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }) =>
+    native.search(this.#select(segmentIds), toNativeSearch(params, readTimestamp));
+
+  readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }) =>
+    native.query(this.#select(segmentIds), toNativeQuery(params, readTimestamp));
+
+  readonly getStats: QueryNode['getStats'] = async ({ segmentIds }) => {
+    const segments = [];
+    for (const segmentId of segmentIds) {
+      const held = this.#segments.get(segmentId);
+      if (held === undefined) continue;
+      const { rows, deletedRows } = native.segmentStats(held.handle);
+      segments.push({ segmentId, rows, deletedRows });
+    }
+    return { segments };
+  };
+
+  getSegmentCount(): number {
+    return this.#segments.size;
+  }
+
+  /** Files of segments that have gone meanwhile are skipped. */
+  async #attach(files: readonly IndexFile[]): Promise<void> {
+    for (const { segmentId, fieldId, file } of files) {
+      if (file === '' || !this.#segments.has(segmentId)) continue;
+      const path = await this.#storage.openLocal(file);
+      const held = this.#segments.get(segmentId);
+      if (held !== undefined) native.attachIndex(held.handle, fieldId, path);
+    }
+  }
+
+  /** @throws MilvusError SegmentNotFound: the leader's view is older than a swap; it asks again. */
+  #select(segmentIds: readonly bigint[]): NativeSegment[] {
+    return segmentIds.map((id) => {
+      const held = this.#segments.get(id);
+      if (held === undefined) throw new MilvusError('SegmentNotFound', { fields: { segment: id } });
+      return held.handle;
+    });
+  }
+}
+
+function selectDeleteFiles(
+  segments: readonly SegmentInfo[],
+  files: readonly DeleteFile[],
+): string[] {
+  return files
+    .filter((file) => segments.some((segment) => file.toTimestamp > segment.deletesUpTo))
+    .map(({ file }) => file);
+}

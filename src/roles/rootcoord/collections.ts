@@ -1,0 +1,248 @@
+// Collections: create, alter, rename, drop. Requests arrive checked by the proxy; what is checked here is what
+// only the catalog knows (names taken, counts, current state).
+
+import { isDeepStrictEqual } from 'node:util';
+import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
+import type { CollectionInfo, PartitionInfo } from '../../model/collection-info.ts';
+import { MilvusError, invalidParameter } from '../../model/error.ts';
+import {
+  FIRST_USER_FIELD_ID,
+  findField,
+  findPartitionKeyField,
+  type CollectionSchema,
+  type FieldSchema,
+} from '../../model/schema.ts';
+import { mergeProperties } from './databases.ts';
+import type { RootCoordState } from './rootcoord.ts';
+
+type Properties = Readonly<Record<string, string>>;
+
+interface CreateCollection {
+  readonly dbName: string;
+  readonly schema: CollectionSchema;
+  readonly shardCount: number;
+  readonly partitionCount: number;
+  readonly consistencyLevel: number;
+  readonly properties: Properties;
+}
+
+export async function createCollection(
+  state: RootCoordState,
+  request: CreateCollection,
+): Promise<CollectionInfo> {
+  const { names, deps } = state;
+  const { dbName, schema } = request;
+  const database = names.requireDatabase(dbName);
+  const withIds = assignFieldIds(schema);
+  const existing = names.find(dbName, schema.name);
+  if (existing !== undefined) return requireSameDefinition(existing, withIds, request);
+  requireCapacity(state, request);
+
+  const collectionId = await state.ids.allocate(1 + request.partitionCount);
+  const timestamp = await state.timestamps.allocate(1);
+  const info: CollectionInfo = {
+    collectionId,
+    dbId: database.dbId,
+    dbName,
+    schema: withIds,
+    vchannels: Array.from({ length: request.shardCount }, (_unused, shard) => {
+      const pchannel = shard % deps.limits.pchannelCount;
+      return `by-dev-rootcoord-dml_${pchannel}_${collectionId}v${shard}`;
+    }),
+    partitions: nameInitialPartitions(state, request, collectionId, timestamp),
+    aliases: [],
+    consistencyLevel: request.consistencyLevel,
+    properties: request.properties,
+    createdTimestamp: timestamp,
+    schemaTimestamp: timestamp,
+  };
+  await putCollection(state, info);
+  await deps.peers.streamingnode.openCollection({ info }, {});
+  return info;
+}
+
+/** Writes the record, and other records in the same transaction, then shows it and tells the shards. */
+export async function putCollection(
+  state: RootCoordState,
+  info: CollectionInfo,
+  more: readonly CatalogWrite[] = [],
+): Promise<void> {
+  const isNew = state.names.findById(info.collectionId) === undefined;
+  await state.deps.catalog.write([
+    { key: KEYS.collection(info.collectionId), record: info },
+    ...more,
+  ]);
+  state.names.put(info);
+  if (!isNew) await state.deps.peers.streamingnode.updateCollection({ info }, {});
+}
+
+export async function dropCollection(state: RootCoordState, info: CollectionInfo): Promise<void> {
+  const { catalog, peers } = state.deps;
+  const { collectionId } = info;
+  const mark = KEYS.dropping(collectionId, 0n);
+  await catalog.write([{ key: mark, record: { collectionId, partitionId: 0n } }]);
+  await peers.streamingnode.dropCollection({ collectionId }, {});
+  await peers.querycoord.dropCollection({ collectionId }, {});
+  await peers.indexcoord.dropCollection({ collectionId }, {});
+  await peers.datacoord.dropCollection({ collectionId }, {});
+  await catalog.write([
+    { key: KEYS.collection(collectionId), record: undefined },
+    { key: mark, record: undefined },
+  ]);
+  state.names.remove(collectionId);
+}
+
+export async function renameCollection(
+  state: RootCoordState,
+  request: { dbName: string; name: string; newDbName: string; newName: string },
+): Promise<void> {
+  const { names } = state;
+  const target = names.requireDatabase(request.newDbName);
+  if (names.isAlias(request.dbName, request.name)) {
+    throw new MilvusError('Unexpected', {
+      message: `unsupported use an alias to rename collection, alias:${request.name}`,
+    });
+  }
+  const info = names.require(request.dbName, request.name);
+  const holder = names.find(request.newDbName, request.newName);
+  if (holder !== undefined) {
+    const what = holder.schema.name === request.newName
+      ? `duplicated new collection name ${request.newName} in database ${request.newDbName} ` +
+        'with other collection name or alias'
+      : `cannot rename collection to an existing alias: ${request.newName}`;
+    throw new MilvusError('Unexpected', { message: what });
+  }
+  if (request.newDbName !== request.dbName && info.aliases.length > 0) {
+    throw invalidParameter('fail to rename db name, must drop all aliases of this collection before rename');
+  }
+  await putCollection(state, {
+    ...info,
+    dbId: target.dbId,
+    dbName: request.newDbName,
+    schema: { ...info.schema, name: request.newName },
+  });
+}
+
+export async function alterCollection(
+  state: RootCoordState,
+  info: CollectionInfo,
+  request: { properties: Properties; deleteKeys: readonly string[] },
+): Promise<void> {
+  const { 'collection.description': description, ...properties } = request.properties;
+  await putCollection(state, {
+    ...info,
+    schema: { ...info.schema, description: description ?? info.schema.description },
+    properties: mergeProperties(info.properties, properties, request.deleteKeys),
+  });
+}
+
+export async function alterCollectionField(
+  state: RootCoordState,
+  info: CollectionInfo,
+  request: { fieldName: string; properties: Properties; deleteKeys: readonly string[] },
+): Promise<void> {
+  const field = findField(info.schema, request.fieldName);
+  if (field === undefined) {
+    throw invalidParameter(`field ${request.fieldName} does not exist in collection ${info.schema.name}`);
+  }
+  const { 'field.description': description, ...params } = request.properties;
+  const typeParams = mergeProperties(field.typeParams, params, request.deleteKeys);
+  const changed: FieldSchema = {
+    ...field,
+    description: description ?? field.description,
+    typeParams,
+    maxLength: Number(typeParams['max_length'] ?? field.maxLength),
+    maxCapacity: Number(typeParams['max_capacity'] ?? field.maxCapacity),
+  };
+  const fields = info.schema.fields.map((other) => (other === field ? changed : other));
+  await putNewSchema(state, info, fields);
+}
+
+export async function addCollectionField(
+  state: RootCoordState,
+  info: CollectionInfo,
+  field: FieldSchema,
+): Promise<void> {
+  const { schema } = info;
+  if (findField(schema, field.name) !== undefined) {
+    throw invalidParameter(`duplicated field name: ${field.name}`);
+  }
+  const ids = schema.fields.map((other) => other.fieldId);
+  const fieldId = ids.reduce((max, id) => (id > max ? id : max), FIRST_USER_FIELD_ID) + 1n;
+  const added = { ...field, fieldId };
+  const dynamic = schema.fields.filter((other) => other.isDynamic);
+  const declared = schema.fields.filter((other) => !other.isDynamic);
+  await putNewSchema(state, info, [...declared, added, ...dynamic]);
+}
+
+async function putNewSchema(
+  state: RootCoordState,
+  info: CollectionInfo,
+  fields: readonly FieldSchema[],
+): Promise<void> {
+  await putCollection(state, {
+    ...info,
+    schema: { ...info.schema, fields, version: info.schema.version + 1 },
+    schemaTimestamp: await state.timestamps.allocate(1),
+  });
+}
+
+function assignFieldIds(schema: CollectionSchema): CollectionSchema {
+  const fields = schema.fields.map((field, i) => ({
+    ...field,
+    fieldId: FIRST_USER_FIELD_ID + BigInt(i),
+  }));
+  return { ...schema, fields };
+}
+
+function requireSameDefinition(
+  existing: CollectionInfo,
+  schema: CollectionSchema,
+  request: CreateCollection,
+): CollectionInfo {
+  const isSame =
+    existing.schema.name === schema.name &&
+    existing.schema.description === schema.description &&
+    isDeepStrictEqual(existing.schema.fields, schema.fields) &&
+    existing.vchannels.length === request.shardCount;
+  if (isSame) return existing;
+  throw new MilvusError('ParameterInvalid', {
+    message: `create duplicate collection with different parameters, collection: ${schema.name}`,
+  });
+}
+
+function requireCapacity({ names, deps }: RootCoordState, request: CreateCollection): void {
+  const { limits } = deps;
+  const total = names.list().length;
+  const inDatabase = names.list(request.dbName).length;
+  if (total >= limits.maxCollectionNum || inDatabase >= limits.maxCollectionNumPerDb) {
+    const limit = Math.min(limits.maxCollectionNum, limits.maxCollectionNumPerDb);
+    throw new MilvusError('CollectionNumLimitExceeded', {
+      fields: { db: request.dbName, limit },
+    });
+  }
+  const used = names
+    .list()
+    .reduce((sum, info) => sum + info.partitions.length * info.vchannels.length, 0);
+  const wanted = request.shardCount * Math.max(1, request.partitionCount);
+  if (used + wanted > limits.maxGeneralCapacity) {
+    throw new MilvusError('GeneralCapacityExceeded', {
+      fields: { got: used + wanted, limit: limits.maxGeneralCapacity },
+    });
+  }
+}
+
+function nameInitialPartitions(
+  { deps }: RootCoordState,
+  request: CreateCollection,
+  collectionId: bigint,
+  createdTimestamp: bigint,
+): PartitionInfo[] {
+  const name = deps.limits.defaultPartitionName;
+  const isKeyed = findPartitionKeyField(request.schema) !== undefined;
+  return Array.from({ length: request.partitionCount }, (_unused, i) => ({
+    partitionId: collectionId + 1n + BigInt(i),
+    name: isKeyed ? `${name}_${i}` : name,
+    createdTimestamp,
+  }));
+}

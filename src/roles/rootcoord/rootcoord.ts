@@ -1,0 +1,218 @@
+// The root coordinator: ids, timestamps, databases, collections, partitions, aliases.
+// The catalog is the truth (R10): every change is one durable transaction, made under one lock, and shows in
+// memory only afterwards.
+
+import type { Catalog } from '../../meta/catalog.ts';
+import { KEYS } from '../../meta/catalog.ts';
+import type { Logger } from '../../base/logger.ts';
+import { SerialQueue } from '../../base/serial-queue.ts';
+import type { CollectionInfo, DatabaseInfo } from '../../model/collection-info.ts';
+import { MilvusError } from '../../model/error.ts';
+import { EMPTY, type CollectionRef, type Peers, type RootCoord } from '../../rpc/contract.ts';
+import { alterAlias, createAlias, describeAlias, dropAlias, listAliases } from './aliases.ts';
+import {
+  addCollectionField,
+  alterCollection,
+  alterCollectionField,
+  createCollection,
+  dropCollection,
+  renameCollection,
+} from './collections.ts';
+import {
+  alterDatabase,
+  createDatabase,
+  createDefaultDatabase,
+  dropDatabase,
+} from './databases.ts';
+import { IdLease, TimestampLease } from './lease.ts';
+import { Names } from './names.ts';
+import { createPartition, dropPartition } from './partitions.ts';
+
+export interface RootCoordLimits {
+  readonly maxDatabaseNum: number;
+  readonly maxPartitionNum: number;
+  readonly maxCollectionNum: number;
+  readonly maxCollectionNumPerDb: number;
+  readonly maxGeneralCapacity: number;
+  readonly pchannelCount: number;
+  readonly defaultPartitionName: string;
+}
+
+export interface RootCoordDeps {
+  readonly catalog: Catalog;
+  readonly peers: Peers;
+  readonly logger: Logger;
+  readonly limits: RootCoordLimits;
+  readonly nowMs: () => number;
+}
+
+/** What the verb files share. */
+export interface RootCoordState {
+  readonly deps: RootCoordDeps;
+  readonly names: Names;
+  readonly ids: IdLease;
+  readonly timestamps: TimestampLease;
+}
+
+/** DDL requests that wait for the lock; more are refused with code 4. */
+const DDL_PENDING_MAX = 4096;
+
+export class RootCoordRole implements RootCoord {
+  readonly #state: RootCoordState;
+  readonly #ddl = new SerialQueue({
+    pendingCountMax: DDL_PENDING_MAX,
+    refuse: () => new MilvusError('TooManyRequests', { fields: { waiting: DDL_PENDING_MAX } }),
+  });
+
+  constructor(deps: RootCoordDeps) {
+    this.#state = {
+      deps,
+      names: new Names(),
+      ids: new IdLease(deps.catalog),
+      timestamps: new TimestampLease(deps.catalog, deps.nowMs),
+    };
+  }
+
+  async start(): Promise<void> {
+    const { deps, names, ids, timestamps } = this.#state;
+    await ids.open(deps.nowMs());
+    await timestamps.open();
+    for (const database of await deps.catalog.list('database')) names.putDatabase(database);
+    if (names.databases.size === 0) await createDefaultDatabase(this.#state);
+    for (const info of await deps.catalog.list('collection')) names.put(info);
+  }
+
+  /** Ends what a crash interrupted: drops that had begun. Call when all roles are up. */
+  async finishDrops(): Promise<void> {
+    const { deps, names } = this.#state;
+    for (const { collectionId, partitionId } of await deps.catalog.list('dropping')) {
+      const info = names.findById(collectionId);
+      await this.#ddl.run(async () => {
+        if (partitionId !== 0n && info !== undefined) {
+          const partition = info.partitions.find((p) => p.partitionId === partitionId);
+          if (partition !== undefined) await dropPartition(this.#state, info, partition.name);
+        } else if (info !== undefined) {
+          await dropCollection(this.#state, info);
+        }
+        await deps.catalog.write([
+          { key: KEYS.dropping(collectionId, partitionId), record: undefined },
+        ]);
+      });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#ddl.whenIdle();
+  }
+
+  get names(): Names {
+    return this.#state.names;
+  }
+
+  readonly allocateIds: RootCoord['allocateIds'] = async ({ count }) => ({
+    first: await this.#state.ids.allocate(count),
+  });
+
+  readonly allocateTimestamps: RootCoord['allocateTimestamps'] = async ({ count }) => ({
+    first: await this.#state.timestamps.allocate(count),
+  });
+
+  readonly createDatabase: RootCoord['createDatabase'] = (request) =>
+    this.#locked(() => createDatabase(this.#state, request));
+
+  readonly dropDatabase: RootCoord['dropDatabase'] = ({ name }) =>
+    this.#locked(() => dropDatabase(this.#state, name));
+
+  readonly alterDatabase: RootCoord['alterDatabase'] = (request) =>
+    this.#locked(() => alterDatabase(this.#state, request));
+
+  readonly listDatabases: RootCoord['listDatabases'] = async () => ({
+    databases: [...this.#state.names.databases.values()],
+  });
+
+  readonly describeDatabase: RootCoord['describeDatabase'] = async ({ name }): Promise<DatabaseInfo> =>
+    this.#state.names.requireDatabase(name);
+
+  readonly createCollection: RootCoord['createCollection'] = (request) =>
+    this.#ddl.run(() => createCollection(this.#state, request));
+
+  readonly dropCollection: RootCoord['dropCollection'] = ({ dbName, name }) =>
+    this.#locked(async () => {
+      const { names } = this.#state;
+      names.requireDatabase(dbName);
+      const info = names.find(dbName, name);
+      if (info === undefined) return; // Milvus: dropping what is not there succeeds.
+      if (info.schema.name !== name) {
+        throw new MilvusError('ParameterInvalid', {
+          message: `cannot drop the collection via alias = ${name}`,
+        });
+      }
+      if (info.aliases.length > 0) {
+        throw new MilvusError('Unexpected', {
+          message:
+            `unable to drop the collection [${name}] because it has associated aliases ` +
+            `[${info.aliases.join(' ')}], please remove all aliases before dropping the collection`,
+        });
+      }
+      await dropCollection(this.#state, info);
+    });
+
+  readonly describeCollection: RootCoord['describeCollection'] = async (ref) => this.#require(ref);
+
+  readonly listCollections: RootCoord['listCollections'] = async ({ dbName }) => {
+    if (dbName !== undefined) this.#state.names.requireDatabase(dbName);
+    return { collections: this.#state.names.list(dbName) };
+  };
+
+  readonly renameCollection: RootCoord['renameCollection'] = (request) =>
+    this.#locked(() => renameCollection(this.#state, request));
+
+  readonly alterCollection: RootCoord['alterCollection'] = (request) =>
+    this.#locked(() => alterCollection(this.#state, this.#require(request), request));
+
+  readonly alterCollectionField: RootCoord['alterCollectionField'] = (request) =>
+    this.#locked(() => alterCollectionField(this.#state, this.#require(request), request));
+
+  readonly addCollectionField: RootCoord['addCollectionField'] = (request) =>
+    this.#locked(() => addCollectionField(this.#state, this.#require(request), request.field));
+
+  readonly createPartition: RootCoord['createPartition'] = (request) =>
+    this.#ddl.run(() =>
+      createPartition(this.#state, this.#require(request), request.partitionName),
+    );
+
+  readonly dropPartition: RootCoord['dropPartition'] = (request) =>
+    this.#locked(() => dropPartition(this.#state, this.#require(request), request.partitionName));
+
+  readonly createAlias: RootCoord['createAlias'] = (request) =>
+    this.#locked(() => createAlias(this.#state, request));
+
+  readonly alterAlias: RootCoord['alterAlias'] = (request) =>
+    this.#locked(() => alterAlias(this.#state, request));
+
+  readonly dropAlias: RootCoord['dropAlias'] = (request) =>
+    this.#locked(() => dropAlias(this.#state, request));
+
+  readonly describeAlias: RootCoord['describeAlias'] = async (request) =>
+    describeAlias(this.#state, request);
+
+  readonly listAliases: RootCoord['listAliases'] = async (request) =>
+    listAliases(this.#state, request);
+
+  #require(ref: CollectionRef): CollectionInfo {
+    const { names } = this.#state;
+    if (ref.name !== undefined && ref.name !== '') return names.require(ref.dbName, ref.name);
+    const info = ref.collectionId === undefined ? undefined : names.findById(ref.collectionId);
+    if (info === undefined) {
+      throw new MilvusError('CollectionNotFound', {
+        fields: { database: ref.dbName, collection: String(ref.collectionId ?? '') },
+      });
+    }
+    return info;
+  }
+
+  async #locked(task: () => Promise<void>): Promise<typeof EMPTY> {
+    await this.#ddl.run(task);
+    return EMPTY;
+  }
+}

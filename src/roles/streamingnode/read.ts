@@ -1,0 +1,87 @@
+// Reads of one shard: its growing segments here, its sealed ones at the query node, both at one timestamp,
+// merged. A view that changed under the query node's feet is taken again.
+
+import { native } from '../../index/native.ts';
+import { MilvusError } from '../../model/error.ts';
+import { getPrimaryKeyField } from '../../model/schema.ts';
+import type {
+  CallContext,
+  QueryParams,
+  QueryReply,
+  SearchParams,
+  SearchReply,
+  ShardReadRequest,
+} from '../../rpc/contract.ts';
+import { makeEmptyRows } from '../../segment/empty-rows.ts';
+import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
+import { mergeQueries, mergeSearches } from '../../segment/reduce.ts';
+import type { Shard } from './shard.ts';
+
+/** Swaps that one read may meet before it gives up; each needs a compaction to finish in between. */
+const VIEW_RETRIES_MAX = 8;
+
+export async function searchShard(
+  shard: Shard,
+  request: ShardReadRequest & { params: SearchParams },
+  call: CallContext,
+): Promise<SearchReply & { timestamp: bigint }> {
+  const { params } = request;
+  const keyType = getPrimaryKeyField(shard.info.schema);
+  return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
+    const parts: Promise<SearchReply>[] = [];
+    if (growing.length > 0) parts.push(native.search(growing, toNativeSearch(params, readTimestamp)));
+    if (segmentIds.length > 0) {
+      parts.push(
+        shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call),
+      );
+    }
+    const replies = await Promise.all(parts);
+    if (replies.length === 0) {
+      const rows = makeEmptyRows(shard.info.schema, params.outputFieldIds);
+      return { counts: new Int32Array(params.nq), scores: new Float32Array(), rows, visibleRows: 0 };
+    }
+    return replies.length === 1 ? replies[0]! : mergeSearches(replies, params, keyType);
+  });
+}
+
+export async function queryShard(
+  shard: Shard,
+  request: ShardReadRequest & { params: QueryParams },
+  call: CallContext,
+): Promise<QueryReply & { timestamp: bigint }> {
+  const { params } = request;
+  const keyType = getPrimaryKeyField(shard.info.schema);
+  return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
+    const parts: Promise<QueryReply>[] = [];
+    if (growing.length > 0) parts.push(native.query(growing, toNativeQuery(params, readTimestamp)));
+    if (segmentIds.length > 0) {
+      parts.push(shard.deps.peers.querynode.query({ segmentIds, readTimestamp, params }, call));
+    }
+    const replies = await Promise.all(parts);
+    if (replies.length === 0) {
+      return { count: 0, rows: makeEmptyRows(shard.info.schema, params.outputFieldIds) };
+    }
+    return replies.length === 1 ? replies[0]! : mergeQueries(replies, params, keyType);
+  });
+}
+
+type Growing = ReturnType<Shard['view']['selectGrowing']>;
+
+async function readView<Reply extends object>(
+  shard: Shard,
+  request: ShardReadRequest,
+  read: (growing: Growing, segmentIds: bigint[], readTimestamp: bigint) => Promise<Reply>,
+): Promise<Reply & { timestamp: bigint }> {
+  for (let attempt = 0; ; attempt++) {
+    const partitionIds = shard.requireReadable(request.partitionIds);
+    const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
+    const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);
+    const segmentIds = shard.view.selectSealed(partitionIds);
+    try {
+      return { ...(await read(growing, segmentIds, timestamp)), timestamp };
+    } catch (error) {
+      const isStale = error instanceof MilvusError && error.errorName === 'SegmentNotFound';
+      if (!isStale || attempt >= VIEW_RETRIES_MAX) throw error;
+    }
+  }
+}

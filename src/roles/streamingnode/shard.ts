@@ -1,0 +1,616 @@
+// One shard: the single writer of its vchannel. A write is stamped, appended to the WAL, applied, acknowledged,
+// in that order and one after another; what must not interleave with writes runs in the same line (`#inOrder`).
+
+import { native } from '../../index/native.ts';
+import type { WalMessage } from '../../codec/wal-message.ts';
+import { encodeWalMessage } from '../../codec/wal-message.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
+import { MilvusError } from '../../model/error.ts';
+import { composeTimestamp } from '../../model/timestamp.ts';
+import type {
+  ChannelInfo,
+  DeleteFile,
+  IndexFile,
+  SegmentInfo,
+} from '../../model/segment-info.ts';
+import { SegmentState } from '../../model/segment-info.ts';
+import type {
+  DeleteEntry,
+  GrowingSegmentInfo,
+  ShardStats,
+  WriteRequest,
+} from '../../rpc/contract.ts';
+import { getNativeFields } from '../../segment/native-fields.ts';
+import { DeleteBuffer } from './delete-buffer.ts';
+import type { GrowingBudget } from './growing-budget.ts';
+import { sealSegment } from './seal.ts';
+import type { StreamingNodeDeps } from './streamingnode.ts';
+import { View, type GrowingSegment } from './view.ts';
+
+export interface ShardDeps extends StreamingNodeDeps {
+  readonly budget: GrowingBudget;
+  /** The shard needs less of the WAL than before. */
+  readonly onCheckpoint: () => void;
+  /** A record has been applied. */
+  readonly onWritten: () => void;
+}
+
+interface PendingWrite {
+  readonly request: WriteRequest;
+  readonly resolve: (reply: { timestamp: bigint }) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Writes that wait to be stamped; more are refused with code 8. */
+const PENDING_WRITES_MAX = 4096;
+/** Deletes held in memory before they are written to a delete file. */
+const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
+const SEGMENT_IDS_AHEAD = 16;
+/** A client's pin comes from one of our clocks; further ahead than this it is not one. */
+const CLOCK_SKEW_MS_MAX = 60_000;
+
+export class Shard {
+  readonly deps: ShardDeps;
+  readonly vchannel: string;
+  readonly view = new View();
+  readonly deletes: DeleteBuffer;
+  /** Timestamp of the last applied record: what a read without a pin sees (R5). */
+  lastTimestamp: bigint;
+  info: CollectionInfo;
+
+  readonly #shardIndex: number;
+  readonly #pchannel: string;
+  /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
+  readonly #known: Map<bigint, SegmentInfo>;
+  readonly #writes: PendingWrite[] = [];
+  readonly #sealing = new Set<Promise<void>>();
+  /** Partition id → the growing segment that takes its rows. */
+  readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
+  #segmentIds: bigint[] = [];
+  #isPumping = false;
+  #lastStamped = 0n;
+  /** Position of the last applied record. */
+  #applied = 0n;
+  /** Records handed to the WAL and not yet applied. */
+  #inFlight = 0;
+  #inOrder: Promise<void> = Promise.resolve();
+  #state: 'open' | 'dropped' | 'closed' | 'broken' = 'open';
+  /** Partitions that may be read; null = all. */
+  #loaded: ReadonlySet<bigint> | null = new Set();
+
+  constructor(
+    deps: ShardDeps,
+    info: CollectionInfo,
+    shardIndex: number,
+    channel: ChannelInfo,
+    segments: readonly SegmentInfo[],
+  ) {
+    this.deps = deps;
+    this.info = info;
+    this.vchannel = channel.vchannel;
+    this.#shardIndex = shardIndex;
+    this.#pchannel = channel.vchannel.slice(0, channel.vchannel.lastIndexOf('_'));
+    this.deletes = new DeleteBuffer(channel.deleteFiles);
+    this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
+    this.lastTimestamp = info.createdTimestamp;
+    for (const segment of segments) {
+      if (segment.maxTimestamp > this.lastTimestamp) this.lastTimestamp = segment.maxTimestamp;
+    }
+    const lastDelete = this.deletes.lastFileTimestamp();
+    if (lastDelete > this.lastTimestamp) this.lastTimestamp = lastDelete;
+  }
+
+  /** After a schema change new rows go to new segments: a segment's columns are fixed when it is born. */
+  update(info: CollectionInfo): void {
+    const isNewSchema = info.schema.version !== this.info.schema.version;
+    this.info = info;
+    if (!isNewSchema) return;
+    for (const growing of this.view.growing.values()) this.#seal(growing);
+    this.#open.clear();
+  }
+
+  setLoaded(partitionIds: readonly bigint[] | null): void {
+    this.#loaded = partitionIds === null ? null : new Set(partitionIds);
+  }
+
+  // --- start-up -----------------------------------------------------------------------------------------
+
+  /** Applies a record of the WAL's tail, in the log's order, before anything else happens. */
+  replay(message: WalMessage, position: bigint): void {
+    for (const part of message.parts) {
+      if (part.kind === 'delete') {
+        this.#applyDeleteToGrowing(toDeleteEntry(part, message.timestamp), position);
+      }
+    }
+    for (const part of message.parts) {
+      if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
+      if (!this.info.partitions.some(({ partitionId }) => partitionId === part.partitionId)) continue;
+      this.deps.budget.used += part.batch.byteLength;
+      this.#appendToGrowing(part, message.timestamp, position);
+      this.#open.set(part.partitionId, {
+        segmentId: part.segmentId,
+        bytes: this.view.growing.get(part.segmentId)?.bytes ?? 0,
+      });
+    }
+    if (message.timestamp > this.lastTimestamp) this.lastTimestamp = message.timestamp;
+    this.#applied = position;
+  }
+
+  /** Opens the sealed segments, with every delete that they lack. After replay. */
+  async openSealed(): Promise<void> {
+    const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
+    if (segments.length > 0) await this.#loadAtQueryNode(segments, []);
+    for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
+  }
+
+  // --- writes -------------------------------------------------------------------------------------------
+
+  write(request: WriteRequest): Promise<{ timestamp: bigint }> {
+    return new Promise((resolve, reject) => {
+      if (this.#writes.length >= PENDING_WRITES_MAX) {
+        const fields = { channel: this.vchannel, waiting: this.#writes.length };
+        reject(new MilvusError('RateLimit', { message: 'too many writes wait for one shard', fields }));
+        return;
+      }
+      this.#writes.push({ request, resolve, reject });
+      if (!this.#isPumping) void this.#pump();
+    });
+  }
+
+  /** Stamps and appends what waits, in arrival order. */
+  async #pump(): Promise<void> {
+    this.#isPumping = true;
+    while (this.#writes.length > 0) {
+      const writes = this.#writes.splice(0);
+      try {
+        await this.#stockSegmentIds(writes);
+        const count = writes.length;
+        const { first } = await this.deps.peers.rootcoord.allocateTimestamps({ count }, {});
+        let timestamp = first > this.#lastStamped ? first : this.#lastStamped + 1n;
+        for (const write of writes) this.#append(write, timestamp++);
+      } catch (error) {
+        for (const write of writes) write.reject(error);
+      }
+    }
+    this.#isPumping = false;
+  }
+
+  /** One turn: check, reserve, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
+  #append(write: PendingWrite, timestamp: bigint): void {
+    let bytes = 0;
+    let message: WalMessage;
+    try {
+      this.#checkWritable(write.request);
+      for (const part of write.request.parts) {
+        if (part.kind === 'insert') bytes += part.batch.byteLength;
+      }
+      this.deps.budget.reserve(bytes);
+      message = this.#toMessage(write.request, timestamp);
+    } catch (error) {
+      write.reject(error);
+      return;
+    }
+    this.#lastStamped = timestamp;
+    const durable = this.deps.wal.append(this.#pchannel, encodeWalMessage(message));
+    durable.catch(() => undefined); // Reported below, in order.
+    this.#inFlight += 1;
+    this.#run(async () => {
+      let position: bigint;
+      try {
+        position = await durable;
+      } catch (error) {
+        this.deps.budget.release(bytes);
+        write.reject(error);
+        return;
+      } finally {
+        this.#inFlight -= 1;
+      }
+      try {
+        await this.#apply(message, position);
+        write.resolve({ timestamp });
+      } catch (error) {
+        // Durable but not applied: only a restart can tell the truth again (R8).
+        this.#state = 'broken';
+        this.deps.logger.error({ vchannel: this.vchannel, position: String(position), error }, 'record cannot be applied; the collection is stopped');
+        write.reject(error);
+      }
+    });
+  }
+
+  async #apply(message: WalMessage, position: bigint): Promise<void> {
+    const entries: DeleteEntry[] = [];
+    for (const part of message.parts) {
+      if (part.kind !== 'delete') continue;
+      const entry = toDeleteEntry(part, message.timestamp);
+      this.#applyDeleteToGrowing(entry, position);
+      entries.push(entry);
+    }
+    if (entries.length > 0 && this.view.sealed.size > 0) {
+      const segmentIds = [...this.view.sealed.keys()];
+      await this.deps.peers.querynode.applyDeletes({ segmentIds, entries }, {});
+    }
+    for (const part of message.parts) {
+      if (part.kind === 'insert') this.#appendToGrowing(part, message.timestamp, position);
+    }
+    this.lastTimestamp = message.timestamp;
+    this.#applied = position;
+    if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
+    for (const growing of this.view.growing.values()) {
+      if (growing.bytes >= this.deps.segmentBytesMax) this.#seal(growing);
+    }
+    this.deps.onWritten();
+  }
+
+  #checkWritable(request: WriteRequest): void {
+    this.requireOpen();
+    if (request.schemaVersion !== this.info.schema.version) {
+      throw new MilvusError('CollectionSchemaMismatch', {
+        fields: { got: request.schemaVersion, expected: this.info.schema.version },
+      });
+    }
+    for (const { partitionId } of request.parts) {
+      if (partitionId === 0n) continue;
+      if (!this.info.partitions.some((partition) => partition.partitionId === partitionId)) {
+        throw new MilvusError('PartitionNotFound', { fields: { partition: String(partitionId) } });
+      }
+    }
+  }
+
+  #toMessage(request: WriteRequest, timestamp: bigint): WalMessage {
+    const parts = request.parts.map((part) =>
+      part.kind === 'delete'
+        ? part
+        : { ...part, segmentId: this.#assignSegment(part.partitionId, part.batch.byteLength) },
+    );
+    const { collectionId, schemaVersion } = request;
+    return { collectionId, timestamp, schemaVersion, shardIndex: this.#shardIndex, parts };
+  }
+
+  /** A growing segment is born in its first record; no metadata is written for it (R2). */
+  #assignSegment(partitionId: bigint, bytes: number): bigint {
+    let open = this.#open.get(partitionId);
+    if (open === undefined || open.bytes >= this.deps.segmentBytesMax) {
+      const segmentId = this.#segmentIds.shift();
+      if (segmentId === undefined) throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
+      open = { segmentId, bytes: 0 };
+      this.#open.set(partitionId, open);
+    }
+    open.bytes += bytes;
+    return open.segmentId;
+  }
+
+  async #stockSegmentIds(writes: readonly PendingWrite[]): Promise<void> {
+    const wanted = writes.reduce((sum, { request }) => sum + request.parts.length, 0);
+    if (this.#segmentIds.length >= wanted) return;
+    const count = wanted + SEGMENT_IDS_AHEAD;
+    const { first } = await this.deps.peers.rootcoord.allocateIds({ count }, {});
+    for (let i = 0; i < count; i++) this.#segmentIds.push(first + BigInt(i));
+  }
+
+  #appendToGrowing(
+    part: { partitionId: bigint; segmentId: bigint; rows: number; batch: Uint8Array },
+    timestamp: bigint,
+    position: bigint,
+  ): void {
+    let growing = this.view.growing.get(part.segmentId);
+    if (growing === undefined) {
+      growing = {
+        segmentId: part.segmentId,
+        partitionId: part.partitionId,
+        handle: native.createGrowing(getNativeFields(this.info.schema)),
+        firstPosition: position,
+        lastPosition: position,
+        rows: 0,
+        bytes: 0,
+        isSealing: false,
+      };
+      this.view.growing.set(part.segmentId, growing);
+    }
+    native.appendRows(growing.handle, part.batch, timestamp);
+    growing.rows += part.rows;
+    growing.bytes += part.batch.byteLength;
+    growing.lastPosition = position;
+  }
+
+  #applyDeleteToGrowing(entry: DeleteEntry, position: bigint): void {
+    for (const growing of this.view.growing.values()) {
+      if (entry.partitionId !== 0n && entry.partitionId !== growing.partitionId) continue;
+      native.deleteKeys(growing.handle, entry.keys.values, entry.timestamp, entry.killsUpTo);
+    }
+    this.deletes.push(entry, position);
+  }
+
+  // --- sealing, flush, checkpoint -------------------------------------------------------------------------
+
+  /** Closes every growing segment to inserts and writes it out in the background. Returns their ids. */
+  async flush(): Promise<bigint[]> {
+    this.requireOpen();
+    await this.run(async () => undefined); // Everything acknowledged before this call is in a segment.
+    const ids = [...this.view.growing.keys()];
+    for (const growing of this.view.growing.values()) this.#seal(growing);
+    return ids;
+  }
+
+  /** Writes out what pins the oldest part of the WAL. */
+  relieve(): void {
+    const low = this.lowWater();
+    for (const growing of this.view.growing.values()) {
+      if (growing.firstPosition === low) this.#seal(growing);
+    }
+    if (this.deletes.firstPosition() === low) this.#run(() => this.#checkpointDeletes());
+  }
+
+  /** First WAL position that a restart must see (R1). */
+  lowWater(): bigint {
+    let low = this.deletes.firstPosition();
+    if (this.#inFlight > 0 && this.#applied < low) low = this.#applied + 1n;
+    for (const { firstPosition } of this.view.growing.values()) {
+      if (firstPosition < low) low = firstPosition;
+    }
+    return low;
+  }
+
+  #seal(growing: GrowingSegment): void {
+    if (growing.isSealing) return;
+    growing.isSealing = true;
+    if (this.#open.get(growing.partitionId)?.segmentId === growing.segmentId) {
+      this.#open.delete(growing.partitionId);
+    }
+    const sealing = sealSegment(this, growing)
+      .catch((error: unknown) => {
+        // Still readable and still in the WAL; the next flush or the next full segment tries again.
+        growing.isSealing = false;
+        this.deps.logger.error({ segmentId: String(growing.segmentId), error }, 'segment not written');
+      })
+      .finally(() => this.#sealing.delete(sealing));
+    this.#sealing.add(sealing);
+  }
+
+  /** Runs after everything appended so far has been applied, and before anything appended later. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#run(() => task().then(resolve, reject));
+    });
+  }
+
+  #run(task: () => Promise<void>): void {
+    this.#inOrder = this.#inOrder.then(task);
+  }
+
+  /**
+   * Records written segments, pending deletes and the checkpoint in one transaction (R1), then shows the
+   * segments in place of the growing ones. Inside `run`.
+   */
+  async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
+    if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) return;
+    this.#known.set(segment.segmentId, segment);
+    await this.#commit([segment], growing.segmentId);
+    const isWritten = segment.state === SegmentState.Flushed;
+    if (isWritten) await this.#loadAtQueryNode([segment], []);
+    if (isWritten) this.view.sealed.set(segment.segmentId, segment);
+    this.view.growing.delete(growing.segmentId);
+    native.closeSegment(growing.handle);
+    this.deps.budget.release(growing.bytes);
+    this.deps.onCheckpoint();
+  }
+
+  async #checkpointDeletes(): Promise<void> {
+    if (this.#state !== 'open') return;
+    await this.#commit([], undefined);
+    this.deps.onCheckpoint();
+  }
+
+  async #commit(segments: readonly SegmentInfo[], written: bigint | undefined): Promise<void> {
+    const { storage, peers } = this.deps;
+    const { collectionId } = this.info;
+    const pending = this.deletes.takePending();
+    const horizon = this.#oldestDeletesUpTo(segments);
+    const deleteFiles = await this.deletes.writeFiles(storage, peers, collectionId, pending, horizon);
+    // Records appended but not yet applied belong to what comes after this turn.
+    let checkpoint = this.#applied + 1n;
+    for (const other of this.view.growing.values()) {
+      if (other.segmentId !== written && other.firstPosition < checkpoint) {
+        checkpoint = other.firstPosition;
+      }
+    }
+    await peers.datacoord.commitChannel(
+      { vchannel: this.vchannel, collectionId, segments, deleteFiles, checkpoint },
+      {},
+    );
+    this.deletes.setFiles(deleteFiles, pending.length);
+  }
+
+  #oldestDeletesUpTo(added: readonly SegmentInfo[]): bigint | undefined {
+    const segments = [...this.view.sealed.values(), ...added].filter((s) => s.file !== '');
+    if (segments.length === 0) return undefined;
+    return segments.reduce((min, s) => (s.deletesUpTo < min ? s.deletesUpTo : min), segments[0]!.deletesUpTo);
+  }
+
+  // --- compaction, drop, statistics -----------------------------------------------------------------------
+
+  async replaceSegments(
+    added: readonly SegmentInfo[],
+    removed: readonly bigint[],
+    indexFiles: readonly IndexFile[],
+  ): Promise<void> {
+    await this.run(async () => {
+      if (this.#state !== 'open') return;
+      for (const segment of added) this.#known.set(segment.segmentId, segment);
+      for (const id of removed) {
+        const known = this.#known.get(id);
+        if (known !== undefined) this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
+      }
+      if (added.length > 0) await this.#loadAtQueryNode(added, indexFiles);
+      for (const id of removed) this.view.sealed.delete(id);
+      for (const segment of added) this.view.sealed.set(segment.segmentId, segment);
+      await this.deps.peers.querynode.releaseSegments({ segmentIds: removed }, {});
+    });
+  }
+
+  async #loadAtQueryNode(
+    segments: readonly SegmentInfo[],
+    indexFiles: readonly IndexFile[],
+  ): Promise<void> {
+    await this.deps.peers.querynode.loadSegments(
+      {
+        collectionId: this.info.collectionId,
+        schema: this.info.schema,
+        segments,
+        deleteFiles: this.deletes.files as readonly DeleteFile[],
+        deletes: this.deletes.listPending(),
+        indexFiles,
+      },
+      {},
+    );
+  }
+
+  async dropPartition(partitionId: bigint): Promise<void> {
+    await this.run(async () => {
+      const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
+      this.info = { ...this.info, partitions };
+      this.#open.delete(partitionId);
+      const released = this.view.selectSealed([partitionId]);
+      for (const id of released) this.view.sealed.delete(id);
+      for (const growing of [...this.view.growing.values()]) {
+        if (growing.partitionId === partitionId) this.#forgetGrowing(growing);
+      }
+      if (released.length > 0) {
+        await this.deps.peers.querynode.releaseSegments({ segmentIds: released }, {});
+      }
+    });
+  }
+
+  /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
+  async drop(): Promise<void> {
+    this.#state = 'dropped';
+    await this.#release();
+  }
+
+  /** Stops without writing anything: the WAL has it all. */
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    await Promise.all(this.#sealing);
+    await this.run(async () => {
+      const segmentIds = [...this.view.sealed.keys()];
+      this.view.sealed.clear();
+      for (const growing of [...this.view.growing.values()]) this.#forgetGrowing(growing);
+      this.deletes.clear();
+      if (segmentIds.length > 0) await this.deps.peers.querynode.releaseSegments({ segmentIds }, {});
+    });
+  }
+
+  #forgetGrowing(growing: GrowingSegment): void {
+    this.view.growing.delete(growing.segmentId);
+    this.deps.budget.release(growing.bytes);
+    native.closeSegment(growing.handle);
+  }
+
+  /** Live rows per partition: equals count(*). */
+  async getStats(): Promise<ShardStats[]> {
+    const sealedIds = [...this.view.sealed.keys()];
+    const partitionOf = new Map([...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]));
+    const stats = new Map<bigint, { rows: number; growingRows: number; growingBytes: number }>();
+    const of = (partitionId: bigint): { rows: number; growingRows: number; growingBytes: number } => {
+      let found = stats.get(partitionId);
+      if (found === undefined) {
+        found = { rows: 0, growingRows: 0, growingBytes: 0 };
+        stats.set(partitionId, found);
+      }
+      return found;
+    };
+    for (const { handle, partitionId, bytes } of this.view.growing.values()) {
+      const { rows, deletedRows } = native.segmentStats(handle);
+      const entry = of(partitionId);
+      entry.rows += rows - deletedRows;
+      entry.growingRows += rows;
+      entry.growingBytes += bytes;
+    }
+    const { segments } = await this.deps.peers.querynode.getStats({ segmentIds: sealedIds }, {});
+    for (const { segmentId, rows, deletedRows } of segments) {
+      of(partitionOf.get(segmentId) ?? 0n).rows += rows - deletedRows;
+    }
+    return [...stats].map(([partitionId, entry]) => ({ partitionId, ...entry }));
+  }
+
+  listGrowing(): GrowingSegmentInfo[] {
+    return [...this.view.growing.values()].map((growing) => ({
+      segmentId: growing.segmentId,
+      partitionId: growing.partitionId,
+      vchannel: this.vchannel,
+      rows: growing.rows,
+      bytes: growing.bytes,
+      isSealing: growing.isSealing,
+    }));
+  }
+
+  // --- reads ------------------------------------------------------------------------------------------------
+
+  requireOpen(): void {
+    if (this.#state === 'open') return;
+    if (this.#state === 'broken') {
+      throw new MilvusError('ChannelNotAvailable', {
+        message: 'a record could not be applied; restart the server',
+        fields: { channel: this.vchannel },
+      });
+    }
+    const { name } = this.info.schema;
+    throw new MilvusError('CollectionNotFound', {
+      fields: { database: this.info.dbName, collection: name },
+    });
+  }
+
+  /**
+   * Returns the timestamp to read at: the client's pin, or everything acknowledged so far. Nothing at or before
+   * it is stamped afterwards (R5).
+   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept, or from the future
+   */
+  chooseReadTimestamp(pinned: bigint): bigint {
+    if (pinned === 0n || pinned === this.lastTimestamp) return this.lastTimestamp;
+    for (const { deletesUpTo } of this.view.sealed.values()) {
+      if (pinned >= deletesUpTo) continue;
+      throw new MilvusError('ParameterInvalid', {
+        message: 'the read timestamp is older than the versions kept',
+        fields: { got: pinned, expected: `>= ${deletesUpTo}` },
+      });
+    }
+    if (pinned > composeTimestamp(this.deps.nowMs() + CLOCK_SKEW_MS_MAX)) {
+      throw new MilvusError('ParameterInvalid', {
+        message: 'the read timestamp lies in the future',
+        fields: { got: pinned },
+      });
+    }
+    if (pinned > this.#lastStamped) this.#lastStamped = pinned;
+    return pinned;
+  }
+
+  /**
+   * Returns the partitions to read: those asked for, or all that are loaded.
+   * @throws MilvusError CollectionNotLoaded, PartitionNotLoaded
+   */
+  requireReadable(partitionIds: readonly bigint[]): readonly bigint[] {
+    this.requireOpen();
+    if (this.#loaded === null) return partitionIds;
+    if (this.#loaded.size === 0) {
+      throw new MilvusError('CollectionNotLoaded', { fields: { collection: this.info.schema.name } });
+    }
+    for (const id of partitionIds) {
+      if (this.#loaded.has(id)) continue;
+      const name = this.info.partitions.find((p) => p.partitionId === id)?.name ?? String(id);
+      throw new MilvusError('PartitionNotLoaded', { fields: { partition: name } });
+    }
+    return partitionIds.length > 0 ? partitionIds : [...this.#loaded];
+  }
+}
+
+function toDeleteEntry(
+  part: { partitionId: bigint; killsUpTo: bigint; keys: DeleteEntry['keys'] },
+  timestamp: bigint,
+): DeleteEntry {
+  const { partitionId, keys } = part;
+  const killsUpTo = part.killsUpTo === 0n ? timestamp - 1n : part.killsUpTo;
+  return { keys, timestamp, killsUpTo, partitionId };
+}

@@ -1,0 +1,187 @@
+// The streaming node: single writer of its channels. Owns growing data and leads the reads of its shards.
+// Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
+
+import type { Logger } from '../../base/logger.ts';
+import { decodeWalMessage } from '../../codec/wal-message.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
+import { MilvusError } from '../../model/error.ts';
+import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
+import type { ObjectStorage } from '../../storage/object-storage.ts';
+import type { Wal } from '../../wal/wal.ts';
+import { GrowingBudget } from './growing-budget.ts';
+import { queryShard, searchShard } from './read.ts';
+import { Shard } from './shard.ts';
+
+export interface StreamingNodeDeps {
+  readonly wal: Wal;
+  readonly storage: ObjectStorage;
+  readonly peers: Peers;
+  readonly logger: Logger;
+  readonly nowMs: () => number;
+  readonly mvccRetentionMs: number;
+  /** A growing segment is sealed at this size. */
+  readonly segmentBytesMax: number;
+  /** The WAL kept: past it the growing segments that pin it are written out (R20). */
+  readonly walBytesMax: number;
+  /** Inserts are refused past it (R19). */
+  readonly growingBytesMax: number;
+}
+
+export class StreamingNodeRole implements StreamingNode {
+  readonly #deps: StreamingNodeDeps;
+  readonly #budget: GrowingBudget;
+  /** Collection id → its shards, by index. */
+  readonly #collections = new Map<bigint, Shard[]>();
+  #truncating: Promise<void> = Promise.resolve();
+
+  constructor(deps: StreamingNodeDeps) {
+    this.#deps = deps;
+    this.#budget = new GrowingBudget(deps.growingBytesMax);
+  }
+
+  async start(): Promise<void> {
+    const { collections } = await this.#deps.peers.rootcoord.listCollections({}, {});
+    for (const info of collections) await this.#openShards(info);
+    await this.#replay();
+    for (const shard of this.#shards()) await shard.openSealed();
+  }
+
+  async stop(): Promise<void> {
+    for (const shard of this.#shards()) await shard.close();
+    await this.#truncating;
+  }
+
+  readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
+    await this.#openShards(info);
+    return EMPTY;
+  };
+
+  readonly updateCollection: StreamingNode['updateCollection'] = async ({ info }) => {
+    for (const shard of this.#collections.get(info.collectionId) ?? []) shard.update(info);
+    return EMPTY;
+  };
+
+  readonly dropCollection: StreamingNode['dropCollection'] = async ({ collectionId }) => {
+    const shards = this.#collections.get(collectionId) ?? [];
+    this.#collections.delete(collectionId);
+    for (const shard of shards) await shard.drop();
+    this.#truncateWal();
+    return EMPTY;
+  };
+
+  readonly dropPartition: StreamingNode['dropPartition'] = async ({ collectionId, partitionId }) => {
+    for (const shard of this.#collections.get(collectionId) ?? []) {
+      await shard.dropPartition(partitionId);
+    }
+    this.#truncateWal();
+    return EMPTY;
+  };
+
+  readonly setLoaded: StreamingNode['setLoaded'] = async ({ collectionId, partitionIds }) => {
+    for (const shard of this.#collections.get(collectionId) ?? []) shard.setLoaded(partitionIds);
+    return EMPTY;
+  };
+
+  readonly write: StreamingNode['write'] = (request) =>
+    this.#require(request.collectionId, request.vchannel).write(request);
+
+  readonly search: StreamingNode['search'] = (request, call) =>
+    searchShard(this.#require(request.collectionId, request.vchannel), request, call);
+
+  readonly query: StreamingNode['query'] = (request, call) =>
+    queryShard(this.#require(request.collectionId, request.vchannel), request, call);
+
+  readonly flush: StreamingNode['flush'] = async ({ collectionId }) => {
+    const segmentIds: bigint[] = [];
+    let timestamp = 0n;
+    for (const shard of this.#collections.get(collectionId) ?? []) {
+      segmentIds.push(...(await shard.flush()));
+      if (shard.lastTimestamp > timestamp) timestamp = shard.lastTimestamp;
+    }
+    return { segmentIds, timestamp };
+  };
+
+  readonly replaceSegments: StreamingNode['replaceSegments'] = async (request) => {
+    const { vchannel } = request;
+    const shard = this.#shards().find((candidate) => candidate.vchannel === vchannel);
+    await shard?.replaceSegments(request.added, request.removed, request.indexFiles);
+    return EMPTY;
+  };
+
+  readonly getStats: StreamingNode['getStats'] = async ({ collectionId }) => {
+    const partitions = [];
+    for (const shard of this.#collections.get(collectionId) ?? []) {
+      partitions.push(...(await shard.getStats()));
+    }
+    return { partitions };
+  };
+
+  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId }) => ({
+    segments: (this.#collections.get(collectionId) ?? []).flatMap((shard) => shard.listGrowing()),
+  });
+
+  /** Bytes of growing data and their limit, for metrics. */
+  getGrowingBytes(): number {
+    return this.#budget.used;
+  }
+
+  #shards(): Shard[] {
+    return [...this.#collections.values()].flat();
+  }
+
+  #require(collectionId: bigint, vchannel: string): Shard {
+    const shard = this.#collections.get(collectionId)?.find((s) => s.vchannel === vchannel);
+    if (shard === undefined) {
+      throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
+    }
+    return shard;
+  }
+
+  async #openShards(info: CollectionInfo): Promise<void> {
+    const shards: Shard[] = [];
+    for (const [shardIndex, vchannel] of info.vchannels.entries()) {
+      const { channel, segments } = await this.#deps.peers.datacoord.openChannel(
+        { collectionId: info.collectionId, vchannel },
+        {},
+      );
+      const hooks = { onCheckpoint: () => this.#truncateWal(), onWritten: () => this.#relieve() };
+      shards.push(
+        new Shard({ ...this.#deps, budget: this.#budget, ...hooks }, info, shardIndex, channel, segments),
+      );
+    }
+    this.#collections.set(info.collectionId, shards);
+  }
+
+  /** One pass over the WAL for all shards: it is one stream (R9). */
+  async #replay(): Promise<void> {
+    for await (const { position, record } of this.#deps.wal.read(0n)) {
+      const message = decodeWalMessage(record);
+      const shard = this.#collections.get(message.collectionId)?.[message.shardIndex];
+      shard?.replay(message, position);
+    }
+  }
+
+  /** The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). */
+  #relieve(): void {
+    const { wal, walBytesMax } = this.#deps;
+    if (wal.bytes() <= walBytesMax) return;
+    let oldest: Shard | undefined;
+    for (const shard of this.#shards()) {
+      if (shard.lowWater() < (oldest?.lowWater() ?? wal.lastPosition())) oldest = shard;
+    }
+    oldest?.relieve();
+  }
+
+  #truncateWal(): void {
+    this.#truncating = this.#truncating.then(async () => {
+      let before = this.#deps.wal.lastPosition() + 1n;
+      for (const shard of this.#shards()) {
+        const low = shard.lowWater();
+        if (low < before) before = low;
+      }
+      await this.#deps.wal.truncate(before).catch((error: unknown) => {
+        this.#deps.logger.warn({ error }, 'WAL not cut; the next checkpoint tries again');
+      });
+    });
+  }
+}

@@ -1,0 +1,44 @@
+// What a shard's readers see: growing segments in native memory and the ids of sealed ones at the query node.
+// Changed only in one synchronous step, so that no reader meets both a segment and its successor (R3).
+
+import type { NativeSegment } from '../../index/native.ts';
+import type { SegmentInfo } from '../../model/segment-info.ts';
+
+export interface GrowingSegment {
+  readonly segmentId: bigint;
+  readonly partitionId: bigint;
+  readonly handle: NativeSegment;
+  /** Position of the record that it was born in: replay must begin there while it is not written (R1). */
+  readonly firstPosition: bigint;
+  lastPosition: bigint;
+  rows: number;
+  /** Of the row batches that it took. */
+  bytes: number;
+  isSealing: boolean;
+}
+
+export class View {
+  readonly growing = new Map<bigint, GrowingSegment>();
+  readonly sealed = new Map<bigint, SegmentInfo>();
+
+  /** `partitionIds` empty = all. */
+  selectGrowing(partitionIds: readonly bigint[]): NativeSegment[] {
+    const handles: NativeSegment[] = [];
+    for (const { partitionId, handle } of this.growing.values()) {
+      if (isSelected(partitionIds, partitionId)) handles.push(handle);
+    }
+    return handles;
+  }
+
+  selectSealed(partitionIds: readonly bigint[]): bigint[] {
+    const ids: bigint[] = [];
+    for (const { segmentId, partitionId } of this.sealed.values()) {
+      if (isSelected(partitionIds, partitionId)) ids.push(segmentId);
+    }
+    return ids;
+  }
+}
+
+function isSelected(partitionIds: readonly bigint[], partitionId: bigint): boolean {
+  return partitionIds.length === 0 || partitionIds.includes(partitionId);
+}

@@ -1,0 +1,452 @@
+// Everything that one role may ask of another: the only place where roles meet.
+// Requests and replies are plain data (no methods, no handles), so that a call can be a function call or a
+// message. A value handed over is never changed afterwards by either side.
+
+import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
+import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
+import type {
+  ChannelInfo,
+  DeleteFile,
+  IndexFile,
+  IndexInfo,
+  SegmentInfo,
+} from '../model/segment-info.ts';
+
+/** What travels beside a request. `signal` ends the work when the caller gives up. */
+export interface CallContext {
+  readonly signal?: AbortSignal;
+}
+
+export type Empty = Readonly<Record<string, never>>;
+export const EMPTY: Empty = Object.freeze({});
+
+type Method<Request, Reply> = (request: Request, call: CallContext) => Promise<Reply>;
+type Properties = Readonly<Record<string, string>>;
+/** A collection by name or alias in a database, or by id. */
+export interface CollectionRef {
+  readonly dbName: string;
+  readonly name?: string;
+  readonly collectionId?: bigint;
+}
+
+export interface RootCoord {
+  readonly allocateIds: Method<{ count: number }, { first: bigint }>;
+  readonly allocateTimestamps: Method<{ count: number }, { first: bigint }>;
+  readonly createDatabase: Method<{ name: string; properties: Properties }, Empty>;
+  readonly dropDatabase: Method<{ name: string }, Empty>;
+  readonly listDatabases: Method<Empty, { databases: readonly DatabaseInfo[] }>;
+  readonly describeDatabase: Method<{ name: string }, DatabaseInfo>;
+  readonly alterDatabase: Method<
+    { name: string; properties: Properties; deleteKeys: readonly string[] },
+    Empty
+  >;
+  /** Field ids in the schema are ignored and assigned here. Idempotent for the same definition. */
+  readonly createCollection: Method<
+    {
+      dbName: string;
+      schema: CollectionSchema;
+      shardCount: number;
+      partitionCount: number;
+      consistencyLevel: number;
+      properties: Properties;
+    },
+    CollectionInfo
+  >;
+  readonly dropCollection: Method<{ dbName: string; name: string }, Empty>;
+  readonly describeCollection: Method<CollectionRef, CollectionInfo>;
+  readonly listCollections: Method<
+    { dbName?: string },
+    { collections: readonly CollectionInfo[] }
+  >;
+  readonly renameCollection: Method<
+    { dbName: string; name: string; newDbName: string; newName: string },
+    Empty
+  >;
+  readonly alterCollection: Method<
+    CollectionRef & { properties: Properties; deleteKeys: readonly string[] },
+    Empty
+  >;
+  readonly alterCollectionField: Method<
+    CollectionRef & { fieldName: string; properties: Properties; deleteKeys: readonly string[] },
+    Empty
+  >;
+  readonly addCollectionField: Method<CollectionRef & { field: FieldSchema }, Empty>;
+  readonly createPartition: Method<CollectionRef & { partitionName: string }, PartitionInfo>;
+  readonly dropPartition: Method<CollectionRef & { partitionName: string }, Empty>;
+  readonly createAlias: Method<{ dbName: string; alias: string; collectionName: string }, Empty>;
+  readonly alterAlias: Method<{ dbName: string; alias: string; collectionName: string }, Empty>;
+  readonly dropAlias: Method<{ dbName: string; alias: string }, Empty>;
+  readonly describeAlias: Method<{ dbName: string; alias: string }, { collectionName: string }>;
+  /** All aliases of the database, or of one collection. */
+  readonly listAliases: Method<
+    { dbName: string; collectionName?: string },
+    { aliases: readonly string[]; collectionName: string }
+  >;
+}
+
+export interface FlushReply {
+  /** Segments that this flush seals. */
+  readonly segmentIds: readonly bigint[];
+  /** All segments of the collection that are already written. */
+  readonly flushedSegmentIds: readonly bigint[];
+  readonly timestamp: bigint;
+}
+
+export interface CompactionPlan {
+  readonly inputs: readonly bigint[];
+  readonly target: bigint;
+}
+
+export interface CompactionStatus {
+  readonly state: 'executing' | 'completed';
+  readonly executing: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly plans: readonly CompactionPlan[];
+}
+
+export interface DataCoord {
+  /** The shard's checkpoint, delete files and segments (tombstones too), for recovery. */
+  readonly openChannel: Method<
+    { collectionId: bigint; vchannel: string },
+    { channel: ChannelInfo; segments: readonly SegmentInfo[] }
+  >;
+  /**
+   * Records, in one transaction, segments written from growing ones, a delete file, and the checkpoint.
+   * `segments` may hold tombstones for growing segments whose rows were all deleted.
+   */
+  readonly commitChannel: Method<
+    {
+      vchannel: string;
+      collectionId: bigint;
+      segments: readonly SegmentInfo[];
+      /** Replaces the shard's whole list when present. */
+      deleteFiles?: readonly DeleteFile[];
+      checkpoint: bigint;
+    },
+    Empty
+  >;
+  readonly listSegments: Method<
+    { collectionId: bigint },
+    { segments: readonly SegmentInfo[] }
+  >;
+  readonly flush: Method<{ collectionId: bigint }, FlushReply>;
+  /** True once every one of these segments is written (or gone). */
+  readonly getFlushState: Method<
+    { collectionId: bigint; segmentIds: readonly bigint[]; timestamp: bigint },
+    { flushed: boolean }
+  >;
+  readonly compact: Method<
+    { collectionId: bigint },
+    { compactionId: bigint; planCount: number }
+  >;
+  readonly getCompactionState: Method<{ compactionId: bigint }, CompactionStatus>;
+  readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
+  readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
+}
+
+export interface IndexStatus {
+  readonly index: IndexInfo;
+  readonly totalRows: number;
+  readonly indexedRows: number;
+  readonly pendingRows: number;
+  /** Number of common.IndexState. */
+  readonly state: number;
+  readonly failReason: string;
+}
+
+export interface IndexCoord {
+  /** Idempotent for the same name, field and parameters. */
+  readonly createIndex: Method<
+    {
+      collectionId: bigint;
+      fieldId: bigint;
+      fieldName: string;
+      name: string;
+      indexType: string;
+      metric: string;
+      params: Properties;
+      isAutoIndex: boolean;
+    },
+    Empty
+  >;
+  readonly dropIndex: Method<{ collectionId: bigint; name: string; fieldName: string }, Empty>;
+  readonly alterIndex: Method<
+    { collectionId: bigint; name: string; properties: Properties; deleteKeys: readonly string[] },
+    Empty
+  >;
+  readonly listIndexes: Method<{ collectionId: bigint }, { indexes: readonly IndexInfo[] }>;
+  readonly describeIndexes: Method<
+    { collectionId: bigint; name?: string },
+    { indexes: readonly IndexStatus[] }
+  >;
+  /** Told by the data coordinator after segments appeared or vanished: builds what is missing. */
+  readonly segmentsChanged: Method<{ collectionId: bigint }, Empty>;
+  /** Builds every index of a segment that is not yet in the catalog, and waits for it. */
+  readonly buildSegment: Method<
+    { segment: SegmentInfo; schema: CollectionSchema },
+    { files: readonly IndexFile[] }
+  >;
+  readonly listIndexFiles: Method<
+    { collectionId: bigint },
+    { files: readonly IndexFile[] }
+  >;
+  readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
+}
+
+export interface LoadStatus {
+  readonly state: 'notLoad' | 'loading' | 'loaded';
+  /** Partitions asked for by name; empty when the whole collection is loaded. */
+  readonly partitionIds: readonly bigint[];
+  readonly replicaNumber: number;
+  readonly loadFields: readonly string[];
+}
+
+export interface QueryCoord {
+  readonly load: Method<
+    {
+      collectionId: bigint;
+      /** Empty = all partitions, also later ones. */
+      partitionIds: readonly bigint[];
+      replicaNumber: number;
+      loadFields: readonly string[];
+    },
+    Empty
+  >;
+  readonly release: Method<
+    { collectionId: bigint; partitionIds: readonly bigint[] },
+    Empty
+  >;
+  readonly getLoadStatus: Method<{ collectionId: bigint }, LoadStatus>;
+  readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
+  readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
+  /** A build has finished: the holders of the segment open the file. */
+  readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
+  readonly detachIndex: Method<{ collectionId: bigint; fieldId: bigint }, Empty>;
+}
+
+/** Primary keys of one kind. */
+export type Keys =
+  | { readonly kind: 'int64'; readonly values: BigInt64Array }
+  | { readonly kind: 'string'; readonly values: readonly string[] };
+
+export interface InsertPart {
+  readonly kind: 'insert';
+  readonly partitionId: bigint;
+  readonly rows: number;
+  /** docs/formats/row-batch.md, without timestamps. */
+  readonly batch: Uint8Array;
+}
+
+export interface DeletePart {
+  readonly kind: 'delete';
+  /** 0 = every partition. */
+  readonly partitionId: bigint;
+  readonly keys: Keys;
+  /** Only versions at or before it die (rule R6); 0 = all older than the delete. */
+  readonly killsUpTo: bigint;
+}
+
+/** One request's share for one shard; its parts become visible together. */
+export interface WriteRequest {
+  readonly collectionId: bigint;
+  readonly vchannel: string;
+  readonly schemaVersion: number;
+  readonly parts: readonly (InsertPart | DeletePart)[];
+}
+
+export interface SearchParams {
+  readonly fieldId: bigint;
+  readonly metric: string;
+  readonly nq: number;
+  readonly k: number;
+  readonly queries: Uint8Array;
+  readonly plan?: Uint8Array;
+  readonly ef: number;
+  readonly nprobe: number;
+  readonly radius?: number;
+  readonly rangeFilter?: number;
+  readonly outputFieldIds: readonly bigint[];
+}
+
+export interface ShardReadRequest {
+  readonly collectionId: bigint;
+  readonly vchannel: string;
+  /** Empty = all. */
+  readonly partitionIds: readonly bigint[];
+  readonly ignoreGrowing: boolean;
+  /** The client's pin (iterators); 0 = everything acknowledged so far. */
+  readonly pinnedTimestamp: bigint;
+}
+
+/** Hits of each query one after another, best first; `rows` is a row batch of the same length. */
+export interface SearchReply {
+  readonly counts: Int32Array;
+  readonly scores: Float32Array;
+  readonly rows: Uint8Array;
+  readonly visibleRows: number;
+}
+
+export interface QueryParams {
+  readonly plan?: Uint8Array;
+  readonly keys?: Keys;
+  /** 0 = all. */
+  readonly limit: number;
+  readonly outputFieldIds: readonly bigint[];
+  readonly countOnly: boolean;
+}
+
+export interface QueryReply {
+  readonly count: number;
+  /** Ascending by primary key; key, timestamp (field 1) and the fields asked for. */
+  readonly rows: Uint8Array;
+}
+
+export interface ShardStats {
+  readonly partitionId: bigint;
+  readonly rows: number;
+  readonly growingRows: number;
+  readonly growingBytes: number;
+}
+
+export interface GrowingSegmentInfo {
+  readonly segmentId: bigint;
+  readonly partitionId: bigint;
+  readonly vchannel: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Takes no more rows; its file is being written. */
+  readonly isSealing: boolean;
+}
+
+export interface StreamingNode {
+  readonly openCollection: Method<{ info: CollectionInfo }, Empty>;
+  /** The schema, partitions or properties have changed. */
+  readonly updateCollection: Method<{ info: CollectionInfo }, Empty>;
+  /** Refuses writes and reads from now on, after those in flight; frees the memory. */
+  readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
+  readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
+  /** Which partitions may be read; `null` = all, an empty list = none. */
+  readonly setLoaded: Method<
+    { collectionId: bigint; partitionIds: readonly bigint[] | null },
+    Empty
+  >;
+  /** Answers when durable and visible. */
+  readonly write: Method<WriteRequest, { timestamp: bigint }>;
+  readonly search: Method<
+    ShardReadRequest & { params: SearchParams },
+    SearchReply & { timestamp: bigint }
+  >;
+  readonly query: Method<
+    ShardReadRequest & { params: QueryParams },
+    QueryReply & { timestamp: bigint }
+  >;
+  readonly flush: Method<
+    { collectionId: bigint },
+    { segmentIds: readonly bigint[]; timestamp: bigint }
+  >;
+  /** Puts a compaction's output in place of its inputs, in one step for readers (rule R3). */
+  readonly replaceSegments: Method<
+    {
+      vchannel: string;
+      added: readonly SegmentInfo[];
+      removed: readonly bigint[];
+      indexFiles: readonly IndexFile[];
+    },
+    Empty
+  >;
+  readonly getStats: Method<{ collectionId: bigint }, { partitions: readonly ShardStats[] }>;
+  readonly listGrowing: Method<
+    { collectionId: bigint },
+    { segments: readonly GrowingSegmentInfo[] }
+  >;
+}
+
+/** Deletes of one moment: keys, when, and how far back they reach. */
+export interface DeleteEntry {
+  readonly keys: Keys;
+  readonly timestamp: bigint;
+  readonly killsUpTo: bigint;
+  /** 0 = every partition. */
+  readonly partitionId: bigint;
+}
+
+export interface QueryNode {
+  /** Opens segments and applies the deletes that they lack: the files', then these. */
+  readonly loadSegments: Method<
+    {
+      collectionId: bigint;
+      schema: CollectionSchema;
+      segments: readonly SegmentInfo[];
+      deleteFiles: readonly DeleteFile[];
+      deletes: readonly DeleteEntry[];
+      indexFiles: readonly IndexFile[];
+    },
+    Empty
+  >;
+  readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
+  readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
+  readonly detachIndex: Method<{ collectionId: bigint; fieldId: bigint }, Empty>;
+  readonly applyDeletes: Method<
+    { segmentIds: readonly bigint[]; entries: readonly DeleteEntry[] },
+    Empty
+  >;
+  readonly search: Method<
+    { segmentIds: readonly bigint[]; readTimestamp: bigint; params: SearchParams },
+    SearchReply
+  >;
+  readonly query: Method<
+    { segmentIds: readonly bigint[]; readTimestamp: bigint; params: QueryParams },
+    QueryReply
+  >;
+  readonly getStats: Method<
+    { segmentIds: readonly bigint[] },
+    { segments: readonly { segmentId: bigint; rows: number; deletedRows: number }[] }
+  >;
+}
+
+export interface DataNode {
+  /** Merges segments into one file. `segment` is absent when no row is left. */
+  readonly compact: Method<
+    {
+      schema: CollectionSchema;
+      inputs: readonly SegmentInfo[];
+      deleteFiles: readonly DeleteFile[];
+      target: bigint;
+      /** Rows deleted at or before it are left out. */
+      dropDeletedUpTo: bigint;
+    },
+    { segment?: SegmentInfo }
+  >;
+}
+
+export interface IndexNode {
+  readonly build: Method<
+    { schema: CollectionSchema; segment: SegmentInfo; index: IndexInfo },
+    { file: IndexFile }
+  >;
+}
+
+/** The other roles as one role sees them. */
+export interface Peers {
+  readonly rootcoord: RootCoord;
+  readonly datacoord: DataCoord;
+  readonly indexcoord: IndexCoord;
+  readonly querycoord: QueryCoord;
+  readonly streamingnode: StreamingNode;
+  readonly querynode: QueryNode;
+  readonly datanode: DataNode;
+  readonly indexnode: IndexNode;
+}
+
+export type RoleName = keyof Peers;
+export const ROLE_NAMES = [
+  'rootcoord',
+  'datacoord',
+  'indexcoord',
+  'querycoord',
+  'streamingnode',
+  'querynode',
+  'datanode',
+  'indexnode',
+] as const satisfies readonly RoleName[];

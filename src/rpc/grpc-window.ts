@@ -1,0 +1,1 @@
+export function raiseWindow(_s: object, _n: number): void {}

@@ -1,0 +1,40 @@
+// Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it lacks.
+
+import { native, type NativeSegment } from '../index/native.ts';
+import type { DeleteFileEntry } from '../codec/delete-file.ts';
+import type { CollectionSchema } from '../model/schema.ts';
+import type { SegmentInfo } from '../model/segment-info.ts';
+import { getNativeFields } from './native-fields.ts';
+import { readSegmentLayout } from './segment-file.ts';
+
+/** What opening needs of a storage. */
+export interface SegmentFiles {
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array>;
+  openLocal(key: string): Promise<string>;
+}
+
+/** The caller closes the handle. @throws MilvusError DataIntegrity, IoFailed */
+export async function openSegment(
+  files: SegmentFiles,
+  schema: CollectionSchema,
+  segment: SegmentInfo,
+): Promise<NativeSegment> {
+  const { file, fileBytes } = segment;
+  const { rows, layout } = await readSegmentLayout(file, fileBytes, (offset, length) =>
+    files.getRange(file, offset, length),
+  );
+  return native.openSealed(getNativeFields(schema), await files.openLocal(file), rows, layout);
+}
+
+/** Applies, in order, the deletes that may concern the segment and are not in its file yet (R3). */
+export function applyDeletes(
+  handle: NativeSegment,
+  segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
+  entries: readonly DeleteFileEntry[],
+): void {
+  for (const { keys, timestamp, killsUpTo, partitionId } of entries) {
+    if (timestamp <= segment.deletesUpTo) continue;
+    if (partitionId !== 0n && partitionId !== segment.partitionId) continue;
+    native.deleteKeys(handle, keys.values, timestamp, killsUpTo);
+  }
+}

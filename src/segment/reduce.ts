@@ -1,0 +1,152 @@
+// Merges the answers of several holders of rows into one: searches by score, queries by primary key.
+// Ties keep the smaller primary key first; a repeated key keeps its best (search) or newest (query) row (R7).
+// Used by the shard leader over segments and by the proxy over shards.
+
+import { concatRows, takeRows } from '../codec/row-batch-ops.ts';
+import { RowBatchReader, type RowColumn } from '../codec/row-batch.ts';
+import { DataType } from '../model/data-type.ts';
+import { TIMESTAMP_FIELD_ID } from '../model/schema.ts';
+
+/** Hits of each query one after another, best first; row i of `rows` belongs to score i. */
+export interface SearchPart {
+  readonly counts: Int32Array;
+  readonly scores: Float32Array;
+  readonly rows: Uint8Array;
+  readonly visibleRows: number;
+}
+
+export interface QueryPart {
+  readonly count: number;
+  readonly rows: Uint8Array;
+}
+
+/** The primary key field. */
+export interface KeyField {
+  readonly fieldId: bigint;
+  readonly dataType: number;
+}
+
+type Key = bigint | string;
+
+export function isHigherBetter(metric: string): boolean {
+  return metric !== 'L2';
+}
+
+/** Reads primary keys of a row batch by row. */
+export class KeyReader {
+  readonly #int64: BigInt64Array | undefined;
+  readonly #column: RowColumn;
+
+  constructor(batch: RowBatchReader, key: KeyField) {
+    const column = batch.findColumn(key.fieldId);
+    if (column === undefined) throw new Error('row batch without its primary key');
+    this.#column = column;
+    this.#int64 = key.dataType === DataType.Int64 ? column.asInt64() : undefined;
+  }
+
+  at(row: number): Key {
+    return this.#int64 === undefined ? this.#column.getString(row) : this.#int64[row]!;
+  }
+}
+
+export function mergeSearches(
+  parts: readonly SearchPart[],
+  { nq, k, metric }: { readonly nq: number; readonly k: number; readonly metric: string },
+  key: KeyField,
+): SearchPart {
+  const batches = parts.map((part) => new RowBatchReader(part.rows));
+  const keys = batches.map((batch) => new KeyReader(batch, key));
+  const sign = isHigherBetter(metric) ? 1 : -1;
+  const counts = new Int32Array(nq);
+  const scores: number[] = [];
+  const picked: number[] = [];
+  const starts = getRowStarts(batches);
+  const cursors = parts.map(() => 0);
+  for (let query = 0; query < nq; query++) {
+    const ends = parts.map((part, i) => cursors[i]! + part.counts[query]!);
+    const seen = new Set<Key>();
+    while (seen.size < k) {
+      let best = -1;
+      for (let i = 0; i < parts.length; i++) {
+        if (cursors[i]! >= ends[i]!) continue;
+        if (best < 0 || isBefore(i, best)) best = i;
+      }
+      if (best < 0) break;
+      const row = cursors[best]!++;
+      const rowKey = keys[best]!.at(row);
+      if (seen.has(rowKey)) continue;
+      seen.add(rowKey);
+      scores.push(parts[best]!.scores[row]!);
+      picked.push(starts[best]! + row);
+    }
+    counts[query] = seen.size;
+    ends.forEach((end, i) => {
+      cursors[i] = end;
+    });
+  }
+  const rows = takeRows(new RowBatchReader(concatRows(batches)), picked);
+  const visibleRows = parts.reduce((sum, part) => sum + part.visibleRows, 0);
+  return { counts, scores: Float32Array.from(scores), rows, visibleRows };
+
+  function isBefore(a: number, b: number): boolean {
+    const scoreA = parts[a]!.scores[cursors[a]!]! * sign;
+    const scoreB = parts[b]!.scores[cursors[b]!]! * sign;
+    if (scoreA !== scoreB) return scoreA > scoreB;
+    return compareKeys(keys[a]!.at(cursors[a]!), keys[b]!.at(cursors[b]!)) < 0;
+  }
+}
+
+export function mergeQueries(
+  parts: readonly QueryPart[],
+  { limit, countOnly }: { readonly limit: number; readonly countOnly: boolean },
+  key: KeyField,
+): QueryPart {
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  if (countOnly) return { count, rows: parts[0]!.rows };
+  const batches = parts.map((part) => new RowBatchReader(part.rows));
+  const keys = batches.map((batch) => new KeyReader(batch, key));
+  const timestamps = batches.map((batch) => batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64());
+  const starts = getRowStarts(batches);
+  const cursors = parts.map(() => 0);
+  const picked: number[] = [];
+  let lastKey: Key | undefined;
+  while (limit === 0 || picked.length < limit) {
+    let best = -1;
+    for (let i = 0; i < parts.length; i++) {
+      if (cursors[i]! >= batches[i]!.rows) continue;
+      if (best < 0 || isBefore(i, best)) best = i;
+    }
+    if (best < 0) break;
+    const row = cursors[best]!++;
+    const rowKey = keys[best]!.at(row);
+    if (rowKey === lastKey) continue; // An older row of the same key.
+    lastKey = rowKey;
+    picked.push(starts[best]! + row);
+  }
+  const rows = takeRows(new RowBatchReader(concatRows(batches)), picked);
+  return { count: picked.length, rows };
+
+  function isBefore(a: number, b: number): boolean {
+    const keyA = keys[a]!.at(cursors[a]!);
+    const keyB = keys[b]!.at(cursors[b]!);
+    if (keyA !== keyB) return compareKeys(keyA, keyB) < 0;
+    return timestamps[a]![cursors[a]!]! > timestamps[b]![cursors[b]!]!;
+  }
+}
+
+/** Strings by their UTF-8 bytes, as native sorts them; JavaScript's own order is by UTF-16 units. */
+function compareKeys(a: Key, b: Key): number {
+  if (typeof a === 'string' && typeof b === 'string') {
+    return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  }
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function getRowStarts(batches: readonly RowBatchReader[]): number[] {
+  let at = 0;
+  return batches.map((batch) => {
+    const start = at;
+    at += batch.rows;
+    return start;
+  });
+}

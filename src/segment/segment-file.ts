@@ -1,0 +1,339 @@
+// Writes and opens segment files: Arrow IPC files of one uncompressed record batch whose buffers begin at
+// multiples of 64 bytes. Bytes go out through the given sink, in order; nothing here touches a disk.
+// docs/formats/segment.md has the layout.
+
+import { ByteBuffer } from 'flatbuffers';
+import { Footer } from 'apache-arrow/fb/footer';
+import { Message } from 'apache-arrow/fb/message';
+import { RecordBatch } from 'apache-arrow/fb/record-batch';
+import {
+  native,
+  type BufferName,
+  type NativeColumnLayout,
+  type NativeColumnPlan,
+  type NativeField,
+  type NativeSegmentWriter,
+  type NativeVarLayout,
+} from '../index/native.ts';
+import { DataType } from '../model/data-type.ts';
+import { MilvusError } from '../model/error.ts';
+import {
+  findFieldById,
+  ROW_ID_FIELD_ID,
+  TIMESTAMP_FIELD_ID,
+  type CollectionSchema,
+} from '../model/schema.ts';
+import {
+  encodeBatchMessage,
+  encodeFooter,
+  encodeSchemaMessage,
+  FIELD_ID_KEY,
+  VARIANT_OF_KEY,
+  type ArrowColumn,
+  type ArrowNode,
+  type ArrowRegion,
+} from './arrow-metadata.ts';
+
+const MAGIC = Buffer.from('ARROW1');
+const ALIGNMENT = 64;
+const CONTINUATION = 0xffffffff;
+/** Copied out of native at a time. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+/** Read from the end of a file to find its footer; a longer footer takes a second read. */
+const TAIL_BYTES = 16 * 1024;
+
+/** Takes a file's bytes in order. */
+export interface ByteSink {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+interface PlannedBuffer extends ArrowRegion {
+  /** Absent for buffers that the format wants but that have no bytes. */
+  readonly source?: { readonly fieldId: bigint; readonly name: BufferName };
+}
+
+const padTo = (bytes: number, alignment: number): number =>
+  Math.ceil(bytes / alignment) * alignment;
+
+/** Writes the rows of a laid-out segment. Returns the file's length in bytes. */
+export async function writeSegmentFile(
+  schema: CollectionSchema,
+  fields: readonly NativeField[],
+  writer: NativeSegmentWriter,
+  sink: ByteSink,
+): Promise<number> {
+  const rows = native.writerRows(writer);
+  const layout = new BatchLayout(schema, fields, native.writerColumns(writer), rows);
+  const out = new CountingSink(sink);
+  await out.write(MAGIC);
+  await out.pad(8);
+  await out.write(frameMessage(encodeSchemaMessage(layout.columns), out.bytes, 8));
+  const offset = out.bytes;
+  const message = encodeBatchMessage(rows, layout.nodes, layout.buffers, layout.bodyBytes);
+  const framed = frameMessage(message, offset, ALIGNMENT);
+  await out.write(framed);
+  for (const buffer of layout.buffers) {
+    if (buffer.source === undefined) continue;
+    const { fieldId, name } = buffer.source;
+    for (let at = 0; at < buffer.bytes; at += PIECE_BYTES) {
+      const length = Math.min(PIECE_BYTES, buffer.bytes - at);
+      await out.write(await native.readBuffer(writer, fieldId, name, at, length));
+    }
+    await out.pad(ALIGNMENT);
+  }
+  await out.write(endOfStream());
+  const block = { offset, metadataBytes: framed.byteLength, bodyBytes: layout.bodyBytes };
+  const footer = encodeFooter(layout.columns, block);
+  await out.write(footer);
+  const trailer = Buffer.alloc(4 + MAGIC.length);
+  trailer.writeInt32LE(footer.byteLength, 0);
+  MAGIC.copy(trailer, 4);
+  await out.write(trailer);
+  return out.bytes;
+}
+
+/**
+ * Reads a file's metadata: where each column's buffers lie.
+ * @throws MilvusError DataIntegrity naming the file
+ */
+export async function readSegmentLayout(
+  file: string,
+  fileBytes: number,
+  read: (offset: number, length: number) => Promise<Uint8Array>,
+): Promise<{ rows: number; layout: NativeColumnLayout[] }> {
+  const damaged = (what: string): MilvusError =>
+    new MilvusError('DataIntegrity', { message: `segment file: ${what}`, fields: { file } });
+  const tailBytes = Math.min(TAIL_BYTES, fileBytes);
+  let tail = Buffer.from(await read(fileBytes - tailBytes, tailBytes));
+  if (tail.length < 10 || !tail.subarray(-MAGIC.length).equals(MAGIC)) throw damaged('no footer');
+  const footerBytes = tail.readInt32LE(tail.length - 10);
+  if (footerBytes <= 0 || footerBytes + 10 > fileBytes) throw damaged('footer length');
+  if (footerBytes + 10 > tail.length) {
+    tail = Buffer.from(await read(fileBytes - footerBytes - 10, footerBytes + 10));
+  }
+  const footerAt = tail.length - 10 - footerBytes;
+  const footer = Footer.getRootAsFooter(new ByteBuffer(tail.subarray(footerAt, footerAt + footerBytes)));
+  const block = footer.recordBatches(0);
+  if (block === null || footer.recordBatchesLength() !== 1) throw damaged('record batches');
+  const offset = Number(block.offset());
+  const head = await read(offset, block.metaDataLength());
+  const message = Message.getRootAsMessage(new ByteBuffer(head.subarray(8)));
+  const batch = message.header(new RecordBatch()) as RecordBatch | null;
+  if (batch === null) throw damaged('record batch header');
+  const bodyAt = offset + block.metaDataLength();
+  return { rows: Number(batch.length()), layout: readColumns(footer, batch, bodyAt, damaged) };
+}
+
+/** Columns, nodes and buffers of the record batch, in Arrow's pre-order. */
+class BatchLayout {
+  readonly columns: ArrowColumn[] = [];
+  readonly nodes: ArrowNode[] = [];
+  readonly buffers: PlannedBuffer[] = [];
+  bodyBytes = 0;
+
+  constructor(
+    schema: CollectionSchema,
+    fields: readonly NativeField[],
+    plans: readonly NativeColumnPlan[],
+    rows: number,
+  ) {
+    for (const plan of plans) this.#addColumn(schema, fields, plan, rows);
+  }
+
+  #addColumn(
+    schema: CollectionSchema,
+    fields: readonly NativeField[],
+    plan: NativeColumnPlan,
+    rows: number,
+  ): void {
+    const { fieldId } = plan;
+    const field = fields.find((candidate) => candidate.fieldId === fieldId);
+    const dataType = field?.dataType ?? DataType.Int64;
+    const column: ArrowColumn = {
+      name: getColumnName(schema, fieldId),
+      dataType,
+      elementType: field?.elementType ?? 0,
+      dim: field?.dim ?? 0,
+      nullable: plan.nullCount > 0 || (field?.nullable ?? false),
+      metadata: { [FIELD_ID_KEY]: String(fieldId) },
+    };
+    this.columns.push(column);
+    this.nodes.push({ rows, nulls: plan.nullCount });
+    this.#add(plan, 'validity', plan.validityBytes);
+    if (dataType === DataType.VarChar || dataType === DataType.JSON) {
+      this.#add(plan, 'offsets', plan.offsetsBytes);
+      this.#add(plan, 'data', plan.dataBytes);
+    } else if (dataType === DataType.Array) {
+      this.#addArray(plan, column.elementType);
+    } else if (dataType === DataType.FloatVector) {
+      this.nodes.push({ rows: rows * column.dim, nulls: 0 });
+      this.#add(plan, 'validity', 0);
+      this.#add(plan, 'data', plan.dataBytes);
+    } else {
+      this.#add(plan, 'data', plan.dataBytes);
+    }
+    if (dataType === DataType.JSON) this.#addVariant(plan, column, rows);
+  }
+
+  #addArray(plan: NativeColumnPlan, elementType: number): void {
+    this.#add(plan, 'offsets', plan.offsetsBytes);
+    this.nodes.push({ rows: plan.childRows, nulls: 0 });
+    this.#add(plan, 'validity', 0);
+    if (elementType === DataType.VarChar) {
+      this.#add(plan, 'childOffsets', plan.childOffsetsBytes);
+      this.#add(plan, 'childData', plan.childDataBytes);
+    } else {
+      this.#add(plan, 'data', plan.dataBytes);
+    }
+  }
+
+  /** The binary form of a JSON field is a column of its own beside the text. */
+  #addVariant(plan: NativeColumnPlan, text: ArrowColumn, rows: number): void {
+    const metadata = { [VARIANT_OF_KEY]: String(plan.fieldId) };
+    this.columns.push({ ...text, name: `${text.name}$variant`, nullable: false, metadata });
+    this.nodes.push({ rows, nulls: 0 });
+    this.#add(plan, 'validity', 0);
+    this.#add(plan, 'variantOffsets', plan.variantOffsetsBytes);
+    this.#add(plan, 'variantData', plan.variantDataBytes);
+  }
+
+  #add(plan: NativeColumnPlan, name: BufferName, bytes: number): void {
+    const region = { offset: this.bodyBytes, bytes };
+    this.buffers.push(
+      bytes === 0 ? region : { ...region, source: { fieldId: plan.fieldId, name } },
+    );
+    this.bodyBytes += padTo(bytes, ALIGNMENT);
+  }
+}
+
+function getColumnName(schema: CollectionSchema, fieldId: bigint): string {
+  if (fieldId === ROW_ID_FIELD_ID) return 'RowID';
+  if (fieldId === TIMESTAMP_FIELD_ID) return 'Timestamp';
+  return findFieldById(schema, fieldId)?.name ?? `field_${fieldId}`;
+}
+
+/** Prefixes a message with its length and pads it so that what follows begins at a multiple of `alignment`. */
+function frameMessage(message: Uint8Array, at: number, alignment: number): Buffer {
+  const end = padTo(at + 8 + message.byteLength, alignment);
+  const framed = Buffer.alloc(end - at);
+  framed.writeUInt32LE(CONTINUATION, 0);
+  framed.writeInt32LE(framed.length - 8, 4);
+  framed.set(message, 8);
+  return framed;
+}
+
+function endOfStream(): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(CONTINUATION, 0);
+  return bytes;
+}
+
+class CountingSink {
+  readonly #sink: ByteSink;
+  bytes = 0;
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#sink.write(bytes);
+    this.bytes += bytes.byteLength;
+  }
+
+  async pad(alignment: number): Promise<void> {
+    const missing = padTo(this.bytes, alignment) - this.bytes;
+    if (missing > 0) await this.write(new Uint8Array(missing));
+  }
+}
+
+/** Walks schema and buffers side by side. */
+function readColumns(
+  footer: Footer,
+  batch: RecordBatch,
+  bodyAt: number,
+  damaged: (what: string) => MilvusError,
+): NativeColumnLayout[] {
+  const schema = footer.schema();
+  if (schema === null) throw damaged('no schema');
+  const columns = new Map<bigint, NativeColumnLayout>();
+  let next = 0;
+  const take = (): ArrowRegion => {
+    const buffer = batch.buffers(next++);
+    if (buffer === null) throw damaged('buffers');
+    return { offset: bodyAt + Number(buffer.offset()), bytes: Number(buffer.length()) };
+  };
+  for (let i = 0; i < schema.fieldsLength(); i++) {
+    const field = schema.fields(i);
+    if (field === null) throw damaged('field');
+    const metadata = new Map<string, string>();
+    for (let m = 0; m < field.customMetadataLength(); m++) {
+      const pair = field.customMetadata(m);
+      metadata.set(pair?.key() ?? '', pair?.value() ?? '');
+    }
+    const child = field.childrenLength() > 0 ? field.children(0) : null;
+    const read = readColumn(field.typeType(), child?.typeType(), take);
+    const variantOf = metadata.get(VARIANT_OF_KEY);
+    if (variantOf !== undefined) {
+      const owner = columns.get(BigInt(variantOf));
+      if (owner === undefined) throw damaged('variant without its field');
+      const { offsetsOffset, offsetsBytes, dataOffset, dataBytes } = read;
+      const variant = { offsetsOffset, offsetsBytes, dataOffset, dataBytes };
+      columns.set(owner.fieldId, { ...owner, variant });
+      continue;
+    }
+    const fieldId = BigInt(metadata.get(FIELD_ID_KEY) ?? '-1');
+    columns.set(fieldId, { ...read, fieldId });
+  }
+  return [...columns.values()];
+}
+
+/** Numbers of Arrow's union Type. */
+const ARROW_FIXED_SIZE_LIST = 16;
+const ARROW_LARGE_BINARY = 19;
+const ARROW_LARGE_UTF8 = 20;
+const ARROW_LARGE_LIST = 21;
+
+function readColumn(
+  type: number,
+  childType: number | undefined,
+  take: () => ArrowRegion,
+): Omit<NativeColumnLayout, 'fieldId'> {
+  const validity = take();
+  const base = {
+    validityOffset: validity.offset,
+    validityBytes: validity.bytes,
+    offsetsOffset: 0,
+    offsetsBytes: 0,
+    dataOffset: 0,
+    dataBytes: 0,
+  };
+  const withData = (region: ArrowRegion): { dataOffset: number; dataBytes: number } => ({
+    dataOffset: region.offset,
+    dataBytes: region.bytes,
+  });
+  if (type === ARROW_LARGE_UTF8 || type === ARROW_LARGE_BINARY) {
+    return { ...base, ...readVar(take) };
+  }
+  if (type === ARROW_FIXED_SIZE_LIST) {
+    take(); // The child's validity: vectors have no null elements.
+    return { ...base, ...withData(take()) };
+  }
+  if (type !== ARROW_LARGE_LIST) return { ...base, ...withData(take()) };
+  const offsets = take();
+  const list = { ...base, offsetsOffset: offsets.offset, offsetsBytes: offsets.bytes };
+  take(); // The child's validity.
+  if (childType === ARROW_LARGE_UTF8) return { ...list, child: readVar(take) };
+  return { ...list, ...withData(take()) };
+}
+
+function readVar(take: () => ArrowRegion): NativeVarLayout {
+  const offsets = take();
+  const data = take();
+  return {
+    offsetsOffset: offsets.offset,
+    offsetsBytes: offsets.bytes,
+    dataOffset: data.offset,
+    dataBytes: data.bytes,
+  };
+}

@@ -1,0 +1,274 @@
+// The composition root: makes adapters, starts roles in order, stops them in reverse. The only file that knows
+// which adapter stands behind a seam.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from './base/logger.ts';
+import { NodeFileSystem } from './base/node-file-system.ts';
+import { createPinoLogger } from './base/pino-logger.ts';
+import { systemRuntime } from './base/system-runtime.ts';
+import type { Config } from './config.ts';
+import { native } from './index/native.ts';
+import { Catalog } from './meta/catalog.ts';
+import { openLmdbKv } from './meta/lmdb.ts';
+import { MilvusError } from './model/error.ts';
+import { DataCoordRole } from './roles/datacoord/datacoord.ts';
+import { DataNodeRole } from './roles/datanode/datanode.ts';
+import { IndexCoordRole } from './roles/indexcoord/indexcoord.ts';
+import { IndexNodeRole } from './roles/indexnode/indexnode.ts';
+import { createHandlers } from './roles/proxy/handlers.ts';
+import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
+import { QueryCoordRole } from './roles/querycoord/querycoord.ts';
+import { QueryNodeRole } from './roles/querynode/querynode.ts';
+import { RootCoordRole } from './roles/rootcoord/rootcoord.ts';
+import { StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
+import type { Peers, RoleName } from './rpc/contract.ts';
+import { MilvusServer } from './rpc/grpc-milvus.ts';
+import { MilvusProto } from './rpc/milvus-proto.ts';
+import { ServerMetrics } from './server-metrics.ts';
+import { LocalDirStorage } from './storage/local-dir.ts';
+import { LocalFileWal } from './wal/local-file.ts';
+
+export interface RunningServer {
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly banner: string;
+  readonly logger: Logger;
+  stop(): Promise<void>;
+}
+
+/** What GetVersion answers: our level of the protocol first, because SDKs read numbers from it. */
+const PROTOCOL_VERSION = '2.6.17';
+const STOP_GRACE_MS = 10_000;
+const MIB = 1024 * 1024;
+
+/** @throws MilvusError, ConfigError when it cannot start; whatever was opened is closed again */
+export async function startServer(config: Config): Promise<RunningServer> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of stops.splice(0).reverse()) await step();
+  };
+  try {
+    return await start(config, stops, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  stops: (() => Promise<void>)[],
+  stop: () => Promise<void>,
+): Promise<RunningServer> {
+  const root = findRoot();
+  const version = readVersion(root);
+  const dataPath = config.localStorage.path;
+  const logger = createPinoLogger({ level: config.log.level, format: config.log.format });
+  await mkdir(dataPath, { recursive: true });
+  const lock = lockDataDirectory(dataPath);
+  stops.push(async () => native.unlockFile(lock));
+  native.configureThreads(config.elanus.threads.search, config.elanus.threads.build);
+
+  const fileSystem = new NodeFileSystem();
+  const kv = await openLmdbKv({ folder: join(dataPath, 'meta'), runtime: systemRuntime });
+  stops.push(() => kv.close());
+  const catalog = new Catalog(kv);
+  await catalog.open();
+  const storage = await LocalDirStorage.open({ root: join(dataPath, 'storage'), fileSystem });
+  const wal = await LocalFileWal.open({
+    directory: join(dataPath, 'wal'),
+    fileSystem,
+    fileBytes: config.elanus.wal.fileBytes,
+    crc32c: (bytes, seed) => native.crc32c(bytes, seed),
+    acceptDamage: config.elanus.wal.acceptDamage,
+    onDamage: (error) => logger.warn({ error }, 'damage in the WAL accepted by setting'),
+  });
+  stops.push(() => wal.close());
+
+  const metrics = new ServerMetrics(version);
+  const { nowMs } = systemRuntime;
+  const mvccRetentionMs = config.elanus.mvccRetentionSeconds * 1000;
+  const segmentBytesMax = config.dataCoord.segment.maxSize * MIB;
+  const roles = new RoleSet();
+  const { peers } = roles;
+
+  const rootcoord = roles.add('rootcoord', new RootCoordRole({
+    catalog,
+    peers,
+    logger: logger.child({ role: 'rootcoord' }),
+    nowMs,
+    limits: {
+      maxDatabaseNum: config.rootCoord.maxDatabaseNum,
+      maxPartitionNum: config.rootCoord.maxPartitionNum,
+      maxGeneralCapacity: config.rootCoord.maxGeneralCapacity,
+      maxCollectionNum: config.quotaAndLimits.limits.maxCollectionNum,
+      maxCollectionNumPerDb: config.quotaAndLimits.limits.maxCollectionNumPerDB,
+      defaultPartitionName: config.common.defaultPartitionName,
+      // One WAL stream serves all shards of a process (R9): more channels would be names only.
+      pchannelCount: 1,
+    },
+  }));
+  const datacoord = roles.add('datacoord', new DataCoordRole({
+    catalog,
+    storage,
+    peers,
+    logger: logger.child({ role: 'datacoord' }),
+    segmentBytesMax,
+    isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
+    mvccRetentionMs,
+    nowMs,
+  }));
+  const indexcoord = roles.add('indexcoord', new IndexCoordRole({
+    catalog,
+    storage,
+    peers,
+    logger: logger.child({ role: 'indexcoord' }),
+  }));
+  const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
+  const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
+  roles.add('datanode', new DataNodeRole({ storage }));
+  const indexnode = roles.add('indexnode', new IndexNodeRole({
+    storage,
+    nowMs,
+    onBuilt: (milliseconds) => metrics.observeBuild(milliseconds),
+  }));
+  const streamingnode = roles.add('streamingnode', new StreamingNodeRole({
+    wal,
+    storage,
+    peers,
+    logger: logger.child({ role: 'streamingnode' }),
+    nowMs,
+    mvccRetentionMs,
+    segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
+    walBytesMax: config.elanus.walBytesMax,
+    growingBytesMax: config.elanus.growingBytesMax,
+  }));
+
+  await rootcoord.start();
+  stops.push(() => rootcoord.stop());
+  await datacoord.start();
+  stops.push(() => datacoord.stop());
+  await indexcoord.start();
+  stops.push(async () => {
+    await indexnode.stop();
+    await indexcoord.stop();
+  });
+  stops.push(() => querynode.stop());
+  await streamingnode.start();
+  stops.push(() => streamingnode.stop());
+  await querycoord.start();
+  await rootcoord.finishDrops();
+  await indexcoord.resume();
+
+  const proto = MilvusProto.load(join(root, 'dist', 'proto', 'milvus.json'));
+  const proxy = createProxy({
+    peers,
+    logger: logger.child({ role: 'proxy' }),
+    limits: readLimits(config),
+    defaultPartitionName: config.common.defaultPartitionName,
+    version: `v${PROTOCOL_VERSION}`,
+    buildTime: new Date(nowMs()).toISOString(),
+    nowMs,
+    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
+  });
+  metrics.watch({ rootcoord, querycoord, querynode, streamingnode });
+  const server = new MilvusServer({
+    proto,
+    handlers: createHandlers(proxy, proto.methods),
+    receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
+    sendBytesMax: config.proxy.grpc.serverMaxSendSize,
+    observe: metrics.observeRpc,
+    nowMs: () => systemRuntime.monotonicMs(),
+    onDefect: (rpc, error) => logger.error({ rpc, error }, 'defect in a handler'),
+  });
+  const port = await server.listen(config.proxy.ip, config.proxy.port);
+  stops.push(() => server.stop(STOP_GRACE_MS));
+  const metricsPort = await metrics.listen(config.proxy.ip, config.elanus.metrics.port, logger);
+  stops.push(() => metrics.close());
+  const banner = makeBanner({ version, host: config.proxy.ip, port, metricsPort, dataPath });
+  return { port, metricsPort, banner, logger, stop };
+}
+
+/** The roles of this process. Peers are looked up at each call, because roles refer to each other in circles. */
+class RoleSet {
+  readonly #roles: Partial<Record<RoleName, object>> = {};
+  readonly peers: Peers;
+
+  constructor() {
+    const roles = this.#roles;
+    this.peers = new Proxy({} as Peers, { get: (_target, name) => roles[name as RoleName] });
+  }
+
+  add<Role extends object>(name: RoleName, role: Role): Role {
+    this.#roles[name] = role;
+    return role;
+  }
+}
+
+function lockDataDirectory(path: string): number {
+  try {
+    return native.lockFile(join(path, 'LOCK'));
+  } catch (error) {
+    throw new MilvusError('ServiceUnavailable', {
+      message: `the data directory ${path} is in use by another process (${(error as Error).message})`,
+    });
+  }
+}
+
+function readLimits(config: Config): ProxyLimits {
+  const { proxy, quotaAndLimits, common, rootCoord } = config;
+  return {
+    maxNameLength: proxy.maxNameLength,
+    maxFieldNum: proxy.maxFieldNum,
+    maxVectorFieldNum: proxy.maxVectorFieldNum,
+    maxShardNum: proxy.maxShardNum,
+    maxDimension: proxy.maxDimension,
+    maxVarCharLength: proxy.maxVarCharLength,
+    maxArrayCapacity: proxy.maxArrayCapacity,
+    maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
+    maxIndexParamsSize: proxy.maxIndexParamsSize,
+    maxPartitionNum: rootCoord.maxPartitionNum,
+    jsonMaxLength: common.JSONMaxLength,
+    topK: quotaAndLimits.limits.topK,
+    nq: quotaAndLimits.limits.nq,
+    maxQueryResultWindow: quotaAndLimits.limits.maxQueryResultWindow,
+    maxOutputSize: quotaAndLimits.limits.maxOutputSize,
+    maxInsertSize: quotaAndLimits.limits.maxInsertSize,
+  };
+}
+
+function findRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package-lock.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error('elanus: cannot find the folder that it was built in');
+    folder = parent;
+  }
+  return folder;
+}
+
+function readVersion(root: string): string {
+  const text = readFileSync(join(root, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function makeBanner(facts: {
+  version: string;
+  host: string;
+  port: number;
+  metricsPort: number;
+  dataPath: string;
+}): string {
+  const { version, host, port, metricsPort, dataPath } = facts;
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return [
+    `Elanus ${version} is ready (Milvus protocol ${PROTOCOL_VERSION}, kernels ${native.kernelSet()})`,
+    `  gRPC     ${host}:${port}`,
+    `  metrics  http://${shown}:${metricsPort}/metrics`,
+    `  data     ${dataPath}`,
+    `  Python   from pymilvus import MilvusClient; client = MilvusClient("http://${shown}:${port}")`,
+  ].join('\n');
+}

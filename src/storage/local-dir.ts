@@ -1,0 +1,274 @@
+// Object storage in a directory: the key is the path below the root.
+// Invariant (R11, R16): a file gets its key only whole and synced: written beside, fdatasync,
+// rename, directory sync; never truncated or written again. Files under `~tmp` are unfinished and
+// removed at open. Not here: exclusive access to the directory (the server's lock).
+
+import {
+  getErrorCode,
+  getParentPath,
+  makeDurableDirectory,
+  makeDurableEntry,
+  readFully,
+  writeAll,
+} from '../base/file-helpers.ts';
+import type { FileHandle, FileSystem } from '../base/file-system.ts';
+import { absentError, rangeError, toIoError } from './io-error.ts';
+import { checkKey } from './object-storage.ts';
+import type { ObjectInfo, ObjectStorage, ObjectWriter } from './object-storage.ts';
+
+/** `~` is in no key. */
+const TEMPORARY = '~tmp';
+/** Directories remembered as durable; past it all are forgotten and synced once more when used. */
+const DIRECTORIES_MAX = 10_000;
+
+export interface LocalDirStorageOptions {
+  /** Made, with its parents, if it is not there. */
+  readonly root: string;
+  readonly fileSystem: FileSystem;
+}
+
+export class LocalDirStorage implements ObjectStorage {
+  readonly #fileSystem: FileSystem;
+  readonly #root: string;
+  /** By directory: the promise that its name, and those of its parents, are durable. */
+  readonly #directories = new Map<string, Promise<void>>();
+  #temporaryCount = 0;
+
+  private constructor(options: LocalDirStorageOptions) {
+    this.#fileSystem = options.fileSystem;
+    this.#root = options.root;
+  }
+
+  /** Opens the storage and removes what a crash has left unfinished. */
+  static async open(options: LocalDirStorageOptions): Promise<LocalDirStorage> {
+    const { fileSystem, root } = options;
+    try {
+      await makeDurableDirectory(fileSystem, root);
+      await makeDurableEntry(fileSystem, `${root}/${TEMPORARY}`);
+      for (const entry of await fileSystem.readDirectory(`${root}/${TEMPORARY}`)) {
+        await fileSystem.unlink(`${root}/${TEMPORARY}/${entry.name}`);
+      }
+    } catch (error) {
+      throw await toIoError(error, { fileSystem, root, key: '' });
+    }
+    return new LocalDirStorage(options);
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const writer = await this.createWriter(key);
+    await writer.write(bytes);
+    await writer.finish();
+  }
+
+  async createWriter(key: string): Promise<ObjectWriter> {
+    checkKey(key);
+    const temporary = `${this.#root}/${TEMPORARY}/${this.#temporaryCount++}`;
+    const handle = await this.#run(key, () => this.#fileSystem.open(temporary, 'create'));
+    return new LocalDirWriter({
+      handle,
+      temporary,
+      run: (action, needBytes) => this.#run(key, action, needBytes),
+      publish: () => this.#publish(key, temporary),
+      discard: () => this.#fileSystem.unlink(temporary).catch(() => undefined),
+    });
+  }
+
+  get(key: string): Promise<Uint8Array> {
+    return this.#read(key, async (file) => {
+      const bytes = new Uint8Array(await file.bytes());
+      const read = await readFully(file, bytes, 0);
+      if (read < bytes.byteLength) throw rangeError(key, 0, bytes.byteLength);
+      return bytes;
+    });
+  }
+
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array> {
+    return this.#read(key, async (file) => {
+      if (offset < 0 || length < 0 || offset + length > (await file.bytes())) {
+        throw rangeError(key, offset, length);
+      }
+      const bytes = new Uint8Array(length);
+      const read = await readFully(file, bytes, offset);
+      if (read < length) throw rangeError(key, offset, length);
+      return bytes;
+    });
+  }
+
+  async size(key: string): Promise<number | undefined> {
+    checkKey(key);
+    const stat = await this.#run(key, () => this.#fileSystem.stat(this.#getPath(key)));
+    return stat === undefined || stat.isDirectory ? undefined : stat.bytes;
+  }
+
+  list(prefix: string): AsyncGenerator<ObjectInfo> {
+    return this.#listFolder('', prefix);
+  }
+
+  async remove(key: string): Promise<void> {
+    checkKey(key);
+    const path = this.#getPath(key);
+    await this.#run(key, async () => {
+      try {
+        await this.#fileSystem.unlink(path);
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+      }
+      // Also when there was none: the removal may be a killed process's, not yet durable.
+      try {
+        await this.#fileSystem.syncDirectory(getParentPath(path));
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+      }
+    });
+  }
+
+  async openLocal(key: string): Promise<string> {
+    if ((await this.size(key)) === undefined) throw absentError(key);
+    return this.#getPath(key);
+  }
+
+  #getPath(key: string): string {
+    return `${this.#root}/${key}`;
+  }
+
+  async #publish(key: string, temporary: string): Promise<void> {
+    const path = this.#getPath(key);
+    const directory = getParentPath(path);
+    await this.#requireDirectory(directory);
+    await this.#fileSystem.rename(temporary, path);
+    await this.#fileSystem.syncDirectory(directory);
+  }
+
+  /**
+   * Shares one making of a directory among those who need it, so that none goes on before its sync.
+   */
+  #requireDirectory(directory: string): Promise<void> {
+    if (directory === this.#root) return Promise.resolve();
+    const known = this.#directories.get(directory);
+    if (known !== undefined) return known;
+    if (this.#directories.size >= DIRECTORIES_MAX) this.#directories.clear();
+    const made = this.#requireDirectory(getParentPath(directory)).then(() =>
+      makeDurableEntry(this.#fileSystem, directory),
+    );
+    this.#directories.set(directory, made);
+    made.catch(() => this.#directories.delete(directory));
+    return made;
+  }
+
+  async *#listFolder(folder: string, prefix: string): AsyncGenerator<ObjectInfo> {
+    const path = folder === '' ? this.#root : this.#getPath(folder.slice(0, -1));
+    const entries = await this.#run(folder, () => this.#readFolder(path));
+    const names = entries
+      .filter((entry) => entry.name !== TEMPORARY)
+      .map((entry) => folder + entry.name + (entry.isDirectory ? '/' : ''))
+      .sort(compareKeys);
+    for (const name of names) {
+      if (name.endsWith('/')) {
+        if (name.startsWith(prefix) || prefix.startsWith(name)) {
+          yield* this.#listFolder(name, prefix);
+        }
+      } else if (name.startsWith(prefix)) {
+        const bytes = await this.size(name);
+        if (bytes !== undefined) yield { key: name, bytes };
+      }
+    }
+  }
+
+  async #readFolder(path: string): ReturnType<FileSystem['readDirectory']> {
+    try {
+      return await this.#fileSystem.readDirectory(path);
+    } catch (error) {
+      if (isAbsent(error)) return [];
+      throw error;
+    }
+  }
+
+  async #read<T>(key: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+    checkKey(key);
+    return this.#run(key, async () => {
+      let file;
+      try {
+        file = await this.#fileSystem.open(this.#getPath(key), 'read');
+      } catch (error) {
+        throw isAbsent(error) ? absentError(key) : error;
+      }
+      try {
+        return await use(file);
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
+  async #run<T>(key: string, action: () => Promise<T>, needBytes?: number): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      const context = { fileSystem: this.#fileSystem, root: this.#root, key };
+      throw await toIoError(error, needBytes === undefined ? context : { ...context, needBytes });
+    }
+  }
+}
+
+interface LocalDirWriterOptions {
+  readonly handle: FileHandle;
+  readonly temporary: string;
+  readonly run: <T>(action: () => Promise<T>, needBytes?: number) => Promise<T>;
+  readonly publish: () => Promise<void>;
+  readonly discard: () => Promise<void>;
+}
+
+class LocalDirWriter implements ObjectWriter {
+  readonly #options: LocalDirWriterOptions;
+  #offset = 0;
+  #isSpent = false;
+
+  constructor(options: LocalDirWriterOptions) {
+    this.#options = options;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#orDiscard(async () => {
+      await writeAll(this.#options.handle, [bytes], this.#offset);
+      this.#offset += bytes.byteLength;
+    }, bytes.byteLength);
+  }
+
+  async finish(): Promise<void> {
+    await this.#orDiscard(async () => {
+      await this.#options.handle.fdatasync();
+      await this.#options.publish();
+    });
+    this.#isSpent = true;
+    await this.#options.handle.close().catch(() => undefined);
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isSpent) return;
+    this.#isSpent = true;
+    await this.#options.handle.close().catch(() => undefined);
+    await this.#options.discard();
+  }
+
+  /** A writer that has failed once, in a write or in a sync, never publishes. */
+  async #orDiscard(action: () => Promise<void>, needBytes?: number): Promise<void> {
+    try {
+      await this.#options.run(async () => {
+        if (this.#isSpent) throw new Error('the object writer is spent');
+        await action();
+      }, needBytes);
+    } catch (error) {
+      await this.abort();
+      throw error;
+    }
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = getErrorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
+}
+
+function compareKeys(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

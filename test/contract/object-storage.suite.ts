@@ -1,0 +1,163 @@
+// What every object storage must do. Run over each adapter by object-storage.test.ts.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { MilvusError } from '../../src/model/error.ts';
+import type { ObjectStorage } from '../../src/storage/object-storage.ts';
+
+export interface ObjectStorageFixture {
+  open(): Promise<ObjectStorage>;
+  dispose(): Promise<void>;
+}
+
+export const isError = (name: string, ...parts: string[]) => (error: unknown): boolean =>
+  error instanceof MilvusError &&
+  error.errorName === name &&
+  parts.every((part) => error.message.includes(part));
+
+export async function listAll(storage: ObjectStorage, prefix = ''): Promise<[string, number][]> {
+  const found: [string, number][] = [];
+  for await (const { key, bytes } of storage.list(prefix)) found.push([key, bytes]);
+  return found;
+}
+
+export function testObjectStorage(
+  name: string,
+  makeFixture: () => Promise<ObjectStorageFixture>,
+  supports: { readonly realPaths: boolean },
+): void {
+  const storageTest = (title: string, body: (storage: ObjectStorage) => Promise<void>): void => {
+    test(`${name}: ${title}`, async () => {
+      const fixture = await makeFixture();
+      try {
+        await body(await fixture.open());
+      } finally {
+        await fixture.dispose();
+      }
+    });
+  };
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+  storageTest('an object comes back as it was put, whole and in ranges', async (storage) => {
+    const bytes = Uint8Array.from({ length: 10_000 }, (_, i) => i & 255);
+    await storage.put('a/b/c.seg', bytes);
+    await storage.put('empty', new Uint8Array(0));
+    assert.deepEqual(await storage.get('a/b/c.seg'), bytes);
+    assert.deepEqual(await storage.get('empty'), new Uint8Array(0));
+    assert.deepEqual(await storage.getRange('a/b/c.seg', 100, 300), bytes.slice(100, 400));
+    assert.deepEqual(await storage.getRange('a/b/c.seg', 10_000, 0), new Uint8Array(0));
+    assert.equal(await storage.size('a/b/c.seg'), 10_000);
+  });
+
+  storageTest('what is absent has no size and cannot be read', async (storage) => {
+    await storage.put('a/b', text('x'));
+    for (const key of ['a', 'a/b/c', 'z', 'a/z']) {
+      assert.equal(await storage.size(key), undefined);
+      await assert.rejects(storage.get(key), isError('IoFailed', `key=${key}`));
+      await assert.rejects(storage.openLocal(key), isError('IoFailed'));
+    }
+    await assert.rejects(storage.getRange('a/b', 0, 2), isError('IoFailed', 'length=2'));
+    await assert.rejects(storage.getRange('a/b', 2, 0), isError('IoFailed'));
+  });
+
+  storageTest('a second put under a key replaces the object', async (storage) => {
+    await storage.put('k', text('a long first object'));
+    await storage.put('k', text('second'));
+    assert.deepEqual(await storage.get('k'), text('second'));
+    assert.deepEqual(await listAll(storage), [['k', 6]]);
+  });
+
+  storageTest('keys outside the alphabet are refused by every call', async (storage) => {
+    const keys = ['', '/', 'a/', '/a', 'a//b', '..', 'a/../b', './a', 'a b', 'é', '~tmp/1', 'a\0'];
+    for (const key of [...keys, 'x'.repeat(256), 'x/'.repeat(600) + 'x']) {
+      const refused = isError('ParameterInvalid');
+      await assert.rejects(storage.put(key, text('x')), refused, key);
+      await assert.rejects(storage.createWriter(key), refused);
+      await assert.rejects(storage.get(key), refused);
+      await assert.rejects(storage.getRange(key, 0, 0), refused);
+      await assert.rejects(storage.size(key), refused);
+      await assert.rejects(storage.remove(key), refused);
+      await assert.rejects(storage.openLocal(key), refused);
+    }
+    await storage.put('Az09._-/...', text('x'));
+    assert.deepEqual(await listAll(storage), [['Az09._-/...', 1]]);
+  });
+
+  storageTest('list yields the keys with a prefix in ascending order', async (storage) => {
+    const keys = ['a/b/1', 'a-b', 'a.b', 'a0', 'ab/c', 'a/b/10', 'a/b/2', 'a/bc', 'b', 'A'];
+    for (const [i, key] of keys.entries()) await storage.put(key, new Uint8Array(i));
+    const all = keys.map((key, i): [string, number] => [key, i]);
+    all.sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const prefix of ['', 'a', 'a/', 'a/b', 'a/b/', 'a/b/1', 'ab', 'b', 'zz', 'a/x/y']) {
+      const expected = all.filter(([key]) => key.startsWith(prefix));
+      assert.deepEqual(await listAll(storage, prefix), expected, prefix);
+    }
+  });
+
+  storageTest('a removed object is gone, and removing it again is no error', async (storage) => {
+    await storage.put('a/b', text('x'));
+    await storage.put('a/c', text('y'));
+    await storage.remove('a/b');
+    await storage.remove('a/b');
+    await storage.remove('never/was');
+    await storage.remove('a');
+    assert.deepEqual(await listAll(storage), [['a/c', 1]]);
+    await storage.put('a/b', text('again'));
+    assert.deepEqual(await storage.get('a/b'), text('again'));
+  });
+
+  storageTest('a writer publishes its pieces at finish, nothing before', async (storage) => {
+    await storage.put('k', text('old'));
+    const writer = await storage.createWriter('k');
+    const reused = text('ab');
+    await writer.write(reused);
+    reused.fill(0);
+    await writer.write(new Uint8Array(0));
+    await writer.write(text('cd'));
+    assert.deepEqual(await storage.get('k'), text('old'));
+    assert.deepEqual(await listAll(storage), [['k', 3]]);
+    await writer.finish();
+    assert.deepEqual(await storage.get('k'), text('abcd'));
+    await writer.abort();
+    assert.deepEqual(await storage.get('k'), text('abcd'));
+    await assert.rejects(writer.write(text('x')), isError('IoFailed'));
+    await assert.rejects(writer.finish(), isError('IoFailed'));
+    assert.deepEqual(await storage.get('k'), text('abcd'));
+  });
+
+  storageTest('an aborted writer leaves nothing', async (storage) => {
+    const writer = await storage.createWriter('a/k');
+    await writer.write(text('abc'));
+    await writer.abort();
+    await writer.abort();
+    assert.deepEqual(await listAll(storage), []);
+    assert.equal(await storage.size('a/k'), undefined);
+  });
+
+  storageTest('many puts at once, some under one key, end whole', async (storage) => {
+    const puts = Array.from({ length: 60 }, (_, i) =>
+      storage.put(`d${i % 4}/e/${i % 20}`, new Uint8Array(100 + (i % 20)).fill(i)),
+    );
+    await Promise.all(puts);
+    const found = await listAll(storage);
+    assert.equal(found.length, 20);
+    for (const [key, bytes] of found) {
+      const object = await storage.get(key);
+      assert.equal(object.byteLength, bytes);
+      assert.equal(bytes, 100 + Number(key.split('/')[2]));
+      assert.ok(object.every((byte) => byte === object[0]));
+    }
+  });
+
+  if (!supports.realPaths) return;
+
+  storageTest('openLocal gives a file with the object, for the old one too', async (storage) => {
+    await storage.put('a/k', text('first'));
+    const path = await storage.openLocal('a/k');
+    assert.equal(await readFile(path, 'utf8'), 'first');
+    assert.equal(await storage.openLocal('a/k'), path);
+    await storage.put('a/k', text('second'));
+    assert.equal(await readFile(await storage.openLocal('a/k'), 'utf8'), 'second');
+  });
+}

@@ -1,0 +1,350 @@
+// R9 and R26: what the local write-ahead log makes of torn tails, damage, failing disks and power
+// cuts, and that the power-cut harness notices a log that does not sync.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MilvusError } from '../../src/model/error.ts';
+import { LocalFileWal } from '../../src/wal/local-file.ts';
+import type { LocalFileWalOptions } from '../../src/wal/local-file.ts';
+import { getRecordBytes, HEADER_BYTES } from '../../src/wal/record-format.ts';
+import type { WalDamage } from '../../src/wal/recovery.ts';
+import { FaultyFileSystem } from '../support/faulty-file-system.ts';
+import { liveWithPowerCuts } from '../support/power-cut-wal.ts';
+import { PowerCutFileSystem } from '../support/power-cut-file-system.ts';
+import { makeBytes, readAll } from './wal.suite.ts';
+
+const DIRECTORY = '/data/wal';
+
+function open(
+  fileSystem: PowerCutFileSystem | FaultyFileSystem,
+  options: Partial<LocalFileWalOptions> = {},
+): Promise<LocalFileWal> {
+  const sizes = { fileBytes: 8192, firstFileBytes: 4096 };
+  return LocalFileWal.open({ directory: DIRECTORY, fileSystem, ...sizes, ...options });
+}
+
+const isError = (name: string, ...parts: string[]) => (error: unknown): boolean =>
+  error instanceof MilvusError &&
+  error.errorName === name &&
+  parts.every((part) => error.message.includes(part));
+
+async function listLogFiles(fileSystem: PowerCutFileSystem): Promise<string[]> {
+  const names = (await fileSystem.readDirectory(DIRECTORY)).map((entry) => entry.name);
+  return names.filter((name) => name.endsWith('.wal')).sort();
+}
+
+async function change(
+  fileSystem: PowerCutFileSystem,
+  name: string,
+  edit: (bytes: Uint8Array) => Uint8Array,
+): Promise<void> {
+  const file = await fileSystem.open(`${DIRECTORY}/${name}`, 'write');
+  const bytes = new Uint8Array(await file.bytes());
+  await file.read(bytes, 0);
+  const changed = edit(bytes.slice());
+  await file.truncate(changed.byteLength);
+  await file.write([changed], 0);
+  await file.fdatasync();
+}
+
+/** Three records of 20 bytes of payload on channel `c`, each with an fsync of its own. */
+const RECORD = getRecordBytes(1, 20);
+const OFFSETS = [0, 1, 2, 3].map((i) => HEADER_BYTES + i * RECORD);
+
+async function makeThree(): Promise<PowerCutFileSystem> {
+  const fileSystem = new PowerCutFileSystem();
+  const wal = await open(fileSystem);
+  for (let i = 1; i <= 3; i++) await wal.append('c', [makeBytes(i, 20)]);
+  return fileSystem.powerCut();
+}
+
+async function getPositions(wal: LocalFileWal): Promise<bigint[]> {
+  return (await readAll(wal)).map((entry) => entry.position);
+}
+
+test('torn tail: the last record cut at any byte is dropped, the others stay', async () => {
+  for (let cut = OFFSETS[2]!; cut < OFFSETS[3]! - 4; cut++) {
+    for (const how of ['zeros', 'short', 'noise'] as const) {
+      const fileSystem = await makeThree();
+      const [name] = await listLogFiles(fileSystem);
+      await change(fileSystem, name!, (bytes) => {
+        if (how === 'short') return bytes.slice(0, cut);
+        if (how === 'zeros') return bytes.fill(0, cut, OFFSETS[3]);
+        return bytes.map((byte, i) => (i >= cut && i < OFFSETS[3]! ? byte ^ 0xa5 : byte));
+      });
+      let wal = await open(fileSystem);
+      assert.deepEqual(await getPositions(wal), [1n, 2n], `${how} at ${cut}`);
+      assert.equal(wal.lastPosition(), 2n);
+      assert.equal(await wal.append('c', [makeBytes(9, 20)]), 3n);
+      wal = await open(fileSystem.powerCut());
+      const entries = await readAll(wal);
+      assert.deepEqual(entries.map((entry) => entry.position), [1n, 2n, 3n]);
+      assert.deepEqual(Buffer.from(entries[2]!.record), Buffer.from(makeBytes(9, 20)));
+    }
+  }
+});
+
+test('damage: any changed byte of a record with a later one is named and refused', async () => {
+  const fileSystem = await makeThree();
+  const [name] = await listLogFiles(fileSystem);
+  for (let at = OFFSETS[1]!; at < OFFSETS[2]!; at++) {
+    const flip = (): Promise<void> =>
+      change(fileSystem, name!, (bytes) => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte)));
+    await flip();
+    const expected = isError('DataIntegrity', `file=${DIRECTORY}/${name}`, `offset=${OFFSETS[1]}`);
+    await assert.rejects(open(fileSystem), expected);
+    await flip();
+  }
+  assert.deepEqual(await getPositions(await open(fileSystem)), [1n, 2n, 3n]);
+});
+
+test('damage: accepted, only the damaged records are missing, and reported', async () => {
+  const fileSystem = await makeThree();
+  const [name] = await listLogFiles(fileSystem);
+  await change(fileSystem, name!, (bytes) => bytes.fill(0, OFFSETS[1], OFFSETS[1]! + 8));
+  const seen: WalDamage[] = [];
+  const accept = { acceptDamage: true, onDamage: (damage: WalDamage) => seen.push(damage) };
+  const wal = await open(fileSystem, accept);
+  const damage = { file: `${DIRECTORY}/${name}`, offset: OFFSETS[1], from: 2n, to: 2n };
+  assert.deepEqual(seen, [damage]);
+  assert.deepEqual(await getPositions(wal), [1n, 3n]);
+  assert.equal(await wal.append('c', [makeBytes(4, 20)]), 4n);
+  await wal.close();
+  const again = await open(fileSystem, accept);
+  assert.deepEqual(await getPositions(again), [1n, 3n, 4n]);
+  const strict = await open(fileSystem);
+  await assert.rejects(getPositions(strict), isError('DataIntegrity', `offset=${OFFSETS[1]}`));
+});
+
+async function makeManyFiles(): Promise<PowerCutFileSystem> {
+  const fileSystem = new PowerCutFileSystem();
+  const wal = await open(fileSystem);
+  for (let i = 1; i <= 40; i++) await wal.append('c', [makeBytes(i, 900)]);
+  assert.ok((await listLogFiles(fileSystem)).length >= 4);
+  return fileSystem.powerCut();
+}
+
+test('damage: in an older file it is found by reading, with file and offset', async () => {
+  const fileSystem = await makeManyFiles();
+  const name = (await listLogFiles(fileSystem))[1]!;
+  await change(fileSystem, name, (bytes) => bytes.slice(0, bytes.byteLength - 100));
+  const wal = await open(fileSystem);
+  await assert.rejects(getPositions(wal), isError('DataIntegrity', name, 'offset='));
+  const seen: WalDamage[] = [];
+  const onDamage = (damage: WalDamage): number => seen.push(damage);
+  const accepting = await open(fileSystem.kill(), { acceptDamage: true, onDamage });
+  const positions = await getPositions(accepting);
+  assert.equal(seen.length, 1);
+  assert.equal(seen[0]!.from, seen[0]!.to);
+  assert.equal(positions.length, 39);
+  assert.ok(!positions.includes(seen[0]!.from));
+});
+
+test('damage: a lost header or a lost file in the middle is refused at the start', async () => {
+  for (const index of [0, 1, -1]) {
+    const fileSystem = await makeManyFiles();
+    const name = (await listLogFiles(fileSystem)).at(index)!;
+    await change(fileSystem, name, (bytes) => bytes.fill(0, 0, HEADER_BYTES));
+    await assert.rejects(open(fileSystem), isError('DataIntegrity', name, 'offset=0'));
+    const wal = await open(fileSystem, { acceptDamage: true });
+    assert.equal((await getPositions(wal)).length, 40, 'the records are all there');
+    assert.equal(await wal.append('c', []), 41n);
+  }
+  const fileSystem = await makeManyFiles();
+  const name = (await listLogFiles(fileSystem))[1]!;
+  await fileSystem.unlink(`${DIRECTORY}/${name}`);
+  await assert.rejects(open(fileSystem), isError('DataIntegrity', 'file number 2'));
+  const wal = await open(fileSystem, { acceptDamage: true });
+  const positions = await getPositions(wal);
+  assert.ok(positions.length > 20 && positions.length < 40);
+  assert.equal(wal.lastPosition(), 40n);
+});
+
+test('damage: the last file without its first records cannot pass for a torn one', async () => {
+  const fileSystem = new PowerCutFileSystem();
+  const wal = await open(fileSystem);
+  for (let i = 1; i <= 8; i++) await wal.append('c', [makeBytes(i, 100)]);
+  const disk = fileSystem.powerCut();
+  const [name] = await listLogFiles(disk);
+  await change(disk, name!, (bytes) => bytes.fill(0, 0, 512));
+  await assert.rejects(open(disk), isError('DataIntegrity', name!));
+});
+
+test('a format of a later version is refused, not cut', async () => {
+  const fileSystem = await makeThree();
+  const [name] = await listLogFiles(fileSystem);
+  const { decodeHeader, encodeHeader } = await import('../../src/wal/record-format.ts');
+  const { crc32c } = await import('../../src/wal/crc32c.ts');
+  await change(fileSystem, name!, (bytes) => {
+    const header = decodeHeader(bytes, crc32c);
+    bytes.set(encodeHeader({ ...header!, version: 2 }, crc32c));
+    return bytes;
+  });
+  await assert.rejects(open(fileSystem), isError('DataIntegrity', 'version=2'));
+});
+
+test('a payload that is itself a piece of a log is never taken for records', async () => {
+  const inner = await makeThree();
+  const file = await inner.open(`${DIRECTORY}/${(await listLogFiles(inner))[0]}`, 'read');
+  const image = new Uint8Array(OFFSETS[3]!);
+  await file.read(image, 0);
+  const fileSystem = new PowerCutFileSystem();
+  const wal = await open(fileSystem);
+  await wal.append('c', [makeBytes(1, 20)]);
+  await wal.append('c', [image]);
+  const disk = fileSystem.powerCut();
+  const [name] = await listLogFiles(disk);
+  // Tears the record that carries the image: its inner records must not prove damage.
+  await change(disk, name!, (bytes) => bytes.fill(0, OFFSETS[1]!, OFFSETS[1]! + 16));
+  assert.deepEqual(await getPositions(await open(disk)), [1n]);
+});
+
+test('group commit: many appends share few fsyncs', async () => {
+  const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
+  const wal = await open(fileSystem, { fileBytes: 1 << 20, firstFileBytes: 1 << 20 });
+  await wal.append('c', [makeBytes(0, 10)]);
+  const before = fileSystem.counts.syncs;
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => wal.append('c', [makeBytes(i, 100)])));
+  assert.ok(fileSystem.counts.syncs - before <= 3, `${fileSystem.counts.syncs - before} fsyncs`);
+
+  const start = fileSystem.counts.syncs;
+  const writers = Array.from({ length: 32 }, async (_, i) => {
+    for (let k = 0; k < 50; k++) await wal.append('c', [makeBytes(i, 30)]);
+  });
+  await Promise.all(writers);
+  const spent = fileSystem.counts.syncs - start;
+  assert.ok(spent <= 150, `${spent} fsyncs for 1600 appends by 32 writers`);
+  await wal.close();
+});
+
+test('short writes are continued', async () => {
+  const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
+  fileSystem.writeBytesMax = 7;
+  const wal = await open(fileSystem, { fileBytes: 2048, firstFileBytes: 1024 });
+  await Promise.all([1, 2, 3].map((i) => wal.append('c', [makeBytes(i, 90), makeBytes(i, 5)])));
+  const expected = [1, 2, 3].map((i) => Buffer.concat([makeBytes(i, 90), makeBytes(i, 5)]));
+  assert.deepEqual((await readAll(wal)).map((entry) => Buffer.from(entry.record)), expected);
+});
+
+for (const fault of ['write', 'fdatasync'] as const) {
+  test(`a failed ${fault} rejects what it covered and its file is left for good`, async () => {
+    const disk = new PowerCutFileSystem();
+    const fileSystem = new FaultyFileSystem(disk);
+    const wal = await open(fileSystem);
+    assert.equal(await wal.append('c', [makeBytes(1, 20)]), 1n);
+    const [first] = await listLogFiles(disk);
+    fileSystem.failNext(fault);
+    const lost = [2, 3].map((i) => wal.append('c', [makeBytes(i, 20)]));
+    for (const append of lost) await assert.rejects(append, isError('IoFailed', first!, 'EIO'));
+    assert.equal(wal.lastPosition(), 1n);
+    const size = (await disk.stat(`${DIRECTORY}/${first}`))!.bytes;
+    assert.equal(await wal.append('c', [makeBytes(4, 20)]), 2n);
+    assert.equal((await listLogFiles(disk)).length, 2);
+    assert.equal((await disk.stat(`${DIRECTORY}/${first}`))!.bytes, size);
+    for (const next of [disk.kill(), disk.powerCut()]) {
+      const entries = await readAll(await open(next));
+      assert.deepEqual(
+        entries.map((entry) => [entry.position, Buffer.from(entry.record)]),
+        [[1n, Buffer.from(makeBytes(1, 20))], [2n, Buffer.from(makeBytes(4, 20))]],
+      );
+    }
+  });
+}
+
+test('a rejected record does not come back from the page cache after a kill', async () => {
+  const disk = new PowerCutFileSystem();
+  const fileSystem = new FaultyFileSystem(disk);
+  const wal = await open(fileSystem);
+  await wal.append('c', [makeBytes(1, 20)]);
+  fileSystem.failNext('fdatasync');
+  await assert.rejects(wal.append('c', [makeBytes(2, 20)]), isError('IoFailed'));
+  await wal.close();
+  const again = await open(disk.kill());
+  assert.deepEqual(await getPositions(again), [1n]);
+  assert.equal(await again.append('c', [makeBytes(3, 20)]), 2n);
+});
+
+test('the disk fails for long: every append is refused, then the log goes on', async () => {
+  for (const fault of ['write', 'fdatasync', 'syncDirectory', 'rename', 'create'] as const) {
+    const disk = new PowerCutFileSystem();
+    const fileSystem = new FaultyFileSystem(disk);
+    const wal = await open(fileSystem);
+    for (let i = 1; i <= 3; i++) await wal.append('c', [makeBytes(i, 900)]);
+    fileSystem.failNext(fault, 1000);
+    let refused = 0;
+    for (let i = 0; i < 20; i++) {
+      await wal.append('c', [makeBytes(50 + i, 900)]).catch((error: unknown) => {
+        assert.ok(isError('IoFailed')(error));
+        refused++;
+      });
+    }
+    assert.ok(refused > 0, fault);
+    fileSystem.failNext(fault, 0);
+    const last = await wal.append('c', [makeBytes(4, 900)]);
+    const found = await readAll(await open(disk.powerCut()));
+    assert.equal(found.at(-1)!.position, last, fault);
+    assert.equal(found.length, 3 + 20 - refused + 1, fault);
+  }
+});
+
+test('a full disk is a typed error, and appends succeed when space is back', async () => {
+  const disk = new PowerCutFileSystem();
+  const fileSystem = new FaultyFileSystem(disk);
+  fileSystem.spaceBytes = 20_000;
+  const wal = await open(fileSystem);
+  let acknowledged = 0n;
+  let failure: unknown;
+  while (failure === undefined) {
+    try {
+      acknowledged = await wal.append('c', [makeBytes(1, 900)]);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  assert.ok(isError('DiskLimitExceeded', 'need=', 'have=')(failure), String(failure));
+  assert.ok(acknowledged >= 10n);
+  await assert.rejects(wal.append('c', [makeBytes(1, 900)]), isError('DiskLimitExceeded'));
+  await wal.truncate(acknowledged);
+  assert.equal(await wal.append('c', [makeBytes(2, 900)]), acknowledged + 1n);
+  fileSystem.spaceBytes = Infinity;
+  for (let i = 0; i < 10; i++) await wal.append('c', [makeBytes(3, 900)]);
+  const positions = await getPositions(await open(disk.powerCut()));
+  assert.equal(positions.at(-1), acknowledged + 11n);
+  assert.ok(positions.includes(acknowledged));
+});
+
+test('past the bound of waiting bytes appends are refused with RateLimit', async () => {
+  const wal = await open(new PowerCutFileSystem(), { queueBytesMax: 10_000 });
+  const results = await Promise.allSettled(
+    Array.from({ length: 20 }, () => wal.append('c', [makeBytes(1, 1000)])),
+  );
+  const refused = results.filter((result) => result.status === 'rejected');
+  assert.ok(refused.length >= 10 && refused.length < 20);
+  for (const { reason } of refused) assert.ok(isError('RateLimit')(reason));
+  assert.equal(await wal.append('c', [makeBytes(1, 1000)]), BigInt(20 - refused.length + 1));
+});
+
+test('power cuts at random moments: nothing acknowledged is lost', async () => {
+  for (let seed = 1; seed <= 150; seed++) {
+    const breach = await liveWithPowerCuts({ seed, lives: 8, hasFaults: seed % 2 === 0 });
+    assert.equal(breach, undefined, `seed ${seed}`);
+  }
+});
+
+test('canary: the power-cut harness notices a disk whose fdatasync does nothing', async () => {
+  let breaches = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const disk = { isFdatasyncIgnored: true };
+    if ((await liveWithPowerCuts({ seed, lives: 6, disk })) !== undefined) breaches++;
+  }
+  assert.ok(breaches >= 10, `${breaches} of 20 lives without fdatasync were noticed`);
+});
+
+test('canary: the power-cut harness notices names that are not synced', async () => {
+  let breaches = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const disk = { isSyncDirectoryIgnored: true };
+    if ((await liveWithPowerCuts({ seed, lives: 6, disk })) !== undefined) breaches++;
+  }
+  assert.ok(breaches >= 10, `${breaches} of 20 lives without directory sync were noticed`);
+});

@@ -1,0 +1,90 @@
+// What hostile or huge filters do: errors instead of stack overflows, and no quadratic time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { compileFilter } from '../../../src/expr/compile.ts';
+import { encodePlan } from '../../../src/expr/encode-plan.ts';
+import type { TemplateValue } from '../../../src/expr/filter-schema.ts';
+import type { PlanNode } from '../../../src/expr/plan.ts';
+import { MilvusError } from '../../../src/model/error.ts';
+import { DYNAMIC_SCHEMA } from '../../support/filter-fixture.ts';
+import { printPlan } from '../../support/print-plan.ts';
+
+const NO_TEMPLATES: ReadonlyMap<string, TemplateValue> = new Map();
+
+function compile(text: string, templates = NO_TEMPLATES): PlanNode {
+  return compileFilter(text, DYNAMIC_SCHEMA, templates);
+}
+
+function nest(open: string, inner: string, close: string, levels: number): string {
+  return open.repeat(levels) + inner + close.repeat(levels);
+}
+
+test('400 nested brackets are accepted', () => {
+  assert.equal(printPlan(compile(nest('(', 'age > 1', ')', 400)), DYNAMIC_SCHEMA), '(age > 1)');
+});
+
+test('nesting beyond 500 levels is an error, whatever nests', () => {
+  const levels = 100_000;
+  const texts = [
+    nest('(', 'age > 1', ')', levels),
+    nest('not (', 'age > 1', ')', levels),
+    '!'.repeat(levels) + 'true',
+    '-'.repeat(levels) + '1 == 1',
+    `age in ${nest('[', '1', ']', levels)}`,
+    `json_contains(j, ${nest('[', '1', ']', levels)})`,
+    nest('foo(', '1', ')', levels),
+    `1 == ${'1 + '.repeat(levels)}1`,
+    `${'1 == '.repeat(levels)}1`,
+    `age in [1]${' in [1]'.repeat(levels)}`,
+    `exists ${'exists '.repeat(levels)}j["a"]`,
+    `name${' like "a"'.repeat(levels)}`,
+  ];
+  for (const text of texts) {
+    assert.throws(
+      () => compile(text),
+      (error) => error instanceof MilvusError && error.message.endsWith(
+        'expression is nested more than 500 levels deep',
+      ),
+      text.slice(0, 20),
+    );
+  }
+});
+
+test('a path of 100,000 steps and a template of nested lists do not overflow the stack', () => {
+  const plan = compile(`j${'["a"]'.repeat(60_000)} == 1`);
+  assert.ok(encodePlan(plan).length > 60_000);
+  let value: TemplateValue = 1n;
+  for (let level = 0; level < 100_000; level += 1) value = [value];
+  assert.throws(() => compile('j["a"] == {deep}', new Map([['deep', value]])), /nested too deep/);
+});
+
+test('a path of more steps than the plan can hold is an error', () => {
+  const text = `j${'["a"]'.repeat(70_000)} == 1`;
+  assert.throws(() => compile(text), /path is longer than 65534 steps/);
+});
+
+test('a chain of 70,000 ors is one node, and is encoded', () => {
+  const text = Array.from({ length: 70_000 }, (_, i) => `age == ${i}`).join(' or ');
+  const plan = compile(text);
+  assert.ok(plan.node === 'or');
+  assert.equal(plan.children.length, 70_000);
+  assert.ok(encodePlan(plan).length > 70_000);
+});
+
+test('a list of 5,000 integers compiles to 5,000 literals', () => {
+  const ids = Array.from({ length: 5000 }, (_, i) => BigInt(i) * 7919n);
+  const plan = compile(`id in [${ids.join(', ')}]`);
+  assert.ok(plan.node === 'in');
+  assert.deepEqual(plan.values, ids.map((value) => ({ kind: 'int64', value })));
+});
+
+test('blank text is always true', () => {
+  assert.deepEqual(compile(' \t\r\n'), { node: 'const', value: true });
+  assert.deepEqual(compile(''), { node: 'const', value: true });
+});
+
+test('a syntax error on a later line names that line', () => {
+  assert.throws(() => compile('age > 1\n  and )'), /error: line 2:6 unexpected '\)'$/);
+});

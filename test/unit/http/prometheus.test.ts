@@ -1,0 +1,103 @@
+// The registry: nothing is lost before prom-client is loaded, and names and labels are Milvus' own.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createMetrics, silentRegistry } from '../../../src/base/metrics.ts';
+import { PrometheusRegistry } from '../../../src/http/prometheus.ts';
+
+const at = { db_name: 'default', collection_name: 'books' };
+
+async function scrape(registry: PrometheusRegistry, pattern: RegExp): Promise<string[]> {
+  const { text } = await registry.render();
+  return text.split('\n').filter((line) => pattern.test(line) && !line.startsWith('#'));
+}
+
+test('metrics: what is recorded before loading is in the first scrape', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '1' });
+  const metrics = createMetrics(registry);
+  for (let count = 0; count < 3; count += 1) {
+    metrics.proxyReqCount.inc({ function_name: 'Search', status: 'success', ...at });
+  }
+  metrics.proxySendBytesCount.inc({}, 100);
+  metrics.rootcoordProxyNum.set({}, 1);
+  metrics.rootcoordProxyNum.set({}, 2);
+  registry.load();
+  metrics.proxyReqCount.inc({ function_name: 'Search', status: 'success', ...at });
+  assert.deepEqual(await scrape(registry, /^milvus_(proxy_(req_count|send)|rootcoord_proxy)/), [
+    'milvus_proxy_req_count{node_id="1",function_name="Search",status="success",' +
+      'db_name="default",collection_name="books"} 4',
+    'milvus_proxy_send_bytes_count{node_id="1"} 100',
+    'milvus_rootcoord_proxy_num 2',
+  ]);
+});
+
+test('metrics: however much is recorded early, nothing is lost', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '1' });
+  const metrics = createMetrics(registry);
+  for (let count = 0; count < 5000; count += 1) metrics.rootcoordIdAllocCount.inc({});
+  assert.deepEqual(await scrape(registry, /^milvus_rootcoord_id_alloc/), [
+    'milvus_rootcoord_id_alloc_count 5000',
+  ]);
+});
+
+test('metrics: latencies have the buckets of the stock dashboards', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '1' });
+  const metrics = createMetrics(registry);
+  metrics.proxySearchLatency.observe({ query_type: 'search', ...at }, 0.2);
+  metrics.rootcoordDdlReqLatency.observe({ function_name: 'CreateCollection' }, 3);
+  const bounds = async (name: string): Promise<string[]> =>
+    (await scrape(registry, new RegExp(`^${name}_bucket`))).map(
+      (line) => /le="([^"]+)"/.exec(line)?.[1] ?? '',
+    );
+  const powers = Array.from({ length: 18 }, (_, power) => String(2 ** power));
+  assert.deepEqual(await bounds('milvus_rootcoord_ddl_req_latency'), [...powers, '+Inf']);
+  const fine = ['0.1', '0.25', '0.5', ...powers, '+Inf'];
+  assert.deepEqual(await bounds('milvus_proxy_sq_latency'), fine);
+});
+
+test('metrics: a gauge with a provider says what the provider says now, and no more', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '7' });
+  const metrics = createMetrics(registry);
+  let states = ['Sealed', 'Growing'];
+  metrics.querynodeSegmentNum.collect(() =>
+    states.map((segment_state) => ({
+      labels: { collection_id: '5', segment_state, segment_level: 'L1' },
+      value: 2,
+    })),
+  );
+  assert.equal((await scrape(registry, /^milvus_querynode_segment_num.*node_id="7"/)).length, 2);
+  states = ['Growing'];
+  assert.deepEqual(await scrape(registry, /^milvus_querynode_segment_num/), [
+    'milvus_querynode_segment_num{node_id="7",collection_id="5",segment_state="Growing",' +
+      'segment_level="L1"} 2',
+  ]);
+});
+
+test('metrics: forget drops every series of a dropped collection and nothing else', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '1' });
+  const metrics = createMetrics(registry);
+  for (const collection_name of ['books', 'films']) {
+    const place = { db_name: 'default', collection_name };
+    metrics.proxyInsertVectorsCount.inc(place, 10);
+    metrics.proxyMutationLatency.observe({ msg_type: 'insert', ...place }, 1);
+  }
+  metrics.proxySendBytesCount.inc({}, 5);
+  await registry.forget({ db_name: 'default', collection_name: 'books' });
+  assert.deepEqual(await scrape(registry, /books/), []);
+  assert.ok((await scrape(registry, /films/)).length > 20);
+  assert.equal((await scrape(registry, /^milvus_proxy_send_bytes_count\{/)).length, 1);
+});
+
+test('metrics: the process tells its memory, processor time and files', async () => {
+  const registry = new PrometheusRegistry({ nodeId: '1' });
+  const names = /^process_(resident_memory_bytes|cpu_seconds_total|open_fds|start_time_seconds) \d/;
+  assert.equal((await scrape(registry, names)).length, 4);
+});
+
+test('metrics: the silent registry takes everything', async () => {
+  const metrics = createMetrics(silentRegistry);
+  metrics.proxyReqLatency.observe({ function_name: 'Search' }, 1);
+  metrics.numNode.set({ node_id: '1', role_name: 'proxy' }, 1);
+  metrics.datacoordStoredRowsNum.collect(() => []);
+  await silentRegistry.forget({});
+});

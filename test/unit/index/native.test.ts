@@ -1,0 +1,506 @@
+// The addon end to end: a growing segment, the file it is written to, indexes over that file, and that all of them
+// answer alike (P5). Native details have their own tests in native/test.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
+import { RowBatchReader } from '../../../src/codec/row-batch.ts';
+import { encodePlan } from '../../../src/expr/encode-plan.ts';
+import type { PlanNode } from '../../../src/expr/plan.ts';
+import {
+  native,
+  type NativeQueryRequest,
+  type NativeSearchRequest,
+  type NativeSearchResult,
+  type NativeSegment,
+} from '../../../src/index/native.ts';
+import { DataType } from '../../../src/model/data-type.ts';
+import type { CollectionSchema, FieldSchema } from '../../../src/model/schema.ts';
+import { getNativeFields } from '../../../src/segment/native-fields.ts';
+import { readSegmentLayout, writeSegmentFile } from '../../../src/segment/segment-file.ts';
+
+const DIM = 16;
+const KEY = 100n;
+const VECTOR = 101n;
+const AGE = 102n;
+const NAME = 103n;
+const JSON_FIELD = 104n;
+const TAGS = 105n;
+const FOREVER = 2n ** 63n - 1n;
+const SEED = Number(process.env['TEST_SEED'] ?? 42);
+
+function makeField(given: Partial<FieldSchema>): FieldSchema {
+  return {
+    fieldId: 0n,
+    name: `f${given.fieldId}`,
+    description: '',
+    dataType: 0,
+    elementType: 0,
+    isPrimaryKey: false,
+    autoId: false,
+    isPartitionKey: false,
+    isClusteringKey: false,
+    isDynamic: false,
+    nullable: false,
+    typeParams: {},
+    indexParams: {},
+    dim: 0,
+    maxLength: 0,
+    maxCapacity: 0,
+    ...given,
+  };
+}
+
+const SCHEMA: CollectionSchema = {
+  name: 'c',
+  description: '',
+  fields: [
+    makeField({ fieldId: KEY, dataType: DataType.Int64, isPrimaryKey: true }),
+    makeField({ fieldId: VECTOR, dataType: DataType.FloatVector, dim: DIM, nullable: true }),
+    makeField({ fieldId: AGE, dataType: DataType.Int64, nullable: true }),
+    makeField({ fieldId: NAME, dataType: DataType.VarChar }),
+    makeField({ fieldId: JSON_FIELD, dataType: DataType.JSON }),
+    makeField({ fieldId: TAGS, dataType: DataType.Array, elementType: DataType.Int32 }),
+  ],
+  enableDynamicField: false,
+  version: 0,
+  properties: {},
+};
+const FIELDS = getNativeFields(SCHEMA);
+
+interface Row {
+  readonly key: bigint;
+  readonly vector: readonly number[] | null;
+  readonly age: bigint | null;
+  readonly name: string;
+  readonly json: string;
+  readonly tags: readonly number[];
+}
+
+let state = SEED;
+/** In [-1, 1). */
+function random(): number {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 31 - 1;
+}
+
+function makeRow(key: bigint): Row {
+  return {
+    key,
+    vector: key % 17n === 3n ? null : Array.from({ length: DIM }, random),
+    age: key % 5n === 0n ? null : key % 100n,
+    name: `name-${key}`,
+    json: `{"a":${key % 10n},"b":"${key}"}`,
+    tags: Array.from({ length: Number(key % 4n) }, (_, i) => i),
+  };
+}
+
+function validityOf(values: readonly unknown[]): Uint8Array {
+  const bits = new Uint8Array((values.length + 7) >> 3);
+  values.forEach((value, i) => {
+    if (value !== null) bits[i >> 3]! |= 1 << (i & 7);
+  });
+  return bits;
+}
+
+function variable(values: readonly Uint8Array[]): { offsets: Uint32Array; data: Uint8Array } {
+  const offsets = new Uint32Array(values.length + 1);
+  values.forEach((value, i) => {
+    offsets[i + 1] = offsets[i]! + value.length;
+  });
+  return { offsets, data: Buffer.concat(values) };
+}
+
+function encodeRows(rows: readonly Row[]): Uint8Array {
+  const zeros = new Array<number>(DIM).fill(0);
+  const vectors = rows.map(({ vector }) => vector);
+  const ages = rows.map(({ age }) => age);
+  const text = (values: string[]): { offsets: Uint32Array; data: Uint8Array } =>
+    variable(values.map((value) => Buffer.from(value)));
+  return encodeRowBatch(
+    [
+      { fieldId: 0n, dataType: DataType.Int64, data: BigInt64Array.from(rows, ({ key }) => key) },
+      { fieldId: KEY, dataType: DataType.Int64, data: BigInt64Array.from(rows, ({ key }) => key) },
+      {
+        fieldId: VECTOR,
+        dataType: DataType.FloatVector,
+        dim: DIM,
+        validity: validityOf(vectors),
+        data: Float32Array.from(vectors.flatMap((vector) => vector ?? zeros)),
+      },
+      {
+        fieldId: AGE,
+        dataType: DataType.Int64,
+        validity: validityOf(ages),
+        data: BigInt64Array.from(ages, (age) => age ?? 0n),
+      },
+      { fieldId: NAME, dataType: DataType.VarChar, ...text(rows.map(({ name }) => name)) },
+      { fieldId: JSON_FIELD, dataType: DataType.JSON, ...text(rows.map(({ json }) => json)) },
+      {
+        fieldId: TAGS,
+        dataType: DataType.Array,
+        elementType: DataType.Int32,
+        ...variable(rows.map(({ tags }) => new Uint8Array(Int32Array.from(tags).buffer))),
+      },
+    ],
+    rows.length,
+  );
+}
+
+const bytesOf = (array: Float32Array): Uint8Array => new Uint8Array(array.buffer);
+
+function makeSearch(given: Partial<NativeSearchRequest> = {}): NativeSearchRequest {
+  return {
+    fieldId: VECTOR,
+    metric: 'L2',
+    nq: 1,
+    k: 10,
+    queries: bytesOf(Float32Array.from({ length: DIM * (given.nq ?? 1) }, random)),
+    readTimestamp: FOREVER,
+    params: { ef: 0, nprobe: 0 },
+    outputFieldIds: [],
+    ...given,
+  };
+}
+
+function makeQuery(given: Partial<NativeQueryRequest> = {}): NativeQueryRequest {
+  return {
+    readTimestamp: FOREVER,
+    limit: 0,
+    outputFieldIds: [],
+    countOnly: false,
+    ...given,
+  };
+}
+
+function readKeys(rows: Uint8Array): bigint[] {
+  return [...new RowBatchReader(rows).findColumn(KEY)!.asInt64()];
+}
+
+function compareAge(op: 0 | 2 | 4, value: bigint): Uint8Array {
+  const plan: PlanNode = {
+    node: 'compare',
+    operand: { kind: 'field', fieldId: AGE, dataType: DataType.Int64, elementType: 0 },
+    op,
+    value: { kind: 'int64', value },
+  };
+  return encodePlan(plan);
+}
+
+function scoreL2(query: Float32Array, vector: readonly number[]): number {
+  return vector.reduce((sum, value, i) => sum + (Math.fround(value) - query[i]!) ** 2, 0);
+}
+
+const ROWS = Array.from({ length: 3000 }, (_, i) => makeRow(BigInt((i * 7919) % 3001)));
+
+function makeGrowing(rows: readonly Row[] = ROWS, timestamp = 10n): NativeSegment {
+  const segment = native.createGrowing(FIELDS);
+  for (let at = 0; at < rows.length; at += 500) {
+    native.appendRows(segment, encodeRows(rows.slice(at, at + 500)), timestamp);
+  }
+  return segment;
+}
+
+let folder = '';
+let files = 0;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'elanus-native-'));
+});
+after(async () => {
+  await rm(folder, { recursive: true });
+});
+
+async function seal(segments: readonly NativeSegment[], dropUpTo = 0n): Promise<NativeSegment> {
+  const path = join(folder, `segment-${files++}`);
+  const writer = await native.createWriter(segments, dropUpTo);
+  const file = await open(path, 'w+');
+  const fileBytes = await writeSegmentFile(SCHEMA, FIELDS, writer, {
+    write: async (bytes) => {
+      await file.write(bytes);
+    },
+  });
+  await file.close();
+  native.closeWriter(writer);
+  const content = await readFile(path);
+  assert.equal(content.length, fileBytes);
+  const { rows, layout } = await readSegmentLayout(path, fileBytes, (offset, length) =>
+    Promise.resolve(content.subarray(offset, offset + length)),
+  );
+  return native.openSealed(FIELDS, path, rows, layout);
+}
+
+function hasCode(code: number): (error: unknown) => boolean {
+  return (error) => error instanceof Error && (error as Error & { code: unknown }).code === code;
+}
+
+describe('growing segment', () => {
+  test('finds the nearest rows, best first, with the fields asked for', async () => {
+    const segment = makeGrowing();
+    const query = Float32Array.from({ length: DIM }, random);
+    const result = await native.search(
+      [segment],
+      makeSearch({ queries: bytesOf(query), outputFieldIds: [NAME, VECTOR] }),
+    );
+    const expected = ROWS.filter(({ vector }) => vector !== null)
+      .map(({ key, vector }) => ({ key, score: scoreL2(query, vector!) }))
+      .sort((a, b) => a.score - b.score)
+      .slice(0, 10);
+    assert.deepEqual([...result.counts], [10]);
+    assert.deepEqual(readKeys(result.rows), expected.map(({ key }) => key));
+    expected.forEach(({ score }, i) => assert.ok(Math.abs(score - result.scores[i]!) < 1e-4));
+    const batch = new RowBatchReader(result.rows);
+    assert.equal(batch.findColumn(NAME)!.getString(0), `name-${expected[0]!.key}`);
+    assert.equal(batch.findColumn(1n)!.asInt64()[0], 10n);
+    native.closeSegment(segment);
+  });
+
+  test('reads as of a timestamp: later rows and deletes are not seen', async () => {
+    const segment = makeGrowing(ROWS.slice(0, 100), 10n);
+    native.appendRows(segment, encodeRows([makeRow(9000n)]), 20n);
+    const count = async (readTimestamp: bigint): Promise<number> =>
+      (await native.query([segment], makeQuery({ readTimestamp, countOnly: true }))).count;
+    assert.equal(await count(15n), 100);
+    assert.equal(await count(20n), 101);
+    const keys = BigInt64Array.of(ROWS[0]!.key, 9000n, 123456n);
+    assert.equal(native.deleteKeys(segment, keys, 30n, 29n), 2);
+    assert.equal(await count(29n), 101);
+    assert.equal(await count(30n), 99);
+    const stats = native.segmentStats(segment);
+    assert.deepEqual([stats.rows, stats.deletedRows], [101, 2]);
+    assert.deepEqual([stats.minTimestamp, stats.maxTimestamp], [10n, 20n]);
+    native.closeSegment(segment);
+  });
+
+  test('a filter keeps rows of a search and of a query, smallest keys first', async () => {
+    const segment = makeGrowing();
+    const plan = compareAge(2, 10n);
+    const kept = ROWS.filter(({ age }) => age !== null && age < 10n).map(({ key }) => key);
+    const found = await native.search([segment], makeSearch({ k: 50, plan }));
+    assert.equal(found.visibleRows, kept.length);
+    for (const key of readKeys(found.rows)) assert.ok(kept.includes(key));
+    const rows = await native.query([segment], makeQuery({ plan, limit: 20 }));
+    const sorted = kept.toSorted((a, b) => Number(a - b));
+    assert.deepEqual(readKeys(rows.rows), sorted.slice(0, 20));
+    native.closeSegment(segment);
+  });
+
+  test('a repeated key is one hit with its best score, the newest row in a query', async () => {
+    const segment = makeGrowing([], 1n);
+    const near = new Array<number>(DIM).fill(0);
+    for (let i = 0; i < 40; i++) {
+      const vector = near.map(() => i / 100);
+      const row = { ...makeRow(1n), vector, age: BigInt(i) };
+      native.appendRows(segment, encodeRows([row]), BigInt(i + 1));
+    }
+    native.appendRows(segment, encodeRows([{ ...makeRow(2n), vector: near.map(() => 1) }]), 50n);
+    const queries = bytesOf(Float32Array.from(near));
+    const found = await native.search([segment], makeSearch({ queries, k: 2 }));
+    assert.deepEqual(readKeys(found.rows), [1n, 2n]);
+    assert.equal(found.scores[0], 0);
+    const rows = await native.query([segment], makeQuery({ outputFieldIds: [AGE] }));
+    assert.deepEqual(readKeys(rows.rows), [1n, 2n]);
+    assert.equal(new RowBatchReader(rows.rows).findColumn(AGE)!.asInt64()[0], 39n);
+    const counted = await native.query([segment], makeQuery({ countOnly: true }));
+    assert.equal(counted.count, 41);
+    native.closeSegment(segment);
+  });
+
+  test('equal scores come by primary key, of equal rows of a key the newest', async () => {
+    const segment = native.createGrowing(FIELDS);
+    const vector = new Array<number>(DIM).fill(0.5);
+    for (let i = 99; i >= 0; i--) {
+      native.appendRows(segment, encodeRows([{ ...makeRow(BigInt(i)), vector }]), 5n);
+    }
+    native.appendRows(segment, encodeRows([{ ...makeRow(3n), vector }]), 7n);
+    const found = await native.search([segment], makeSearch({ k: 5 }));
+    assert.deepEqual(readKeys(found.rows), [0n, 1n, 2n, 3n, 4n]);
+    assert.equal(new RowBatchReader(found.rows).findColumn(1n)!.asInt64()[3], 7n);
+    native.closeSegment(segment);
+  });
+
+  test('a range search keeps scores between its bounds', async () => {
+    const segment = makeGrowing();
+    for (const metric of ['L2', 'IP', 'COSINE']) {
+      const queries = makeSearch().queries;
+      const all = await native.search([segment], makeSearch({ metric, queries, k: 200 }));
+      const radius = all.scores[150]!;
+      const rangeFilter = all.scores[50]!;
+      const bounded = makeSearch({ metric, queries, k: 200, radius, rangeFilter });
+      const found = await native.search([segment], bounded);
+      const inside = [...all.scores].filter((score) =>
+        metric === 'L2' ? score < radius && score >= rangeFilter : score > radius && score <= rangeFilter,
+      );
+      assert.deepEqual([...found.scores], inside, metric);
+      assert.ok(inside.length >= 99);
+    }
+    native.closeSegment(segment);
+  });
+
+  test('refuses a damaged batch, a wrong query and a closed handle with a code', async () => {
+    const segment = makeGrowing(ROWS.slice(0, 10));
+    assert.throws(() => native.appendRows(segment, Buffer.alloc(64), 1n), hasCode(1009));
+    const short = makeSearch({ queries: new Uint8Array(4) });
+    await assert.rejects(native.search([segment], short), hasCode(1100));
+    const plan = Buffer.from('not a plan');
+    await assert.rejects(native.search([segment], makeSearch({ plan })), hasCode(1100));
+    assert.throws(() => native.search([segment], makeSearch({ metric: 'HAMMING' })), TypeError);
+    assert.throws(() => native.appendRows(segment, encodeRows([]), -1n), TypeError);
+    assert.throws(() => native.closeSegment({} as NativeSegment), TypeError);
+    native.closeSegment(segment);
+    native.closeSegment(segment);
+    assert.throws(() => native.segmentStats(segment), hasCode(5));
+  });
+});
+
+describe('sealed segment', () => {
+  async function assertSameAnswers(a: NativeSegment, b: NativeSegment): Promise<void> {
+    const outputFieldIds = [VECTOR, AGE, NAME, JSON_FIELD, TAGS];
+    const plans = [undefined, compareAge(4, 50n), compareAge(0, 7n)];
+    for (const metric of ['L2', 'IP', 'COSINE']) {
+      for (const plan of plans) {
+        const filter = plan === undefined ? {} : { plan };
+        const request = makeSearch({ metric, nq: 5, k: 20, ...filter, outputFieldIds });
+        assertSameResult(await native.search([a], request), await native.search([b], request));
+      }
+    }
+    const keys = BigInt64Array.from([5n, 900n, 3n, 123456n, 5n]);
+    for (const given of [{}, { limit: 33 }, { keys }, { keys, limit: 1 }, { countOnly: true }]) {
+      for (const plan of plans) {
+        const filter = plan === undefined ? {} : { plan };
+        const request = makeQuery({ ...given, ...filter, outputFieldIds });
+        const [first, second] = [await native.query([a], request), await native.query([b], request)];
+        assert.equal(first.count, second.count);
+        assert.ok(Buffer.compare(first.rows, second.rows) === 0);
+      }
+    }
+  }
+
+  function assertSameResult(a: NativeSearchResult, b: NativeSearchResult): void {
+    assert.deepEqual(a.counts, b.counts);
+    assert.deepEqual(a.scores, b.scores);
+    assert.ok(Buffer.compare(a.rows, b.rows) === 0);
+    assert.equal(a.visibleRows, b.visibleRows);
+  }
+
+  test(`answers as the growing segment it was written from (seed ${SEED})`, async () => {
+    const growing = makeGrowing();
+    const sealed = await seal([growing]);
+    assert.equal(native.segmentStats(sealed).rows, ROWS.length);
+    await assertSameAnswers(growing, sealed);
+    const keys = BigInt64Array.from(ROWS.slice(0, 400), ({ key }) => key);
+    for (const segment of [growing, sealed]) {
+      assert.equal(native.deleteKeys(segment, keys, 40n, 39n), 400);
+    }
+    await assertSameAnswers(growing, sealed);
+    const compacted = await seal([sealed], 40n);
+    assert.equal(native.segmentStats(compacted).rows, ROWS.length - 400);
+    await assertSameAnswers(growing, compacted);
+    for (const segment of [growing, sealed, compacted]) native.closeSegment(segment);
+  });
+
+  test('several segments answer as one, with each key once', async () => {
+    const whole = makeGrowing();
+    const parts = [makeGrowing(ROWS.slice(0, 1200)), await seal([makeGrowing(ROWS.slice(1000))])];
+    const request = makeSearch({ nq: 3, k: 40, outputFieldIds: [NAME] });
+    const expected = await native.search([whole], request);
+    const found = await native.search(parts, request);
+    assert.deepEqual(found.scores, expected.scores);
+    assert.ok(Buffer.compare(found.rows, expected.rows) === 0);
+    const rows = await native.query(parts, makeQuery({ limit: 500 }));
+    assert.ok(
+      Buffer.compare(rows.rows, (await native.query([whole], makeQuery({ limit: 500 }))).rows) === 0,
+    );
+    const counted = await native.query(parts, makeQuery({ countOnly: true }));
+    assert.equal(counted.count, ROWS.length + 200);
+    for (const segment of [whole, ...parts]) native.closeSegment(segment);
+  });
+
+  test('an index finds what a scan finds, and rows deleted later are not hits', async () => {
+    const sealed = await seal([makeGrowing()]);
+    const request = makeSearch({ nq: 50, k: 10, params: { ef: 128, nprobe: 64 } });
+    const exact = readKeys((await native.search([sealed], request)).rows);
+    for (const kind of ['HNSW', 'IVF_FLAT']) {
+      const params = { kind, metric: 'L2', M: 16, efConstruction: 100, nlist: 64 };
+      const path = join(folder, kind);
+      await writeFile(path, await native.buildIndex(sealed, VECTOR, params, 1));
+      native.attachIndex(sealed, VECTOR, path);
+      const found = readKeys((await native.search([sealed], request)).rows);
+      assert.equal(found.length, exact.length);
+      let same = 0;
+      for (let q = 0; q < 50; q++) {
+        const wanted = new Set(exact.slice(q * 10, q * 10 + 10));
+        same += found.slice(q * 10, q * 10 + 10).filter((key) => wanted.has(key)).length;
+      }
+      assert.ok(same >= 0.98 * exact.length, `${kind}: ${same} of ${exact.length}`);
+      // Another metric than the index's is scanned, not answered wrongly.
+      const cosine = { ...request, metric: 'COSINE' };
+      const scanned = await native.search([sealed], cosine);
+      native.detachIndex(sealed, VECTOR);
+      assert.deepEqual(scanned.scores, (await native.search([sealed], cosine)).scores);
+      native.attachIndex(sealed, VECTOR, path);
+    }
+    const gone = BigInt64Array.from(exact.slice(0, 10));
+    native.deleteKeys(sealed, gone, 50n, 49n);
+    const left = readKeys((await native.search([sealed], { ...request, k: 100 })).rows);
+    assert.equal(left.length, 5000);
+    assert.ok(left.every((key) => !gone.includes(key)));
+    native.closeSegment(sealed);
+  });
+
+  test('a scalar index changes no answer', async () => {
+    const sealed = await seal([makeGrowing()]);
+    const other = await seal([makeGrowing()]);
+    const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+    const path = join(folder, 'scalar');
+    await writeFile(path, await native.buildIndex(sealed, AGE, params, 2));
+    native.attachIndex(sealed, AGE, path);
+    await assertSameAnswers(sealed, other);
+    assert.throws(() => native.attachIndex(sealed, NAME, path), hasCode(1009));
+    assert.throws(() => native.attachIndex(sealed, AGE, join(folder, 'none')), hasCode(1001));
+    native.closeSegment(sealed);
+    native.closeSegment(other);
+  });
+
+  test('a canceled build rejects, and reads go on while a segment is closed', async () => {
+    const sealed = await seal([makeGrowing()]);
+    const params = { kind: 'HNSW', metric: 'IP', M: 64, efConstruction: 2000, nlist: 0 };
+    const building = native.buildIndex(sealed, VECTOR, params, 3);
+    native.cancelBuild(3);
+    const reading = native.search([sealed], makeSearch({ nq: 20 }));
+    native.closeSegment(sealed);
+    await assert.rejects(building, hasCode(10000));
+    assert.equal((await reading).scores.length, 200);
+  });
+});
+
+describe('system functions', () => {
+  test('crc32c is Castagnoli and goes on from a seed', () => {
+    assert.equal(native.crc32c(Buffer.from('123456789'), 0), 0xe3069283);
+    const seed = native.crc32c(Buffer.from('1234'), 0);
+    assert.equal(native.crc32c(Buffer.from('56789'), seed), 0xe3069283);
+  });
+
+  test('findInvalidJson names the first bad row', () => {
+    const rows = [makeRow(1n), makeRow(2n), { ...makeRow(3n), json: '{"a":' }];
+    assert.equal(native.findInvalidJson(encodeRows(rows), JSON_FIELD), 2);
+    assert.equal(native.findInvalidJson(encodeRows(rows.slice(0, 2)), JSON_FIELD), -1);
+    assert.throws(() => native.findInvalidJson(encodeRows(rows), NAME), hasCode(1009));
+  });
+
+  test('a locked file cannot be locked by another process until it is unlocked', () => {
+    const path = join(folder, 'lock');
+    const module = join(process.cwd(), 'native', 'build', 'elanus.node');
+    const script = `
+      try { require(${JSON.stringify(module)}).lockFile(${JSON.stringify(path)}); }
+      catch { process.exit(7); }`;
+    const lockInChild = (): number | null => spawnSync(process.execPath, ['-e', script]).status;
+    const fd = native.lockFile(path);
+    assert.equal(lockInChild(), 7);
+    native.unlockFile(fd);
+    assert.equal(lockInChild(), 0);
+  });
+});
