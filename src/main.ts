@@ -1,4 +1,5 @@
-// `elanus [run standalone]`: configuration → server → banner; SIGINT and SIGTERM stop it gracefully.
+// `elanus [run standalone]`: configuration → server → banner; SIGINT and SIGTERM stop it
+// gracefully.
 
 import { loadConfig, ConfigError } from './config.ts';
 import { startServer } from './server.ts';
@@ -34,7 +35,10 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  const isExpected = error instanceof ConfigError || (error as { code?: unknown }).code !== undefined;
-  console.error(`elanus: ${isExpected ? (error as Error).message : ((error as Error).stack ?? error)}`);
+  const isExpected =
+    error instanceof ConfigError || (error as { code?: unknown }).code !== undefined;
+  console.error(
+    `elanus: ${isExpected ? (error as Error).message : ((error as Error).stack ?? error)}`,
+  );
   process.exit(1);
 });

@@ -1,8 +1,13 @@
-// Fills the metrics of a server: calls as they end, gauges when they are scraped. And serves port 9091.
+// Fills the metrics of a server: calls as they end, gauges when they are scraped. And serves port
+// 9091.
 
 import { createMetrics, type Metrics } from './base/metrics.ts';
 import type { Logger } from './base/logger.ts';
-import { startOperationsServer, STATE_CODES, type OperationsServer } from './http/operations-server.ts';
+import {
+  startOperationsServer,
+  STATE_CODES,
+  type OperationsServer,
+} from './http/operations-server.ts';
 import { PrometheusRegistry } from './http/prometheus.ts';
 import type { QueryCoordRole } from './roles/querycoord/querycoord.ts';
 import type { QueryNodeRole } from './roles/querynode/querynode.ts';
@@ -51,7 +56,8 @@ export class ServerMetrics {
 
   readonly observeRpc: RpcObserver = (name, request, replyBytes, milliseconds, error) => {
     const metrics = this.#metrics;
-    const outcome = error === undefined ? 'success' : error.isInputError ? 'fail_input' : 'fail_system';
+    const outcome =
+      error === undefined ? 'success' : error.isInputError ? 'fail_input' : 'fail_system';
     for (const status of ['total', outcome]) {
       metrics.proxyReqCount.inc({ function_name: name, status, ...ALL });
     }
@@ -112,4 +118,3 @@ export class ServerMetrics {
     await this.#server?.close();
   }
 }
-

@@ -1,5 +1,5 @@
-// The composition root: makes adapters, starts roles in order, stops them in reverse. The only file that knows
-// which adapter stands behind a seam.
+// The composition root: makes adapters, starts roles in order, stops them in reverse. The only file
+// that knows which adapter stands behind a seam.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -95,57 +95,72 @@ async function start(
   const roles = new RoleSet();
   const { peers } = roles;
 
-  const rootcoord = roles.add('rootcoord', new RootCoordRole({
-    catalog,
-    peers,
-    logger: logger.child({ role: 'rootcoord' }),
-    nowMs,
-    limits: {
-      maxDatabaseNum: config.rootCoord.maxDatabaseNum,
-      maxPartitionNum: config.rootCoord.maxPartitionNum,
-      maxGeneralCapacity: config.rootCoord.maxGeneralCapacity,
-      maxCollectionNum: config.quotaAndLimits.limits.maxCollectionNum,
-      maxCollectionNumPerDb: config.quotaAndLimits.limits.maxCollectionNumPerDB,
-      defaultPartitionName: config.common.defaultPartitionName,
-      // One WAL stream serves all shards of a process (R9): more channels would be names only.
-      pchannelCount: 1,
-    },
-  }));
-  const datacoord = roles.add('datacoord', new DataCoordRole({
-    catalog,
-    storage,
-    peers,
-    logger: logger.child({ role: 'datacoord' }),
-    segmentBytesMax,
-    isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
-    mvccRetentionMs,
-    nowMs,
-  }));
-  const indexcoord = roles.add('indexcoord', new IndexCoordRole({
-    catalog,
-    storage,
-    peers,
-    logger: logger.child({ role: 'indexcoord' }),
-  }));
+  const rootcoord = roles.add(
+    'rootcoord',
+    new RootCoordRole({
+      catalog,
+      peers,
+      logger: logger.child({ role: 'rootcoord' }),
+      nowMs,
+      limits: {
+        maxDatabaseNum: config.rootCoord.maxDatabaseNum,
+        maxPartitionNum: config.rootCoord.maxPartitionNum,
+        maxGeneralCapacity: config.rootCoord.maxGeneralCapacity,
+        maxCollectionNum: config.quotaAndLimits.limits.maxCollectionNum,
+        maxCollectionNumPerDb: config.quotaAndLimits.limits.maxCollectionNumPerDB,
+        defaultPartitionName: config.common.defaultPartitionName,
+        // One WAL stream serves all shards of a process (R9): more channels would be names only.
+        pchannelCount: 1,
+      },
+    }),
+  );
+  const datacoord = roles.add(
+    'datacoord',
+    new DataCoordRole({
+      catalog,
+      storage,
+      peers,
+      logger: logger.child({ role: 'datacoord' }),
+      segmentBytesMax,
+      isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
+      mvccRetentionMs,
+      nowMs,
+    }),
+  );
+  const indexcoord = roles.add(
+    'indexcoord',
+    new IndexCoordRole({
+      catalog,
+      storage,
+      peers,
+      logger: logger.child({ role: 'indexcoord' }),
+    }),
+  );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
   const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
   roles.add('datanode', new DataNodeRole({ storage }));
-  const indexnode = roles.add('indexnode', new IndexNodeRole({
-    storage,
-    nowMs,
-    onBuilt: (milliseconds) => metrics.observeBuild(milliseconds),
-  }));
-  const streamingnode = roles.add('streamingnode', new StreamingNodeRole({
-    wal,
-    storage,
-    peers,
-    logger: logger.child({ role: 'streamingnode' }),
-    nowMs,
-    mvccRetentionMs,
-    segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
-    walBytesMax: config.elanus.walBytesMax,
-    growingBytesMax: config.elanus.growingBytesMax,
-  }));
+  const indexnode = roles.add(
+    'indexnode',
+    new IndexNodeRole({
+      storage,
+      nowMs,
+      onBuilt: (milliseconds) => metrics.observeBuild(milliseconds),
+    }),
+  );
+  const streamingnode = roles.add(
+    'streamingnode',
+    new StreamingNodeRole({
+      wal,
+      storage,
+      peers,
+      logger: logger.child({ role: 'streamingnode' }),
+      nowMs,
+      mvccRetentionMs,
+      segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
+      walBytesMax: config.elanus.walBytesMax,
+      growingBytesMax: config.elanus.growingBytesMax,
+    }),
+  );
 
   await rootcoord.start();
   stops.push(() => rootcoord.stop());
@@ -192,7 +207,10 @@ async function start(
   return { port, metricsPort, banner, logger, stop };
 }
 
-/** The roles of this process. Peers are looked up at each call, because roles refer to each other in circles. */
+/**
+ * The roles of this process. Peers are looked up at each call, because roles refer to each other in
+ * circles.
+ */
 class RoleSet {
   readonly #roles: Partial<Record<RoleName, object>> = {};
   readonly peers: Peers;
@@ -213,7 +231,9 @@ function lockDataDirectory(path: string): number {
     return native.lockFile(join(path, 'LOCK'));
   } catch (error) {
     throw new MilvusError('ServiceUnavailable', {
-      message: `the data directory ${path} is in use by another process (${(error as Error).message})`,
+      message:
+        `the data directory ${path} is in use by another process ` +
+        `(${(error as Error).message})`,
     });
   }
 }
@@ -265,10 +285,12 @@ function makeBanner(facts: {
   const { version, host, port, metricsPort, dataPath } = facts;
   const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return [
-    `Elanus ${version} is ready (Milvus protocol ${PROTOCOL_VERSION}, kernels ${native.kernelSet()})`,
+    `Elanus ${version} is ready (Milvus protocol ${PROTOCOL_VERSION}, kernels ` +
+      `${native.kernelSet()})`,
     `  gRPC     ${host}:${port}`,
     `  metrics  http://${shown}:${metricsPort}/metrics`,
     `  data     ${dataPath}`,
-    `  Python   from pymilvus import MilvusClient; client = MilvusClient("http://${shown}:${port}")`,
+    '  Python   from pymilvus import MilvusClient; client = ' +
+      `MilvusClient("http://${shown}:${port}")`,
   ].join('\n');
 }

@@ -1,4 +1,5 @@
-// The functions of src/index/native.ts, one group a file. Each adds its own to the module's exports.
+// The functions of src/index/native.ts, one group a file. Each adds its own to the module's
+// exports.
 #pragma once
 
 #include <node_api.h>
@@ -12,7 +13,8 @@ struct Function {
   napi_callback callback;
 };
 
-inline void add_functions(napi_env env, napi_value exports, std::initializer_list<Function> functions) {
+inline void add_functions(napi_env env, napi_value exports,
+                          std::initializer_list<Function> functions) {
   for (const Function& function : functions) {
     napi_value value = nullptr;
     napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value);

@@ -11,8 +11,11 @@ namespace {
 template <typename Handle>
 napi_value make(napi_env env, std::unique_ptr<Handle> handle) {
   napi_value value = nullptr;
-  const auto free_handle = [](napi_env, void* forgotten, void*) { delete static_cast<Handle*>(forgotten); };
-  if (napi_create_external(env, handle.get(), free_handle, nullptr, &value) != napi_ok) return nullptr;
+  const auto free_handle = [](napi_env, void* forgotten, void*) {
+    delete static_cast<Handle*>(forgotten);
+  };
+  if (napi_create_external(env, handle.get(), free_handle, nullptr, &value) != napi_ok)
+    return nullptr;
   (void)handle.release();  // the external's now
   if (napi_type_tag_object(env, value, &Handle::kTag) != napi_ok) return nullptr;
   return value;
@@ -35,7 +38,8 @@ template <typename Handle>
 Handle* find_open(napi_env env, napi_value value) {
   Handle* handle = find<Handle>(env, value);
   if (handle == nullptr || handle->is_open()) return handle;
-  js::throw_status(env, {StatusCode::kInternal, std::string(Handle::kName) + " was used after it was closed"});
+  js::throw_status(
+      env, {StatusCode::kInternal, std::string(Handle::kName) + " was used after it was closed"});
   return nullptr;
 }
 
@@ -61,14 +65,22 @@ napi_value make_writer(napi_env env, std::unique_ptr<SegmentWriter> writer) {
   return make(env, std::move(handle));
 }
 
-SegmentHandle* any_segment(napi_env env, napi_value value) { return find<SegmentHandle>(env, value); }
+SegmentHandle* any_segment(napi_env env, napi_value value) {
+  return find<SegmentHandle>(env, value);
+}
 WriterHandle* any_writer(napi_env env, napi_value value) { return find<WriterHandle>(env, value); }
-SegmentHandle* open_segment(napi_env env, napi_value value) { return find_open<SegmentHandle>(env, value); }
-WriterHandle* open_writer(napi_env env, napi_value value) { return find_open<WriterHandle>(env, value); }
+SegmentHandle* open_segment(napi_env env, napi_value value) {
+  return find_open<SegmentHandle>(env, value);
+}
+WriterHandle* open_writer(napi_env env, napi_value value) {
+  return find_open<WriterHandle>(env, value);
+}
 
-bool open_segments(napi_env env, napi_value value, std::vector<std::shared_ptr<const Segment>>* out) {
+bool open_segments(napi_env env, napi_value value,
+                   std::vector<std::shared_ptr<const Segment>>* out) {
   uint32_t count = 0;
-  if (napi_get_array_length(env, value, &count) != napi_ok) return js::refuse(env, "segments", "an array");
+  if (napi_get_array_length(env, value, &count) != napi_ok)
+    return js::refuse(env, "segments", "an array");
   out->reserve(count);
   for (uint32_t i = 0; i < count; ++i) {
     napi_value item = nullptr;

@@ -1,5 +1,6 @@
-// Segments and writers as JavaScript holds them: externals with a type tag. A read copies the shared pointer, so
-// closing never waits. What JavaScript forgets to close is freed with the external.
+// Segments and writers as JavaScript holds them: externals with a type tag. A read copies the
+// shared pointer, so closing never waits. What JavaScript forgets to close is freed with the
+// external.
 #pragma once
 
 #include <node_api.h>
@@ -16,8 +17,8 @@ namespace elanus {
 struct SegmentHandle {
   static constexpr napi_type_tag kTag = {0x656c616e75732e73, 0x65676d656e740001};
   static constexpr const char* kName = "a segment";
-  std::shared_ptr<Segment> segment;         // null when closed
-  GrowingSegment* growing = nullptr;        // one of the two
+  std::shared_ptr<Segment> segment;   // null when closed
+  GrowingSegment* growing = nullptr;  // one of the two
   SealedSegment* sealed = nullptr;
   bool is_open() const { return segment != nullptr; }
 };
@@ -40,6 +41,7 @@ WriterHandle* any_writer(napi_env env, napi_value value);
 // Throw for closed ones too.
 SegmentHandle* open_segment(napi_env env, napi_value value);
 WriterHandle* open_writer(napi_env env, napi_value value);
-bool open_segments(napi_env env, napi_value value, std::vector<std::shared_ptr<const Segment>>* out);
+bool open_segments(napi_env env, napi_value value,
+                   std::vector<std::shared_ptr<const Segment>>* out);
 
 }  // namespace elanus

@@ -51,7 +51,8 @@ class BuildJob final : public Job {
   BuildJob(Runtime& runtime, double job_id)
       : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_build(job_id)) {}
 
-  bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id, napi_value params) {
+  bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id,
+            napi_value params) {
     segment_ = segment;
     std::string metric;
     const bool is_read = js::read_int64(env, field_id, "fieldId", &field_id_) &&
@@ -83,10 +84,12 @@ class BuildJob final : public Job {
   napi_value result(napi_env env) override {
     // A vector cannot give its memory away: it lives until JavaScript is done with the bytes.
     auto* image = new std::vector<uint8_t>(std::move(image_));
-    const auto free_image = [](napi_env, void*, void* owner) { delete static_cast<std::vector<uint8_t>*>(owner); };
+    const auto free_image = [](napi_env, void*, void* owner) {
+      delete static_cast<std::vector<uint8_t>*>(owner);
+    };
     napi_value buffer = nullptr;
-    const napi_status status =
-        napi_create_external_arraybuffer(env, image->data(), image->size(), free_image, image, &buffer);
+    const napi_status status = napi_create_external_arraybuffer(env, image->data(), image->size(),
+                                                                free_image, image, &buffer);
     if (status == napi_ok) return js::typed_array(env, napi_uint8_array, image->size(), buffer, 0);
     void* copy = nullptr;
     const bool is_made = napi_create_arraybuffer(env, image->size(), &copy, &buffer) == napi_ok;
@@ -102,7 +105,8 @@ class BuildJob final : public Job {
   Status build(ThreadPool* pool) {
     const Field* field = segment_->schema().find(field_id_);
     if (field == nullptr) {
-      return {StatusCode::kInvalidParameter, "the segment has no field " + std::to_string(field_id_)};
+      return {StatusCode::kInvalidParameter,
+              "the segment has no field " + std::to_string(field_id_)};
     }
     const std::unique_ptr<SegmentSnapshot> rows = segment_->snapshot(kReadAll);
     if (kind_ == "SCALAR") {
@@ -117,8 +121,8 @@ class BuildJob final : public Job {
     IndexBuildControl control;
     control.pool = pool;
     control.cancel = &cancel_;
-    return build_vector_index(params_, static_cast<const float*>(column.data), rows->row_count(), field->dim, control,
-                              &image_);
+    return build_vector_index(params_, static_cast<const float*>(column.data), rows->row_count(),
+                              field->dim, control, &image_);
   }
 
   Runtime& runtime_;
@@ -138,7 +142,8 @@ napi_value build_index(napi_env env, napi_callback_info info) {
   if (handle == nullptr || !js::read(env, args[3], "jobId", &job_id)) return nullptr;
   Runtime& runtime = Runtime::of(env);
   auto job = std::make_unique<BuildJob>(runtime, job_id);
-  if (job->read(env, handle->segment, args[1], args[2])) return runtime.start(std::move(job), Runtime::Pool::kBuild);
+  if (job->read(env, handle->segment, args[1], args[2]))
+    return runtime.start(std::move(job), Runtime::Pool::kBuild);
   job->release(env);
   return nullptr;
 }

@@ -17,7 +17,8 @@ void throw_status(napi_env env, const Status& status) { napi_throw(env, make_err
 bool refuse(napi_env env, const char* name, const char* wanted) {
   bool is_pending = false;
   napi_is_exception_pending(env, &is_pending);
-  if (!is_pending) napi_throw_type_error(env, nullptr, (std::string(name) + " must be " + wanted).c_str());
+  if (!is_pending)
+    napi_throw_type_error(env, nullptr, (std::string(name) + " must be " + wanted).c_str());
   return false;
 }
 
@@ -59,7 +60,8 @@ bool read(napi_env env, napi_value value, const char* name, bool* out) {
 
 bool read(napi_env env, napi_value value, const char* name, std::string* out) {
   size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return refuse(env, name, "a string");
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
+    return refuse(env, name, "a string");
   out->resize(length);
   napi_get_value_string_utf8(env, value, out->data(), length + 1, &length);
   return true;
@@ -81,7 +83,8 @@ bool read_bytes(napi_env env, napi_value value, const char* name, std::span<cons
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* data = nullptr;
-  const napi_status status = napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
+  const napi_status status =
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
   if (status != napi_ok || type != napi_uint8_array) return refuse(env, name, "a Uint8Array");
   *out = {static_cast<const uint8_t*>(data), length};
   return true;
@@ -89,7 +92,8 @@ bool read_bytes(napi_env env, napi_value value, const char* name, std::span<cons
 
 bool read_field_ids(napi_env env, napi_value value, const char* name, std::vector<int64_t>* out) {
   uint32_t length = 0;
-  if (napi_get_array_length(env, value, &length) != napi_ok) return refuse(env, name, "an array of bigint");
+  if (napi_get_array_length(env, value, &length) != napi_ok)
+    return refuse(env, name, "an array of bigint");
   out->resize(length);
   for (uint32_t i = 0; i < length; ++i) {
     napi_value item = nullptr;
@@ -107,7 +111,8 @@ bool Keys::read(napi_env env, napi_value value, const char* name) {
   size_t length = 0;
   void* data = nullptr;
   napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
-  if (type != napi_bigint64_array) return refuse(env, name, "a BigInt64Array or an array of strings");
+  if (type != napi_bigint64_array)
+    return refuse(env, name, "a BigInt64Array or an array of strings");
   const int64_t* keys = static_cast<const int64_t*>(data);
   ints_.assign(keys, keys + length);
   return true;
@@ -149,7 +154,8 @@ bool Keys::read_strings(napi_env env, napi_value value, const char* name) {
 
 bool PinnedBytes::pin(napi_env env, napi_value value, const char* name) {
   if (!read_bytes(env, value, name, &bytes_)) return false;
-  if (bytes_.size() > kCopyMaxBytes) return napi_create_reference(env, value, 1, &reference_) == napi_ok;
+  if (bytes_.size() > kCopyMaxBytes)
+    return napi_create_reference(env, value, 1, &reference_) == napi_ok;
   copy_ = std::make_unique_for_overwrite<uint8_t[]>(bytes_.size() + 1);
   if (!bytes_.empty()) std::memcpy(copy_.get(), bytes_.data(), bytes_.size());
   bytes_ = {copy_.get(), bytes_.size()};
@@ -200,8 +206,11 @@ napi_value array_buffer(napi_env env, std::unique_ptr<uint8_t[]> data, size_t si
   constexpr size_t kCopyMaxBytes = 64 << 10;
   napi_value buffer = nullptr;
   if (size > kCopyMaxBytes) {
-    const auto free_bytes = [](napi_env, void* bytes, void*) { delete[] static_cast<uint8_t*>(bytes); };
-    if (napi_create_external_arraybuffer(env, data.get(), size, free_bytes, nullptr, &buffer) == napi_ok) {
+    const auto free_bytes = [](napi_env, void* bytes, void*) {
+      delete[] static_cast<uint8_t*>(bytes);
+    };
+    if (napi_create_external_arraybuffer(env, data.get(), size, free_bytes, nullptr, &buffer) ==
+        napi_ok) {
       (void)data.release();  // the buffer's now
       return buffer;
     }
@@ -212,7 +221,8 @@ napi_value array_buffer(napi_env env, std::unique_ptr<uint8_t[]> data, size_t si
   return buffer;
 }
 
-napi_value typed_array(napi_env env, napi_typedarray_type type, size_t length, napi_value buffer, size_t offset) {
+napi_value typed_array(napi_env env, napi_typedarray_type type, size_t length, napi_value buffer,
+                       size_t offset) {
   napi_value array = nullptr;
   napi_create_typedarray(env, type, length, buffer, offset, &array);
   return array;

@@ -1,5 +1,6 @@
-// Reading arguments from JavaScript and making values for it, over plain N-API. A reader that does not get what it
-// wants throws a TypeError and returns false; its caller returns null to JavaScript at once.
+// Reading arguments from JavaScript and making values for it, over plain N-API. A reader that does
+// not get what it wants throws a TypeError and returns false; its caller returns null to JavaScript
+// at once.
 #pragma once
 
 #include <node_api.h>
@@ -39,8 +40,10 @@ bool is_undefined(napi_env env, napi_value value);
 napi_value get(napi_env env, napi_value object, const char* name);
 
 bool read(napi_env env, napi_value value, const char* name, double* out);
-bool read(napi_env env, napi_value value, const char* name, uint32_t* out);  // a number from 0 to 2^32 - 1
-bool read_size(napi_env env, napi_value value, const char* name, uint64_t* out);  // an integer from 0 to 2^53
+bool read(napi_env env, napi_value value, const char* name,
+          uint32_t* out);  // a number from 0 to 2^32 - 1
+bool read_size(napi_env env, napi_value value, const char* name,
+               uint64_t* out);  // an integer from 0 to 2^53
 bool read(napi_env env, napi_value value, const char* name, bool* out);
 bool read(napi_env env, napi_value value, const char* name, std::string* out);
 // BigInt, exactly: a value that does not fit is refused.
@@ -102,6 +105,7 @@ void set(napi_env env, napi_value object, const char* name, napi_value value);
 // An ArrayBuffer with these bytes: large ones are handed over without a copy.
 napi_value array_buffer(napi_env env, std::unique_ptr<uint8_t[]> data, size_t size);
 napi_value uint8_array(napi_env env, std::unique_ptr<uint8_t[]> data, size_t size);
-napi_value typed_array(napi_env env, napi_typedarray_type type, size_t length, napi_value buffer, size_t offset);
+napi_value typed_array(napi_env env, napi_typedarray_type type, size_t length, napi_value buffer,
+                       size_t offset);
 
 }  // namespace elanus::js

@@ -1,5 +1,6 @@
-// Search and query: the request is read on the JavaScript thread, the work is done on the search threads. Work of a
-// few microseconds over growing segments is done at once: a wake-up would cost more.
+// Search and query: the request is read on the JavaScript thread, the work is done on the search
+// threads. Work of a few microseconds over growing segments is done at once: a wake-up would cost
+// more.
 #include <cstring>
 #include <optional>
 #include <string>
@@ -17,10 +18,10 @@ namespace {
 
 // Below this a read is done on the JavaScript thread.
 constexpr double kShortReadNs = 60'000;
-constexpr double kScanNs = 0.1;      // a float of a row
-constexpr double kFilterNs = 30;     // a row through a filter
-constexpr double kGatherNs = 60;     // an output value
-constexpr double kLookupNs = 200;    // a primary key
+constexpr double kScanNs = 0.1;    // a float of a row
+constexpr double kFilterNs = 30;   // a row through a filter
+constexpr double kGatherNs = 60;   // an output value
+constexpr double kLookupNs = 200;  // a primary key
 
 // Growing segments only: the JavaScript thread never reads mapped bytes, which may be cold (R16).
 bool are_all_growing(const std::vector<std::shared_ptr<const Segment>>& segments, double* rows) {
@@ -65,13 +66,17 @@ class SearchJob final : public Job {
     const bool is_read =
         open_segments(env, segments, &segments_) &&
         js::read_property(env, request, "fieldId", &request_.field_id, js::read_int64) &&
-        js::read(env, js::get(env, request, "metric"), "metric", &metric) && read_metric(env, metric) &&
-        js::read(env, js::get(env, request, "nq"), "nq", &nq) && js::read(env, js::get(env, request, "k"), "k", &k) &&
-        queries_.pin(env, js::get(env, request, "queries"), "queries") && plan_.read(env, request) &&
+        js::read(env, js::get(env, request, "metric"), "metric", &metric) &&
+        read_metric(env, metric) && js::read(env, js::get(env, request, "nq"), "nq", &nq) &&
+        js::read(env, js::get(env, request, "k"), "k", &k) &&
+        queries_.pin(env, js::get(env, request, "queries"), "queries") &&
+        plan_.read(env, request) &&
         js::read_property(env, request, "readTimestamp", &request_.read_ts, js::read_uint64) &&
-        read_params(env, js::get(env, request, "params")) && read_bound(env, request, "radius", &request_.radius) &&
+        read_params(env, js::get(env, request, "params")) &&
+        read_bound(env, request, "radius", &request_.radius) &&
         read_bound(env, request, "rangeFilter", &request_.range_filter) &&
-        js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds", &request_.output_fields);
+        js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds",
+                           &request_.output_fields);
     if (!is_read) return false;
     request_.nq = nq;
     request_.k = k;
@@ -83,7 +88,8 @@ class SearchJob final : public Job {
     double rows = 0;
     if (!are_all_growing(segments_, &rows)) return false;
     const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
-    const double hits = std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
+    const double hits =
+        std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
     const double cost = rows * floats * kScanNs + (plan_.is_given() ? rows * kFilterNs : 0) +
                         hits * kGatherNs * static_cast<double>(2 + request_.output_fields.size());
     return cost <= kShortReadNs;
@@ -104,15 +110,18 @@ class SearchJob final : public Job {
     // Scores and counts share one buffer.
     auto numbers = std::make_unique_for_overwrite<uint8_t[]>(scores_bytes + counts_bytes + 1);
     if (scores_bytes != 0) std::memcpy(numbers.get(), result_.scores.data(), scores_bytes);
-    if (counts_bytes != 0) std::memcpy(numbers.get() + scores_bytes, result_.counts.data(), counts_bytes);
-    const napi_value buffer = js::array_buffer(env, std::move(numbers), scores_bytes + counts_bytes);
+    if (counts_bytes != 0)
+      std::memcpy(numbers.get() + scores_bytes, result_.counts.data(), counts_bytes);
+    const napi_value buffer =
+        js::array_buffer(env, std::move(numbers), scores_bytes + counts_bytes);
     const napi_value rows = js::uint8_array(env, std::move(result_.rows.data), result_.rows.size);
     if (buffer == nullptr || rows == nullptr) return nullptr;
     napi_value result = nullptr;
     napi_create_object(env, &result);
     js::set(env, result, "counts",
             js::typed_array(env, napi_int32_array, result_.counts.size(), buffer, scores_bytes));
-    js::set(env, result, "scores", js::typed_array(env, napi_float32_array, result_.scores.size(), buffer, 0));
+    js::set(env, result, "scores",
+            js::typed_array(env, napi_float32_array, result_.scores.size(), buffer, 0));
     js::set(env, result, "rows", rows);
     js::set(env, result, "visibleRows", js::number(env, static_cast<double>(result_.visible_rows)));
     return result;
@@ -140,7 +149,8 @@ class SearchJob final : public Job {
     return js::read(env, js::get(env, params, "ef"), "ef", &request_.ef) &&
            js::read(env, js::get(env, params, "nprobe"), "nprobe", &request_.nprobe);
   }
-  static bool read_bound(napi_env env, napi_value request, const char* name, std::optional<float>* out) {
+  static bool read_bound(napi_env env, napi_value request, const char* name,
+                         std::optional<float>* out) {
     const napi_value value = js::get(env, request, name);
     if (js::is_undefined(env, value)) return true;
     double bound = 0;
@@ -230,7 +240,8 @@ napi_value read(napi_env env, napi_callback_info info) {
     job->release(env);
     return nullptr;
   }
-  return job->is_short() ? runtime.run_here(std::move(job)) : runtime.start(std::move(job), Runtime::Pool::kSearch);
+  return job->is_short() ? runtime.run_here(std::move(job))
+                         : runtime.start(std::move(job), Runtime::Pool::kSearch);
 }
 
 }  // namespace

@@ -32,14 +32,15 @@ Runtime* Runtime::create(napi_env env) {
   const napi_value name = js::string(env, "elanus");
   // The cleanup hook is added after the function so that it runs before the function goes.
   const bool is_made =
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, runtime.get(), deliver,
-                                      &runtime->wake_) == napi_ok &&
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
+                                      runtime.get(), deliver, &runtime->wake_) == napi_ok &&
       napi_unref_threadsafe_function(env, runtime->wake_) == napi_ok &&
-      napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Runtime*>(self)->stop(); }, runtime.get()) ==
-          napi_ok &&
+      napi_add_env_cleanup_hook(
+          env, [](void* self) { static_cast<Runtime*>(self)->stop(); }, runtime.get()) == napi_ok &&
       napi_set_instance_data(
-          env, runtime.get(), [](napi_env, void* self, void*) { delete static_cast<Runtime*>(self); }, nullptr) ==
-          napi_ok;
+          env, runtime.get(),
+          [](napi_env, void* self, void*) { delete static_cast<Runtime*>(self); },
+          nullptr) == napi_ok;
   if (is_made) return runtime.release();
   napi_throw_error(env, nullptr, "elanus: the addon cannot start");
   return nullptr;

@@ -1,5 +1,6 @@
-// What the addon keeps for one JavaScript environment: its threads and the promises that wait for them.
-// Finished jobs are delivered in batches: one wake-up of the event loop takes all that is done by then.
+// What the addon keeps for one JavaScript environment: its threads and the promises that wait for
+// them. Finished jobs are delivered in batches: one wake-up of the event loop takes all that is
+// done by then.
 #pragma once
 
 #include <node_api.h>
@@ -22,7 +23,8 @@ class Runtime;
 class Job {
  public:
   virtual ~Job() = default;
-  // On a worker, or on the JavaScript thread for a short one. `pool` is the worker's own; null for a short job.
+  // On a worker, or on the JavaScript thread for a short one. `pool` is the worker's own; null for
+  // a short job.
   virtual Status run(ThreadPool* pool) = 0;
   // On the JavaScript thread, after a run without error: what the promise resolves with.
   virtual napi_value result(napi_env env) = 0;

@@ -30,7 +30,8 @@ bool read_field(napi_env env, napi_value object, Field* field) {
 
 bool read_schema(napi_env env, napi_value value, Schema* schema) {
   uint32_t count = 0;
-  if (napi_get_array_length(env, value, &count) != napi_ok) return js::refuse(env, "fields", "an array");
+  if (napi_get_array_length(env, value, &count) != napi_ok)
+    return js::refuse(env, "fields", "an array");
   std::vector<Field> fields(count);
   for (uint32_t i = 0; i < count; ++i) {
     napi_value item = nullptr;
@@ -69,7 +70,8 @@ bool read_number(napi_env env, napi_value object, const char* name, uint64_t* ou
   return js::read_property(env, object, name, out, js::read_size);
 }
 
-bool read_var_layout(napi_env env, napi_value object, const char* name, std::optional<VarLayout>* out) {
+bool read_var_layout(napi_env env, napi_value object, const char* name,
+                     std::optional<VarLayout>* out) {
   const napi_value value = js::get(env, object, name);
   if (js::is_undefined(env, value)) return true;
   VarLayout& layout = out->emplace();
@@ -132,8 +134,9 @@ napi_value delete_keys(napi_env env, napi_callback_info info) {
   size_t count = 0;
   const KeySpan span = keys.span();
   // An empty list has no kind.
-  const Status status =
-      span.size() == 0 ? Status::ok() : handle->segment->delete_keys(span, timestamp, kills_up_to, &count);
+  const Status status = span.size() == 0
+                            ? Status::ok()
+                            : handle->segment->delete_keys(span, timestamp, kills_up_to, &count);
   if (status.is_ok()) return js::number(env, static_cast<double>(count));
   js::throw_status(env, status);
   return nullptr;

@@ -22,7 +22,8 @@ napi_value compute_crc32c(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
   std::span<const uint8_t> bytes;
   uint32_t seed = 0;
-  if (!js::read_bytes(env, args[0], "bytes", &bytes) || !js::read(env, args[1], "seed", &seed)) return nullptr;
+  if (!js::read_bytes(env, args[0], "bytes", &bytes) || !js::read(env, args[1], "seed", &seed))
+    return nullptr;
   return js::number(env, crc32c(bytes.data(), bytes.size(), seed));
 }
 
@@ -30,14 +31,16 @@ napi_value find_invalid_json(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
   std::span<const uint8_t> bytes;
   int64_t field_id = 0;
-  if (!js::read_bytes(env, args[0], "batch", &bytes) || !js::read_int64(env, args[1], "fieldId", &field_id)) {
+  if (!js::read_bytes(env, args[0], "batch", &bytes) ||
+      !js::read_int64(env, args[1], "fieldId", &field_id)) {
     return nullptr;
   }
   RowBatch batch;
   Status status = RowBatch::open(bytes.data(), bytes.size(), &batch);
   const BatchColumn* column = status.is_ok() ? batch.find(field_id) : nullptr;
   if (status.is_ok() && (column == nullptr || column->type != DataType::kJson)) {
-    status = {StatusCode::kDataIntegrity, "the row batch has no JSON field " + std::to_string(field_id)};
+    status = {StatusCode::kDataIntegrity,
+              "the row batch has no JSON field " + std::to_string(field_id)};
   }
   if (!status.is_ok()) {
     js::throw_status(env, status);
@@ -51,8 +54,8 @@ napi_value find_invalid_json(napi_env env, napi_callback_info info) {
   return js::number(env, -1);
 }
 
-// flock belongs to the open file: another process is refused, and so is a second lock in this one; the system lets
-// go of it when the process ends, however it ends.
+// flock belongs to the open file: another process is refused, and so is a second lock in this one;
+// the system lets go of it when the process ends, however it ends.
 napi_value lock_file(napi_env env, napi_callback_info info) {
   const js::Arguments<1> args(env, info);
   std::string path;
@@ -61,7 +64,8 @@ napi_value lock_file(napi_env env, napi_callback_info info) {
   if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return js::number(env, fd);
   const int error = errno;
   if (fd >= 0) close(fd);
-  const std::string why = error == EWOULDBLOCK ? "another process holds the lock" : std::strerror(error);
+  const std::string why =
+      error == EWOULDBLOCK ? "another process holds the lock" : std::strerror(error);
   js::throw_status(env, {StatusCode::kIo, "cannot lock " + path + ": " + why});
   return nullptr;
 }

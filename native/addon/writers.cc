@@ -84,8 +84,10 @@ class ReadJob final : public Job {
 
   bool read(napi_env env, const js::Arguments<5>& args) {
     std::string name;
-    if (!js::read_int64(env, args[1], "fieldId", &field_id_) || !js::read(env, args[2], "buffer", &name) ||
-        !js::read_size(env, args[3], "offset", &offset_) || !js::read_size(env, args[4], "length", &length_)) {
+    if (!js::read_int64(env, args[1], "fieldId", &field_id_) ||
+        !js::read(env, args[2], "buffer", &name) ||
+        !js::read_size(env, args[3], "offset", &offset_) ||
+        !js::read_size(env, args[4], "length", &length_)) {
       return false;
     }
     for (size_t i = 0; i < kBufferNames.size(); ++i) {
@@ -101,7 +103,9 @@ class ReadJob final : public Job {
     writer_.reset();
     return status;
   }
-  napi_value result(napi_env env) override { return js::uint8_array(env, std::move(bytes_), length_); }
+  napi_value result(napi_env env) override {
+    return js::uint8_array(env, std::move(bytes_), length_);
+  }
 
  private:
   std::shared_ptr<const SegmentWriter> writer_;

@@ -1,13 +1,22 @@
 // Builds native/build/elanus.node with the machine's C++ compiler; nothing is downloaded.
-// Objects are named by a hash of the compiler, the flags, the source and every header of ours that it includes, so an
-// object that exists is right and builds may run side by side.
-// usage: build.mjs                                        the addon
-//        build.mjs --test [--sanitize=address|thread|undefined] [NAME...]   test programs (those named), then runs them
+// Objects are named by a hash of the compiler, the flags, the source and every header of ours that
+// it includes, so an object that exists is right and builds may run side by side.
+// usage: build.mjs                  the addon
+//        build.mjs --test [--sanitize=address|thread|undefined] [NAME...]
+//                                   test programs (those named), then runs them
 //        options: --werror  warnings are errors · -jN  compilers at a time · --verbose
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
@@ -52,10 +61,14 @@ function findCompiler() {
   }
   const cures = {
     darwin: 'run `xcode-select --install`',
-    linux: 'install one (Debian, Ubuntu: `apt-get install g++`; Fedora: `dnf install gcc-c++`; Alpine: `apk add g++`)',
+    linux:
+      'install one (Debian, Ubuntu: `apt-get install g++`; ' +
+      'Fedora: `dnf install gcc-c++`; Alpine: `apk add g++`)',
   };
   const tried = wanted.join(', ');
-  return fail(`no C++20 compiler found (tried ${tried}): ${cures[process.platform] ?? 'install one'}`);
+  return fail(
+    `no C++20 compiler found (tried ${tried}): ${cures[process.platform] ?? 'install one'}`,
+  );
 }
 
 function findIncludes() {
@@ -86,7 +99,9 @@ class SourceHasher {
     if (seen.has(path)) return;
     seen.add(path);
     for (const include of this.#read(path).includes) {
-      const folder = [dirname(path), ...this.#folders].find((each) => existsSync(join(each, include)));
+      const folder = [dirname(path), ...this.#folders].find((each) =>
+        existsSync(join(each, include)),
+      );
       if (folder !== undefined) this.#collect(join(folder, include), seen);
     }
   }
@@ -95,7 +110,9 @@ class SourceHasher {
     let known = this.#texts.get(path);
     if (known === undefined) {
       const text = readFileSync(path, 'utf8');
-      const includes = [...text.matchAll(/^[ \t]*#[ \t]*include[ \t]+"([^"]+)"/gm)].map((match) => match[1]);
+      const includes = [...text.matchAll(/^[ \t]*#[ \t]*include[ \t]+"([^"]+)"/gm)].map(
+        (match) => match[1],
+      );
       known = { text, includes };
       this.#texts.set(path, known);
     }
@@ -104,20 +121,33 @@ class SourceHasher {
 }
 
 function commonFlags() {
-  const flags = ['-std=c++20', '-fPIC', '-fvisibility=hidden', '-fvisibility-inlines-hidden', '-pthread'];
+  const flags = [
+    '-std=c++20',
+    '-fPIC',
+    '-fvisibility=hidden',
+    '-fvisibility-inlines-hidden',
+    '-pthread',
+  ];
   flags.push('-Wall', '-Wextra');
   if (has('--werror')) flags.push('-Werror');
   if (sanitizer === undefined) return [...flags, '-O3', '-ffunction-sections', '-fdata-sections'];
-  return [...flags, '-O1', '-g', '-fno-omit-frame-pointer', `-fsanitize=${sanitizer}`, '-fno-sanitize-recover=all'];
+  return [
+    ...flags,
+    '-O1',
+    '-g',
+    '-fno-omit-frame-pointer',
+    `-fsanitize=${sanitizer}`,
+    '-fno-sanitize-recover=all',
+  ];
 }
 
-/** gcc 12 sees overflows inside its own std::vector at -O3 (bugs 105329, 105651); clang has no such warnings. */
+/** gcc 12 sees overflows inside its own std::vector at -O3 (bugs 105329, 105651). */
 function compilerFlags({ version }) {
   if (version.includes('clang')) return [];
   return ['-Wno-array-bounds', '-Wno-stringop-overflow', '-Wno-stringop-overread'];
 }
 
-/** Flags that a file's name asks for: the wide kernels are chosen at load, so only they may use wide instructions. */
+/** Only the kernels that are chosen at load may use wide instructions; their names tell. */
 function fileFlags(path) {
   if (process.arch !== 'x64') return [];
   if (path.endsWith('_avx2.cc')) return ['-mavx2', '-mfma', '-mf16c'];
@@ -151,14 +181,16 @@ async function compile(compiler, includes, sources) {
   for (const source of sources) {
     const own = [...flags, ...compilerFlags(compiler), ...fileFlags(source)];
     const key = createHash('sha256')
-      .update(JSON.stringify([compiler.command, compiler.version, own])).update(hasher.hash(source));
+      .update(JSON.stringify([compiler.command, compiler.version, own]))
+      .update(hasher.hash(source));
     const name = relative(native, source).replaceAll(/[\\/]/g, '-').replace(/\.cc$/, '');
     const object = join(objects, `${name}-${key.digest('hex').slice(0, 20)}.o`);
     made.set(source, object);
     if (existsSync(object)) utimesSync(object, new Date(), new Date());
     else missing.push({ source, object, own });
   }
-  if (missing.length > 0) console.log(`elanus: compiling ${missing.length} of ${sources.length} files`);
+  if (missing.length > 0)
+    console.log(`elanus: compiling ${missing.length} of ${sources.length} files`);
   // The longest first, so that none is left alone at the end.
   missing.sort((a, b) => statSync(b.source).size - statSync(a.source).size);
   let failed = false;
@@ -166,9 +198,17 @@ async function compile(compiler, includes, sources) {
     for (let next = missing.shift(); next !== undefined && !failed; next = missing.shift()) {
       const partial = `${next.object}.${process.pid}`;
       const includeFlags = include.map((folder) => `-I${folder}`);
-      const result = await run(compiler.command, [...next.own, ...includeFlags, '-c', next.source, '-o', partial]);
+      const result = await run(compiler.command, [
+        ...next.own,
+        ...includeFlags,
+        '-c',
+        next.source,
+        '-o',
+        partial,
+      ]);
       // Warnings are for those who work on the code.
-      if (result.status !== 0 || has('--werror') || has('--verbose')) process.stderr.write(result.output);
+      if (result.status !== 0 || has('--werror') || has('--verbose'))
+        process.stderr.write(result.output);
       if (result.status === 0) {
         renameSync(partial, next.object);
         continue;
@@ -190,13 +230,16 @@ async function linkAddon(compiler, inputs) {
     : ['-shared', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'];
   const base = [...own, '-pthread', ...inputs, '-o', partial];
   // Node brings its own C++ library: ours goes in, where a static one is installed.
-  let result = await run(compiler.command, [...base, ...(isMac ? [] : ['-static-libstdc++', '-static-libgcc'])]);
+  let result = await run(compiler.command, [
+    ...base,
+    ...(isMac ? [] : ['-static-libstdc++', '-static-libgcc']),
+  ]);
   if (result.status !== 0 && !isMac) result = await run(compiler.command, base);
   if (result.status !== 0) fail(`linking failed\n${result.output}`);
   renameSync(partial, addonPath);
 }
 
-/** Objects of earlier sources, unless they were in use lately (another checkout state, a sanitizer run). */
+/** Objects of earlier sources, unless they were in use lately: another state, a sanitizer run. */
 function removeOldObjects() {
   for (const name of readdirSync(objects)) {
     const path = join(objects, name);
@@ -220,7 +263,8 @@ async function buildAddon() {
     }
   }
   const wanted = stamp.digest('hex');
-  const isFresh = existsSync(addonPath) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted;
+  const isFresh =
+    existsSync(addonPath) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted;
   if (isFresh) return;
   const compiler = findCompiler();
   const made = await compile(compiler, findIncludes(), [...coreSources, ...addonSources]);
@@ -232,8 +276,9 @@ async function buildAddon() {
 
 async function runTests() {
   const compiler = findCompiler();
-  const tests = listFiles(join(native, 'test'), '_test.cc')
-    .filter((path) => names.length === 0 || names.some((name) => path.includes(name)));
+  const tests = listFiles(join(native, 'test'), '_test.cc').filter(
+    (path) => names.length === 0 || names.some((name) => path.includes(name)),
+  );
   const made = await compile(compiler, [], [...coreSources, ...tests]);
   const core = coreSources.map((source) => made.get(source));
   const programs = join(build, sanitizer === undefined ? 'test' : `test-${sanitizer}`);
@@ -253,9 +298,15 @@ async function runTests() {
     const lines = result.output.trimEnd().split('\n');
     if (result.status !== 0) {
       failed += 1;
-      process.stderr.write(`${lines.filter((line) => !line.startsWith('ok ')).slice(0, 200).join('\n')}\n`);
+      process.stderr.write(
+        `${lines
+          .filter((line) => !line.startsWith('ok '))
+          .slice(0, 200)
+          .join('\n')}\n`,
+      );
     }
-    const ending = result.status === 0 ? '' : ` (${result.signal ?? `exit status ${result.status}`})`;
+    const ending =
+      result.status === 0 ? '' : ` (${result.signal ?? `exit status ${result.status}`})`;
     console.log(`${name}: ${lines.at(-1)}${ending}`);
   }
   if (failed > 0) fail(`${failed} of ${tests.length} native test programs failed`);

@@ -352,7 +352,9 @@ long first_difference(const Bitset& got, const std::vector<test::Tri>& want) {
   for (size_t row = 0; row < want.size(); ++row) {
     if (got.test(row) != (want[row] == test::Tri::kTrue)) return static_cast<long>(row);
   }
-  return -1;
+  // No bit is set past the last row either.
+  const auto kept = std::count(want.begin(), want.end(), test::Tri::kTrue);
+  return got.count() == static_cast<size_t>(kept) ? -1 : static_cast<long>(want.size());
 }
 
 struct Sources {

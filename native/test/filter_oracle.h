@@ -255,6 +255,40 @@ class Oracle {
     return node.mode == ContainsMode::kAll ? found == node.literals.size() : found > 0;
   }
 
+  static bool has_kind(const Val& v, const Literal& l) {
+    switch (l.kind) {
+      case LiteralKind::kBool:
+        return v.kind == Val::kBool;
+      case LiteralKind::kString:
+        return v.kind == Val::kString;
+      case LiteralKind::kArray:
+        return v.kind == Val::kArray;
+      default:
+        return v.kind == Val::kInt || v.kind == Val::kFloat || v.kind == Val::kDouble;
+    }
+  }
+
+  // Whether the node can decide about a value of this type; else the answer is unknown.
+  static bool comparable(const PlanNode& node, const Val& v) {
+    switch (node.tag) {
+      case PlanTag::kCompare:
+      case PlanTag::kRange:
+        return has_kind(v, node.literals[0]) || has_kind(v, node.literals.back());
+      case PlanTag::kIn:
+        if (node.literals.empty()) return v.kind != Val::kNull && v.kind != Val::kObject;
+        for (const Literal& literal : node.literals) {
+          if (has_kind(v, literal)) return true;
+        }
+        return false;
+      case PlanTag::kArith:
+        return v.kind == Val::kInt || v.kind == Val::kFloat || v.kind == Val::kDouble;
+      case PlanTag::kLike:
+        return v.kind == Val::kString;
+      default:
+        return v.kind == Val::kArray;
+    }
+  }
+
   Tri leaf(const PlanNode& node, size_t row) const {
     const Read left = read(node.operands[0], row);
     const bool whole = node.operands[0].kind != OperandKind::kPath;
@@ -270,9 +304,9 @@ class Oracle {
       if (left.outside || right.outside) return Tri::kFalse;
       return tri(compare_values(left.value, node.op, right.value));
     }
-    if (left.null) return Tri::kNull;
-    if (left.outside) return Tri::kFalse;
+    if (left.null || left.outside || left.missing) return Tri::kNull;
     const Val& value = left.value;
+    if (!comparable(node, value)) return Tri::kNull;
     switch (node.tag) {
       case PlanTag::kCompare:
         return tri(compare(value, node.op, node.literals[0]));

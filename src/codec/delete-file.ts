@@ -1,5 +1,5 @@
-// A shard's deletes by primary key, as stored: `ELD1`, entry count, CRC32 of the rest, then the entries.
-// docs/formats/delete-file.md has the byte table. Written whole, never changed.
+// A shard's deletes by primary key, as stored: `ELD1`, entry count, CRC32 of the rest, then the
+// entries. docs/formats/delete-file.md has the byte table. Written whole, never changed.
 
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';

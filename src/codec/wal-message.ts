@@ -1,5 +1,6 @@
 // One WAL record: what one request did to one shard, all parts at one timestamp (rules R2, R4).
-// docs/formats/wal-message.md has the byte table. Every part names what replay needs: partition, segment, keys.
+// docs/formats/wal-message.md has the byte table. Every part names what replay needs: partition,
+// segment, keys.
 
 import assert from 'node:assert/strict';
 
@@ -41,7 +42,10 @@ export interface WalMessage {
 
 const align8 = (bytes: number): number => (bytes + 7) & ~7;
 
-/** Encodes keys as `u32 kind, u32 count`, then int64 values or `u32 × (count + 1)` offsets and UTF-8. */
+/**
+ * Encodes keys as `u32 kind, u32 count`, then int64 values or `u32 × (count + 1)` offsets and
+ * UTF-8.
+ */
 export function encodeKeys(keys: MessageKeys): Uint8Array {
   if (keys.kind === 'int64') {
     const bytes = new Uint8Array(8 + keys.values.byteLength);
@@ -92,8 +96,8 @@ export function decodeKeys(bytes: Uint8Array): MessageKeys {
 }
 
 /**
- * Encodes a message as pieces that the WAL writes one after another; row batches are passed on without a copy.
- * Each piece but the last is a multiple of 8 bytes.
+ * Encodes a message as pieces that the WAL writes one after another; row batches are passed on
+ * without a copy. Each piece but the last is a multiple of 8 bytes.
  */
 export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   const bodies = message.parts.map((part) =>
@@ -123,10 +127,16 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   return pieces;
 }
 
-/** Decodes a record; batches are views into it. Asserts on bytes that no version of this code has written. */
+/**
+ * Decodes a record; batches are views into it. Asserts on bytes that no version of this code has
+ * written.
+ */
 export function decodeWalMessage(record: Uint8Array): WalMessage {
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  assert(record.byteLength >= HEADER_BYTES && view.getUint32(0, true) === MAGIC, 'wal message: magic');
+  assert(
+    record.byteLength >= HEADER_BYTES && view.getUint32(0, true) === MAGIC,
+    'wal message: magic',
+  );
   const partCount = view.getUint32(4, true);
   const parts: MessagePart[] = [];
   let bodyAt = HEADER_BYTES + PART_HEADER_BYTES * partCount;

@@ -14,8 +14,12 @@ const INT64_MAX = 2n ** 63n - 1n;
 const TEMPLATE_DEPTH_MAX = 64;
 
 export const COMPARE_OPS: Readonly<Record<CompareSign, CompareOp>> = {
-  '==': CompareOp.Eq, '!=': CompareOp.Ne, '<': CompareOp.Lt, '<=': CompareOp.Le,
-  '>': CompareOp.Gt, '>=': CompareOp.Ge,
+  '==': CompareOp.Eq,
+  '!=': CompareOp.Ne,
+  '<': CompareOp.Lt,
+  '<=': CompareOp.Le,
+  '>': CompareOp.Gt,
+  '>=': CompareOp.Ge,
 };
 
 /** Smallest and largest value of the integer types, by DataType. */

@@ -7,7 +7,14 @@ export const CompareOp = { Eq: 0, Ne: 1, Lt: 2, Le: 3, Gt: 4, Ge: 5 } as const;
 export type CompareOp = (typeof CompareOp)[keyof typeof CompareOp];
 
 export const ArithOp = {
-  Add: 0, Sub: 1, Mul: 2, Div: 3, Mod: 4, BitAnd: 5, BitOr: 6, BitXor: 7,
+  Add: 0,
+  Sub: 1,
+  Mul: 2,
+  Div: 3,
+  Mod: 4,
+  BitAnd: 5,
+  BitOr: 6,
+  BitXor: 7,
 } as const;
 export type ArithOp = (typeof ArithOp)[keyof typeof ArithOp];
 
@@ -40,7 +47,9 @@ export type Operand = {
   | { readonly kind: 'path'; readonly path: readonly PathStep[] }
 );
 
-/** Three-valued: every node is true, false or null for a row; a row is kept when the root is true. */
+/**
+ * Three-valued: every node is true, false or null for a row; a row is kept when the root is true.
+ */
 export type PlanNode =
   | { readonly node: 'const'; readonly value: boolean | null }
   | { readonly node: 'and'; readonly children: readonly PlanNode[] }

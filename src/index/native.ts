@@ -1,5 +1,6 @@
 // The addon's face: the only file that loads it. Everything native does is one of these functions.
-// Handles are opaque and freed by `close`; buffers that an asynchronous call reads must not change until it settles.
+// Handles are opaque and freed by `close`; buffers that an asynchronous call reads must not change
+// until it settles.
 
 import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
@@ -19,13 +20,18 @@ export interface NativeField {
 }
 
 declare const segmentBrand: unique symbol;
-/** A growing or sealed segment in native memory. Released by `closeSegment`; reads in flight finish first. */
+/**
+ * A growing or sealed segment in native memory. Released by `closeSegment`; reads in flight finish
+ * first.
+ */
 export interface NativeSegment {
   readonly [segmentBrand]: true;
 }
 
 declare const writerBrand: unique symbol;
-/** A segment file being laid out: rows chosen and sorted, not yet copied. Released by `closeWriter`. */
+/**
+ * A segment file being laid out: rows chosen and sorted, not yet copied. Released by `closeWriter`.
+ */
 export interface NativeSegmentWriter {
   readonly [writerBrand]: true;
 }
@@ -39,7 +45,10 @@ export interface NativeSegmentStats {
   readonly maxTimestamp: bigint;
 }
 
-/** One buffer of a mapped segment file: where a column's part lies. Lengths in bytes, before padding. */
+/**
+ * One buffer of a mapped segment file: where a column's part lies. Lengths in bytes, before
+ * padding.
+ */
 export interface NativeColumnLayout {
   readonly fieldId: bigint;
   readonly validityOffset: number;
@@ -51,7 +60,10 @@ export interface NativeColumnLayout {
   readonly dataBytes: number;
   /** The JSON field's binary form (LargeBinary); absent for other types. */
   readonly variant?: NativeVarLayout;
-  /** The Array field's child when the elements are VarChar (LargeUtf8); fixed-width children use data. */
+  /**
+   * The Array field's child when the elements are VarChar (LargeUtf8); fixed-width children use
+   * data.
+   */
   readonly child?: NativeVarLayout;
 }
 
@@ -79,13 +91,7 @@ export interface NativeColumnPlan {
 }
 
 export type BufferName =
-  | 'validity'
-  | 'offsets'
-  | 'data'
-  | 'variantOffsets'
-  | 'variantData'
-  | 'childOffsets'
-  | 'childData';
+  'validity' | 'offsets' | 'data' | 'variantOffsets' | 'variantData' | 'childOffsets' | 'childData';
 
 /** Primary keys: int64 or strings, one kind per collection. */
 export type NativeKeys = BigInt64Array | readonly string[];
@@ -122,7 +128,9 @@ export interface NativeSearchResult {
   readonly counts: Int32Array;
   /** Client's scores, hits of query 0 first, best first. */
   readonly scores: Float32Array;
-  /** A row batch with one row per hit, same order: primary key, timestamp (field 1), output fields. */
+  /**
+   * A row batch with one row per hit, same order: primary key, timestamp (field 1), output fields.
+   */
   readonly rows: Uint8Array;
   /** Rows that passed filter and visibility, summed over segments. */
   readonly visibleRows: number;
@@ -142,7 +150,10 @@ export interface NativeQueryRequest {
 
 export interface NativeQueryResult {
   readonly count: number;
-  /** A row batch ascending by primary key, newest row of a repeated key only: key, timestamp, output fields. */
+  /**
+   * A row batch ascending by primary key, newest row of a repeated key only: key, timestamp, output
+   * fields.
+   */
   readonly rows: Uint8Array;
 }
 
@@ -159,9 +170,15 @@ export interface NativeIndexParams {
 export interface NativeCore {
   /** CRC32C (Castagnoli) of the bytes, continuing from `seed` (0 to begin). */
   crc32c(bytes: Uint8Array, seed: number): number;
-  /** Row of the first invalid JSON text in a row batch's JSON column, or -1. Throws on a batch without it. */
+  /**
+   * Row of the first invalid JSON text in a row batch's JSON column, or -1. Throws on a batch
+   * without it.
+   */
   findInvalidJson(batch: Uint8Array, fieldId: bigint): number;
-  /** Takes an exclusive lock on the file (created if absent); throws when another process holds it. Returns a fd. */
+  /**
+   * Takes an exclusive lock on the file (created if absent); throws when another process holds it.
+   * Returns a fd.
+   */
   lockFile(path: string): number;
   unlockFile(fd: number): void;
   /** Kernel set picked at load: 'sse2' | 'avx2' | 'avx512' | 'neon'. */
@@ -170,7 +187,10 @@ export interface NativeCore {
   configureThreads(searchThreads: number, buildThreads: number): void;
 
   createGrowing(fields: readonly NativeField[]): NativeSegment;
-  /** Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. Synchronous, visible on return. */
+  /**
+   * Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. Synchronous,
+   * visible on return.
+   */
   appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): void;
   /**
    * Maps a segment file and opens its columns. O(columns), touches no data page.
@@ -183,8 +203,8 @@ export interface NativeCore {
     layout: readonly NativeColumnLayout[],
   ): NativeSegment;
   /**
-   * Marks rows with these keys and a timestamp <= killsUpTo as deleted at `timestamp`. Already deleted rows
-   * keep their earlier delete timestamp. Returns how many rows it marked.
+   * Marks rows with these keys and a timestamp <= killsUpTo as deleted at `timestamp`. Already
+   * deleted rows keep their earlier delete timestamp. Returns how many rows it marked.
    */
   deleteKeys(
     segment: NativeSegment,
@@ -221,8 +241,9 @@ export interface NativeCore {
   ): Promise<NativeQueryResult>;
 
   /**
-   * Lays out one new segment from all rows of the inputs but those deleted at or before `dropDeletedUpTo`,
-   * sorted by (primary key, timestamp). Inputs may go on receiving deletes; later ones are not in the output.
+   * Lays out one new segment from all rows of the inputs but those deleted at or before
+   * `dropDeletedUpTo`, sorted by (primary key, timestamp). Inputs may go on receiving deletes;
+   * later ones are not in the output.
    */
   createWriter(
     segments: readonly NativeSegment[],
@@ -230,7 +251,9 @@ export interface NativeCore {
   ): Promise<NativeSegmentWriter>;
   writerRows(writer: NativeSegmentWriter): number;
   writerColumns(writer: NativeSegmentWriter): readonly NativeColumnPlan[];
-  /** Copies bytes [offset, offset + length) of one buffer into a new array, on the build threads. */
+  /**
+   * Copies bytes [offset, offset + length) of one buffer into a new array, on the build threads.
+   */
   readBuffer(
     writer: NativeSegmentWriter,
     fieldId: bigint,

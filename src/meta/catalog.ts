@@ -1,5 +1,6 @@
-// Typed records over the key-value store. Every record is JSON with a format version `v`; int64 is written
-// as a string with an `n` suffix ("123n") so that it stays exact. A newer version than ours is refused.
+// Typed records over the key-value store. Every record is JSON with a format version `v`; int64 is
+// written as a string with an `n` suffix ("123n") so that it stays exact. A newer version than ours
+// is refused.
 
 import { MilvusError } from '../model/error.ts';
 import type { CollectionInfo, DatabaseInfo } from '../model/collection-info.ts';
@@ -9,7 +10,9 @@ import type { Kv } from './kv.ts';
 /** Raised when the meaning of any record changes. */
 const FORMAT_VERSION = 1;
 
-/** Which partitions of a collection a user has loaded; `partitionIds` empty = the whole collection. */
+/**
+ * Which partitions of a collection a user has loaded; `partitionIds` empty = the whole collection.
+ */
 export interface LoadRecord {
   readonly collectionId: bigint;
   readonly partitionIds: readonly bigint[];
@@ -67,9 +70,11 @@ export interface RecordTypes {
 
 export function encodeRecord(record: object): string {
   return JSON.stringify({ v: FORMAT_VERSION, ...record }, (_key, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : typeof value === 'string' && /^-?\d+n$/.test(value)
-      ? `=${value}`
-      : value,
+    typeof value === 'bigint'
+      ? `${value}n`
+      : typeof value === 'string' && /^-?\d+n$/.test(value)
+        ? `=${value}`
+        : value,
   );
 }
 
@@ -83,7 +88,10 @@ export function decodeRecord(key: string, text: string): object {
       return /^=-?\d+n$/.test(value) ? value.slice(1) : value;
     }) as { v?: unknown };
   } catch {
-    throw new MilvusError('DataIntegrity', { message: 'catalog record is not JSON', fields: { key } });
+    throw new MilvusError('DataIntegrity', {
+      message: 'catalog record is not JSON',
+      fields: { key },
+    });
   }
   const { v, ...record } = parsed;
   if (typeof v !== 'number' || v > FORMAT_VERSION) {
@@ -102,7 +110,9 @@ export class Catalog {
     this.#kv = kv;
   }
 
-  /** Refuses a data directory written by a newer format; marks a new one. Call before anything else. */
+  /**
+   * Refuses a data directory written by a newer format; marks a new one. Call before anything else.
+   */
   async open(): Promise<void> {
     const text = await this.#kv.get(KEYS.version);
     if (text !== undefined) decodeRecord(KEYS.version, text.value);

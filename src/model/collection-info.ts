@@ -1,4 +1,5 @@
-// What the root coordinator knows of a collection. Plain data: it crosses role borders and is stored.
+// What the root coordinator knows of a collection. Plain data: it crosses role borders and is
+// stored.
 
 import type { CollectionSchema } from './schema.ts';
 

@@ -51,7 +51,9 @@ export function isVectorType(dataType: number): boolean {
   return dataType >= DataType.BinaryVector && dataType <= DataType.ArrayOfVector;
 }
 
-/** Bytes per value in columns; 0 for types of variable width. Vectors: bytes per element times dim. */
+/**
+ * Bytes per value in columns; 0 for types of variable width. Vectors: bytes per element times dim.
+ */
 export function getFixedWidth(dataType: number, dim = 0): number {
   switch (dataType) {
     case DataType.Bool:

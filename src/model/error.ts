@@ -1,5 +1,6 @@
 // The one error that a client sees: a row of Milvus' error table plus a message and its fields.
-// Programmer errors are asserts, not MilvusErrors. `rpc/status.ts` turns these into `common.Status`.
+// Programmer errors are asserts, not MilvusErrors. `rpc/status.ts` turns these into
+// `common.Status`.
 
 type Blame = 'input' | 'system';
 
@@ -10,7 +11,12 @@ interface ErrorKind {
   readonly text: string;
 }
 
-const kind = (code: number, text: string, blame: Blame = 'system', retriable = false): ErrorKind => ({
+const kind = (
+  code: number,
+  text: string,
+  blame: Blame = 'system',
+  retriable = false,
+): ErrorKind => ({
   code,
   retriable,
   blame,

@@ -1,6 +1,6 @@
-// Index types as tables: which field types and metrics they take, which parameters with which ranges, and what
-// is built for them. DescribeIndex echoes what the user asked; how it is built is ours (architecture §6).
-// Facts: milvus-features §2.
+// Index types as tables: which field types and metrics they take, which parameters with which
+// ranges, and what is built for them. DescribeIndex echoes what the user asked; how it is built is
+// ours (architecture §6). Facts: milvus-features §2.
 
 import { DataType, getDataTypeName, isNumericType, isVectorType } from './data-type.ts';
 import { invalidParameter } from './error.ts';
@@ -11,8 +11,15 @@ export const INDEX_ROWS_MIN = 1024;
 export const AUTOINDEX = 'AUTOINDEX';
 /** Parameters that are about the index, not for its builder. */
 const PROPERTY_KEYS = new Set([
-  'mmap.enabled', 'warmup', 'index_type', 'metric_type', 'params', 'dim', 'offset_cache.enabled',
-  'indexoffsetcache.enabled', 'index_name',
+  'mmap.enabled',
+  'warmup',
+  'index_type',
+  'metric_type',
+  'params',
+  'dim',
+  'offset_cache.enabled',
+  'indexoffsetcache.enabled',
+  'index_name',
 ]);
 
 interface IntegerParam {
@@ -42,9 +49,27 @@ const AUTO_HNSW = { M: 18, efConstruction: 240 };
 
 /** Milvus' other vector index types: named in errors as not available yet. */
 const OTHER_VECTOR_INDEXES = new Set([
-  'IVF_SQ8', 'IVF_PQ', 'IVF_RABITQ', 'IVF_RABITQ_FASTSCAN', 'IVF_FLAT_CC', 'IVF_SQ_CC', 'SCANN',
-  'HNSW_SQ', 'HNSW_PQ', 'HNSW_PRQ', 'DISKANN', 'AISAQ', 'FAISS', 'GPU_BRUTE_FORCE', 'GPU_IVF_FLAT',
-  'GPU_IVF_PQ', 'GPU_CAGRA', 'BIN_FLAT', 'BIN_IVF_FLAT', 'MINHASH_LSH', 'SPARSE_INVERTED_INDEX',
+  'IVF_SQ8',
+  'IVF_PQ',
+  'IVF_RABITQ',
+  'IVF_RABITQ_FASTSCAN',
+  'IVF_FLAT_CC',
+  'IVF_SQ_CC',
+  'SCANN',
+  'HNSW_SQ',
+  'HNSW_PQ',
+  'HNSW_PRQ',
+  'DISKANN',
+  'AISAQ',
+  'FAISS',
+  'GPU_BRUTE_FORCE',
+  'GPU_IVF_FLAT',
+  'GPU_IVF_PQ',
+  'GPU_CAGRA',
+  'BIN_FLAT',
+  'BIN_IVF_FLAT',
+  'MINHASH_LSH',
+  'SPARSE_INVERTED_INDEX',
   'SPARSE_WAND',
 ]);
 const BINARY_INDEXES = new Set(['BIN_FLAT', 'BIN_IVF_FLAT', 'MINHASH_LSH']);
@@ -58,10 +83,11 @@ const isBitmapType: ScalarRule = (dataType) =>
   dataType === DataType.Bool ||
   dataType === DataType.VarChar ||
   (dataType >= DataType.Int8 && dataType <= DataType.Int64);
-const isScalarType: ScalarRule = (dataType) =>
-  isBitmapType(dataType, 0) || isNumericType(dataType);
+const isScalarType: ScalarRule = (dataType) => isBitmapType(dataType, 0) || isNumericType(dataType);
 
-/** Scalar index types by upper-case name: which fields they take. All share one native structure. */
+/**
+ * Scalar index types by upper-case name: which fields they take. All share one native structure.
+ */
 const SCALAR_INDEXES: Readonly<Record<string, ScalarRule>> = {
   INVERTED: (dataType, elementType) =>
     isScalarType(dataType, 0) || (dataType === DataType.Array && isScalarType(elementType, 0)),
@@ -121,7 +147,8 @@ function checkVectorIndex(
   }
   if (isAutoIndex) {
     const extra = Object.keys(given).filter((key) => !PROPERTY_KEYS.has(key));
-    if (extra.length > 0) throw invalidParameter('only metric type can be passed when use AutoIndex');
+    if (extra.length > 0)
+      throw invalidParameter('only metric type can be passed when use AutoIndex');
     return { indexType, metric: metric || DEFAULT_METRIC, params: pickParams(given), isAutoIndex };
   }
   const table = VECTOR_INDEXES[indexType] ?? {};
@@ -142,7 +169,9 @@ function refuseIndexType(target: IndexTarget, asked: string, indexType: string):
       `index type ${indexType} is not available yet; use HNSW, IVF_FLAT, FLAT or AUTOINDEX`,
     );
   }
-  return invalidParameter(`invalid parameter[expected=valid index][actual=invalid index type: ${asked}]`);
+  return invalidParameter(
+    `invalid parameter[expected=valid index][actual=invalid index type: ${asked}]`,
+  );
 }
 
 function checkScalarIndex(
@@ -180,7 +209,9 @@ function refuseScalarField(name: string, type: string): Error {
       return invalidParameter('bitmap index are only supported on bool, int, string');
     case 'STL_SORT':
     case 'ASECENEDING':
-      return invalidParameter('STL_SORT are only supported on numeric, varchar or timestamptz field');
+      return invalidParameter(
+        'STL_SORT are only supported on numeric, varchar or timestamptz field',
+      );
     case 'TRIE':
     case 'MARISA-TRIE':
       return invalidParameter('TRIE are only supported on varchar field');
@@ -204,7 +235,8 @@ export function checkInteger(key: string, text: string, range: IntegerParam): nu
   const value = Number(text);
   if (value < range.min || value > range.max) {
     throw invalidParameter(
-      `Out of range in json: param '${key}' (${text}) should be in range [${range.min}, ${range.max}]`,
+      `Out of range in json: param '${key}' (${text}) should be in range [${range.min}, ` +
+        `${range.max}]`,
     );
   }
   return value;
@@ -278,14 +310,17 @@ function readInteger(
   if (value === undefined || value === null) return undefined;
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || Number.isNaN(number)) {
-    throw invalidParameter(`Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be integer`);
+    throw invalidParameter(
+      `Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be integer`,
+    );
   }
   if (!Number.isInteger(number)) {
     throw invalidParameter(`Type conflict in json: param '${key}' (${value}) should be integer`);
   }
   if (number < range.min || number > range.max) {
     throw invalidParameter(
-      `Out of range in json: param '${key}' (${value}) should be in range [${range.min}, ${range.max}]`,
+      `Out of range in json: param '${key}' (${value}) should be in range [${range.min}, ` +
+        `${range.max}]`,
     );
   }
   return number;

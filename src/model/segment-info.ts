@@ -1,4 +1,5 @@
-// Records about sealed segments, their index files and delete files. Plain data, stored in the catalog.
+// Records about sealed segments, their index files and delete files. Plain data, stored in the
+// catalog.
 
 export const SegmentState = {
   Growing: 2,
@@ -30,7 +31,10 @@ export interface SegmentInfo {
   readonly compactedFrom: readonly bigint[];
 }
 
-/** Deletes of one shard, by primary key, in storage. Together the files hold every delete up to `toTimestamp`. */
+/**
+ * Deletes of one shard, by primary key, in storage. Together the files hold every delete up to
+ * `toTimestamp`.
+ */
 export interface DeleteFile {
   readonly file: string;
   readonly fileBytes: number;

@@ -1,6 +1,6 @@
 // Everything that one role may ask of another: the only place where roles meet.
-// Requests and replies are plain data (no methods, no handles), so that a call can be a function call or a
-// message. A value handed over is never changed afterwards by either side.
+// Requests and replies are plain data (no methods, no handles), so that a call can be a function
+// call or a message. A value handed over is never changed afterwards by either side.
 
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
@@ -54,10 +54,7 @@ export interface RootCoord {
   >;
   readonly dropCollection: Method<{ dbName: string; name: string }, Empty>;
   readonly describeCollection: Method<CollectionRef, CollectionInfo>;
-  readonly listCollections: Method<
-    { dbName?: string },
-    { collections: readonly CollectionInfo[] }
-  >;
+  readonly listCollections: Method<{ dbName?: string }, { collections: readonly CollectionInfo[] }>;
   readonly renameCollection: Method<
     { dbName: string; name: string; newDbName: string; newName: string },
     Empty
@@ -112,8 +109,8 @@ export interface DataCoord {
     { channel: ChannelInfo; segments: readonly SegmentInfo[] }
   >;
   /**
-   * Records, in one transaction, segments written from growing ones, a delete file, and the checkpoint.
-   * `segments` may hold tombstones for growing segments whose rows were all deleted.
+   * Records, in one transaction, segments written from growing ones, a delete file, and the
+   * checkpoint. `segments` may hold tombstones for growing segments whose rows were all deleted.
    */
   readonly commitChannel: Method<
     {
@@ -126,20 +123,14 @@ export interface DataCoord {
     },
     Empty
   >;
-  readonly listSegments: Method<
-    { collectionId: bigint },
-    { segments: readonly SegmentInfo[] }
-  >;
+  readonly listSegments: Method<{ collectionId: bigint }, { segments: readonly SegmentInfo[] }>;
   readonly flush: Method<{ collectionId: bigint }, FlushReply>;
   /** True once every one of these segments is written (or gone). */
   readonly getFlushState: Method<
     { collectionId: bigint; segmentIds: readonly bigint[]; timestamp: bigint },
     { flushed: boolean }
   >;
-  readonly compact: Method<
-    { collectionId: bigint },
-    { compactionId: bigint; planCount: number }
-  >;
+  readonly compact: Method<{ collectionId: bigint }, { compactionId: bigint; planCount: number }>;
   readonly getCompactionState: Method<{ compactionId: bigint }, CompactionStatus>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
   readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
@@ -187,10 +178,7 @@ export interface IndexCoord {
     { segment: SegmentInfo; schema: CollectionSchema },
     { files: readonly IndexFile[] }
   >;
-  readonly listIndexFiles: Method<
-    { collectionId: bigint },
-    { files: readonly IndexFile[] }
-  >;
+  readonly listIndexFiles: Method<{ collectionId: bigint }, { files: readonly IndexFile[] }>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
 }
 
@@ -213,10 +201,7 @@ export interface QueryCoord {
     },
     Empty
   >;
-  readonly release: Method<
-    { collectionId: bigint; partitionIds: readonly bigint[] },
-    Empty
-  >;
+  readonly release: Method<{ collectionId: bigint; partitionIds: readonly bigint[] }, Empty>;
   readonly getLoadStatus: Method<{ collectionId: bigint }, LoadStatus>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
   readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;

@@ -1,5 +1,6 @@
-// The client API's gRPC server. All RPCs of the protocol are registered; one without a handler answers
-// UNIMPLEMENTED with its name. Errors of handlers travel inside the reply's Status, as Milvus' do.
+// The client API's gRPC server. All RPCs of the protocol are registered; one without a handler
+// answers UNIMPLEMENTED with its name. Errors of handlers travel inside the reply's Status, as
+// Milvus' do.
 
 import {
   Metadata,
@@ -18,7 +19,10 @@ import { raiseWindow } from './grpc-window.ts';
 import type { MilvusProto, RpcMethod } from './milvus-proto.ts';
 import { toStatus, type Status } from './status.ts';
 
-/** Memory that a client may have in flight towards us on one connection (toolchain: 64 KiB costs a factor 3). */
+/**
+ * Memory that a client may have in flight towards us on one connection (toolchain: 64 KiB costs a
+ * factor 3).
+ */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** What a handler learns of the call. */
@@ -119,9 +123,10 @@ function implementService(
   const implementation: UntypedServiceImplementation = {};
   for (const { name, isReplyStream, isRequestStream } of methods) {
     const handler = options.handlers.get(name);
-    implementation[name] = handler === undefined
-      ? refuse(name, isReplyStream || isRequestStream)
-      : serve(name, handler, options);
+    implementation[name] =
+      handler === undefined
+        ? refuse(name, isReplyStream || isRequestStream)
+        : serve(name, handler, options);
   }
   return implementation;
 }

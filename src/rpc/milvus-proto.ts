@@ -1,14 +1,11 @@
 // The Milvus protocol as protobufjs knows it: services, message types, object ↔ bytes for the cold messages.
-// Loaded from the JSON that the build makes of proto/milvus/*.proto: parsing the text costs ten times as much.
+// From the JSON that the build makes of proto/milvus/*.proto. Of its 410 types a method gets only those that its
+// messages reach, when it is first called: reflecting all of them would be a third of the server's start.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { IConversionOptions, INamespace, Method, Root, Type } from 'protobufjs';
-
-// The reflection build without the .proto parser: less to load at start.
-const protobuf = createRequire(import.meta.url)('protobufjs/light.js') as {
-  Root: { fromJSON(json: INamespace): Root };
-};
+import type { IConversionOptions, INamespace, Root, Type } from 'protobufjs';
+import { selectTypes } from './proto-subset.ts';
 
 /** int64 as decimal strings, enums as numbers, absent fields as defaults. */
 const CONVERSION: IConversionOptions = {
@@ -19,9 +16,10 @@ const CONVERSION: IConversionOptions = {
   objects: true,
 };
 
-/** The services that one port serves. */
-const SERVICES = ['milvus.proto.milvus.MilvusService', 'milvus.proto.milvus.ClientTelemetryService'];
-const STATUS_TYPE = '.milvus.proto.common.Status';
+/** The package that holds the services, and the services that one port serves. */
+const PACKAGE = 'milvus.proto.milvus';
+const SERVICES = ['MilvusService', 'ClientTelemetryService'];
+const STATUS_TYPE = 'common.Status';
 
 export interface RpcMethod {
   readonly service: string;
@@ -34,16 +32,25 @@ export interface RpcMethod {
   readonly encodeReply: (reply: object) => Uint8Array;
 }
 
+interface MethodJson {
+  readonly requestType: string;
+  readonly responseType: string;
+  readonly requestStream?: boolean;
+  readonly responseStream?: boolean;
+}
+
 export class MilvusProto {
   readonly methods: readonly RpcMethod[];
-  readonly #root: Root;
+  readonly #json: INamespace;
+  readonly #types = new Map<string, Type>();
 
   constructor(json: INamespace) {
-    this.#root = protobuf.Root.fromJSON(json);
-    this.#root.resolveAll();
-    this.methods = SERVICES.flatMap((service) =>
-      this.#root.lookupService(service).methodsArray.map((method) => toRpcMethod(service, method)),
-    );
+    this.#json = json;
+    const services = PACKAGE.split('.').reduce(getChild, json);
+    this.methods = SERVICES.flatMap((service) => {
+      const { methods } = getChild(services, service) as { methods?: Record<string, MethodJson> };
+      return Object.entries(methods ?? {}).map(([name, method]) => this.#toRpcMethod(service, name, method));
+    });
   }
 
   static load(path: string): MilvusProto {
@@ -52,21 +59,50 @@ export class MilvusProto {
 
   /** @throws Error when the bytes are not such a message */
   decodeMessage(typeName: string, bytes: Uint8Array): object {
-    const type = this.#root.lookupType(typeName);
+    const type = this.#getType('', typeName);
     return type.toObject(type.decode(bytes), CONVERSION);
+  }
+
+  #toRpcMethod(service: string, name: string, method: MethodJson): RpcMethod {
+    const { requestType, responseType, requestStream, responseStream } = method;
+    return {
+      service: `${PACKAGE}.${service}`,
+      name,
+      isRequestStream: requestStream === true,
+      isReplyStream: responseStream === true,
+      repliesStatus: responseType === STATUS_TYPE,
+      decodeRequest: (bytes) => {
+        const type = this.#getType(PACKAGE, requestType);
+        return type.toObject(type.decode(bytes), CONVERSION);
+      },
+      encodeReply: (object) => {
+        const type = this.#getType(PACKAGE, responseType);
+        return type.encode(type.fromObject(object)).finish();
+      },
+    };
+  }
+
+  /** The type that `name` means inside the package `scope`. */
+  #getType(scope: string, name: string): Type {
+    const key = `${scope}/${name}`;
+    const known = this.#types.get(key);
+    if (known !== undefined) return known;
+    const subset = selectTypes(this.#json, scope, name);
+    const type = loadProtobuf().Root.fromJSON(subset.json).lookupType(subset.fullName);
+    this.#types.set(key, type);
+    return type;
   }
 }
 
-function toRpcMethod(service: string, method: Method): RpcMethod {
-  const request = method.resolvedRequestType as Type;
-  const reply = method.resolvedResponseType as Type;
-  return {
-    service,
-    name: method.name,
-    isRequestStream: method.requestStream === true,
-    isReplyStream: method.responseStream === true,
-    repliesStatus: reply.fullName === STATUS_TYPE,
-    decodeRequest: (bytes) => request.toObject(request.decode(bytes), CONVERSION),
-    encodeReply: (object) => reply.encode(reply.fromObject(object)).finish(),
-  };
+function getChild(parent: INamespace, name: string): INamespace {
+  return parent.nested![name] as INamespace;
+}
+
+interface Protobuf {
+  readonly Root: { fromJSON(json: INamespace): Root };
+}
+
+/** The reflection build without the .proto parser: less to load. At the first cold message, not at start. */
+function loadProtobuf(): Protobuf {
+  return createRequire(import.meta.url)('protobufjs/light.js') as Protobuf;
 }

@@ -15,13 +15,22 @@ export function makeEmptyRows(
   outputFieldIds: readonly bigint[],
 ): Uint8Array {
   const ids = new Set([getPrimaryKeyField(schema).fieldId, ...outputFieldIds]);
-  const columns = [{ fieldId: TIMESTAMP_FIELD_ID, dataType: DataType.Int64 as number, data: new Uint8Array() }];
+  const columns = [
+    { fieldId: TIMESTAMP_FIELD_ID, dataType: DataType.Int64 as number, data: new Uint8Array() },
+  ];
   for (const id of ids) {
     const field = findFieldById(schema, id);
     if (field === undefined) continue;
     const { fieldId, dataType, elementType, dim } = field;
     const offsets = isVariableWidth(dataType) ? { offsets: new Uint32Array(1) } : {};
-    columns.push({ fieldId, dataType, elementType, dim, data: new Uint8Array(), ...offsets } as never);
+    columns.push({
+      fieldId,
+      dataType,
+      elementType,
+      dim,
+      data: new Uint8Array(),
+      ...offsets,
+    } as never);
   }
   return encodeRowBatch(columns, 0);
 }

@@ -1,4 +1,5 @@
-// Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it lacks.
+// Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it
+// lacks.
 
 import { native, type NativeSegment } from '../index/native.ts';
 import type { DeleteFileEntry } from '../codec/delete-file.ts';

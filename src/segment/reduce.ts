@@ -1,6 +1,6 @@
-// Merges the answers of several holders of rows into one: searches by score, queries by primary key.
-// Ties keep the smaller primary key first; a repeated key keeps its best (search) or newest (query) row (R7).
-// Used by the shard leader over segments and by the proxy over shards.
+// Merges the answers of several holders of rows into one: searches by score, queries by primary
+// key. Ties keep the smaller primary key first; a repeated key keeps its best (search) or newest
+// (query) row (R7). Used by the shard leader over segments and by the proxy over shards.
 
 import { concatRows, takeRows } from '../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../codec/row-batch.ts';
@@ -134,7 +134,9 @@ export function mergeQueries(
   }
 }
 
-/** Strings by their UTF-8 bytes, as native sorts them; JavaScript's own order is by UTF-16 units. */
+/**
+ * Strings by their UTF-8 bytes, as native sorts them; JavaScript's own order is by UTF-16 units.
+ */
 function compareKeys(a: Key, b: Key): number {
   if (typeof a === 'string' && typeof b === 'string') {
     return Buffer.compare(Buffer.from(a), Buffer.from(b));

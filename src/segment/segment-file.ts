@@ -1,6 +1,6 @@
-// Writes and opens segment files: Arrow IPC files of one uncompressed record batch whose buffers begin at
-// multiples of 64 bytes. Bytes go out through the given sink, in order; nothing here touches a disk.
-// docs/formats/segment.md has the layout.
+// Writes and opens segment files: Arrow IPC files of one uncompressed record batch whose buffers
+// begin at multiples of 64 bytes. Bytes go out through the given sink, in order; nothing here
+// touches a disk. docs/formats/segment.md has the layout.
 
 import { ByteBuffer } from 'flatbuffers';
 import { Footer } from 'apache-arrow/fb/footer';
@@ -112,7 +112,9 @@ export async function readSegmentLayout(
     tail = Buffer.from(await read(fileBytes - footerBytes - 10, footerBytes + 10));
   }
   const footerAt = tail.length - 10 - footerBytes;
-  const footer = Footer.getRootAsFooter(new ByteBuffer(tail.subarray(footerAt, footerAt + footerBytes)));
+  const footer = Footer.getRootAsFooter(
+    new ByteBuffer(tail.subarray(footerAt, footerAt + footerBytes)),
+  );
   const block = footer.recordBatches(0);
   if (block === null || footer.recordBatchesLength() !== 1) throw damaged('record batches');
   const offset = Number(block.offset());
@@ -212,7 +214,10 @@ function getColumnName(schema: CollectionSchema, fieldId: bigint): string {
   return findFieldById(schema, fieldId)?.name ?? `field_${fieldId}`;
 }
 
-/** Prefixes a message with its length and pads it so that what follows begins at a multiple of `alignment`. */
+/**
+ * Prefixes a message with its length and pads it so that what follows begins at a multiple of
+ * `alignment`.
+ */
 function frameMessage(message: Uint8Array, at: number, alignment: number): Buffer {
   const end = padTo(at + 8 + message.byteLength, alignment);
   const framed = Buffer.alloc(end - at);

@@ -2,6 +2,7 @@
 #include "expr/leaf.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 
@@ -46,6 +47,44 @@ class RowLeaf : public Leaf {
 template <typename Test>
 std::unique_ptr<Leaf> row_leaf(size_t slot, Test test) {
   return std::make_unique<RowLeaf<Test>>(slot, std::move(test));
+}
+
+// What a test says of a value whose type is known only row by row.
+enum class Answer : uint8_t { kFalse, kTrue, kUnknown };
+
+Answer answer(bool holds) { return holds ? Answer::kTrue : Answer::kFalse; }
+
+// RowLeaf for tests that may not know: a missing key, an element past the end, a value of another type.
+template <typename Test>
+class TriLeaf : public Leaf {
+ public:
+  TriLeaf(size_t slot, Test test) : slot_(slot), test_(std::move(test)) {}
+
+  void evaluate(const Block& block, const uint64_t* active, uint64_t* truth,
+                uint64_t* known) const override {
+    const ColumnView& column = block.columns[slot_];
+    valid_words(column, block.first, block.rows, known);
+    for (size_t w = 0; w < block.words(); ++w) {
+      uint64_t unknown = 0;
+      truth[w] = 0;
+      for (uint64_t rest = active[w] & known[w]; rest != 0; rest &= rest - 1) {
+        const int bit = std::countr_zero(rest);
+        const Answer said = test_(column, block.first + w * 64 + static_cast<size_t>(bit));
+        truth[w] |= uint64_t{said == Answer::kTrue} << bit;
+        unknown |= uint64_t{said == Answer::kUnknown} << bit;
+      }
+      known[w] &= ~unknown;
+    }
+  }
+
+ private:
+  size_t slot_;
+  Test test_;
+};
+
+template <typename Test>
+std::unique_ptr<Leaf> tri_leaf(size_t slot, Test test) {
+  return std::make_unique<TriLeaf<Test>>(slot, std::move(test));
 }
 
 VariantValue walk(const Operand& operand, const ColumnView& column, size_t row) {
@@ -156,16 +195,63 @@ std::unique_ptr<Leaf> string_leaf(size_t slot, ValueTest test) {
 }
 
 std::unique_ptr<Leaf> element_leaf(size_t slot, const Operand& operand, ValueTest test) {
-  return row_leaf(slot, [&operand, test = std::move(test)](const ColumnView& column, size_t row) {
+  return tri_leaf(slot, [&operand, test = std::move(test)](const ColumnView& column, size_t row) {
     Datum value;
-    return read(operand, column, row, &value) && test.finds(value) != test.negate;
+    if (!read(operand, column, row, &value)) return Answer::kUnknown;
+    return answer(test.finds(value) != test.negate);
   });
 }
 
-std::unique_ptr<Leaf> path_leaf(size_t slot, const Operand& operand, ValueTest test) {
-  return row_leaf(slot, [&operand, test = std::move(test)](const ColumnView& column, size_t row) {
-    return test.finds(walk(operand, column, row)) != test.negate;
-  });
+// Types that compare with each other, as bits.
+enum Kind : uint8_t { kBoolKind = 1, kNumberKind = 2, kStringKind = 4, kArrayKind = 8 };
+constexpr uint8_t kAnyKind = kBoolKind | kNumberKind | kStringKind | kArrayKind;
+
+uint8_t kind_of(VariantType type) {
+  switch (type) {
+    case VariantType::kBool:
+      return kBoolKind;
+    case VariantType::kInt64:
+    case VariantType::kDouble:
+      return kNumberKind;
+    case VariantType::kString:
+      return kStringKind;
+    case VariantType::kArray:
+      return kArrayKind;
+    default:
+      return 0;  // missing, null, an object: compares with nothing
+  }
+}
+
+uint8_t kind_of(const Literal& literal) {
+  switch (literal.kind) {
+    case LiteralKind::kBool:
+      return kBoolKind;
+    case LiteralKind::kString:
+      return kStringKind;
+    case LiteralKind::kArray:
+      return kArrayKind;
+    default:
+      return kNumberKind;
+  }
+}
+
+// The kinds of values that the node can decide about; an empty list decides about all.
+uint8_t comparable_kinds(const PlanNode& node) {
+  if (node.tag == PlanTag::kLike) return kStringKind;
+  uint8_t kinds = 0;
+  for (const Literal& literal : node.literals) kinds |= kind_of(literal);
+  return kinds == 0 ? kAnyKind : kinds;
+}
+
+std::unique_ptr<Leaf> path_leaf(size_t slot, const PlanNode& node, ValueTest test) {
+  const Operand& operand = node.operands[0];
+  const uint8_t kinds = comparable_kinds(node);
+  return tri_leaf(
+      slot, [&operand, kinds, test = std::move(test)](const ColumnView& column, size_t row) {
+        const VariantValue value = walk(operand, column, row);
+        if ((kind_of(value.type()) & kinds) == 0) return Answer::kUnknown;
+        return answer(test.finds(value) != test.negate);
+      });
 }
 
 // Elements of a typed array and of a JSON array behind one face.
@@ -237,10 +323,11 @@ struct ContainsTest {
 std::unique_ptr<Leaf> contains_leaf(size_t slot, const PlanNode& node) {
   const Operand& operand = node.operands[0];
   if (operand.data_type == DataType::kJson) {
-    return row_leaf(
+    return tri_leaf(
         slot, [&operand, test = ContainsTest(node)](const ColumnView& column, size_t row) {
           const VariantValue value = walk(operand, column, row);
-          return value.type() == VariantType::kArray && test.holds(VariantElements{value});
+          if (value.type() != VariantType::kArray) return Answer::kUnknown;
+          return answer(test.holds(VariantElements{value}));
         });
   }
   return row_leaf(slot, [test = ContainsTest(node)](const ColumnView& column, size_t row) {
@@ -253,10 +340,10 @@ std::unique_ptr<Leaf> length_leaf(size_t slot, const PlanNode& node) {
   const Operand& operand = node.operands[0];
   const ValueTest test = ValueTest::of_compare(node.op, node.literals[0]);
   if (operand.data_type == DataType::kJson) {
-    return row_leaf(slot, [&operand, test](const ColumnView& column, size_t row) {
+    return tri_leaf(slot, [&operand, test](const ColumnView& column, size_t row) {
       const VariantValue value = walk(operand, column, row);
-      return value.type() == VariantType::kArray &&
-             test.ints.holds(static_cast<int64_t>(value.size())) != test.negate;
+      if (value.type() != VariantType::kArray) return Answer::kUnknown;
+      return answer(test.ints.holds(static_cast<int64_t>(value.size())) != test.negate);
     });
   }
   return row_leaf(slot, [test](const ColumnView& column, size_t row) {
@@ -269,9 +356,10 @@ std::unique_ptr<Leaf> arith_leaf(size_t slot, const PlanNode& node) {
   if (operand.kind == OperandKind::kField && operand.data_type != DataType::kJson) {
     return make_dense_arith_leaf(slot, node);
   }
-  return row_leaf(slot, [&operand, test = ArithTest(node)](const ColumnView& column, size_t row) {
+  return tri_leaf(slot, [&operand, test = ArithTest(node)](const ColumnView& column, size_t row) {
     Datum value;
-    return read(operand, column, row, &value) && test.holds(value);
+    if (!read(operand, column, row, &value) || !value.is_number()) return Answer::kUnknown;
+    return answer(test.holds(value));
   });
 }
 
@@ -381,7 +469,7 @@ std::unique_ptr<Leaf> value_leaf(size_t slot, const PlanNode& node) {
       break;
   }
   const Operand& operand = node.operands[0];
-  if (operand.data_type == DataType::kJson) return path_leaf(slot, operand, std::move(test));
+  if (operand.data_type == DataType::kJson) return path_leaf(slot, node, std::move(test));
   if (operand.data_type == DataType::kArray) return element_leaf(slot, operand, std::move(test));
   if (operand.data_type == DataType::kVarChar) return string_leaf(slot, std::move(test));
   return make_dense_leaf(slot, operand.data_type, test);

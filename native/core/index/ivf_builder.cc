@@ -1,6 +1,7 @@
 // Builds the IVF_FLAT file image: Lloyd's k-means on a sample of at most 256 rows a list, then one
-// pass that assigns every row. Centroids minimise the squared distance; under COSINE rows count as
-// unit vectors and centroids are normalised (spherical k-means).
+// pass that assigns every row. Rows are assigned the way that a search ranks lists: under L2 by
+// squared distance, under IP and COSINE by inner product with centroids of unit length (spherical
+// k-means), where COSINE counts rows as unit vectors.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -96,13 +97,12 @@ void Builder::update_penalties() {
   }
 }
 
-// nearest[i - begin] = list of sample row i (of row i without a sample). Rows of any length have
-// the same nearest unit centroid, so under COSINE they need not be normalised here, only the
-// penalties are all alike.
+// nearest[i - begin] = list of sample row i (of row i without a sample). A row's length does not
+// change which unit centroid is nearest, so it need not be normalised here.
 void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
                           uint32_t* nearest) const {
   const size_t nlist = header_.nlist;
-  const bool cosine = rows_.metric == Metric::kCosine;
+  const bool is_l2 = rows_.metric == Metric::kL2;
   std::array<float, kTileRows> best;
   best.fill(-std::numeric_limits<float>::infinity());
   std::fill(nearest, nearest + (end - begin), 0);
@@ -120,7 +120,7 @@ void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
       for (size_t q = 0; q < 4 && i + q < end; ++q) {
         const size_t at = i + q - begin;
         for (size_t j = 0; j < lists; ++j) {
-          const float score = products[q * lists + j] - (cosine ? 0.0f : penalties_[list + j]);
+          const float score = products[q * lists + j] - (is_l2 ? penalties_[list + j] : 0.0f);
           if (!(score > best[at])) continue;
           best[at] = score;
           nearest[at] = static_cast<uint32_t>(list + j);
@@ -150,7 +150,7 @@ void Builder::move_centroid(size_t list, const uint32_t* members, size_t count) 
     for (size_t d = 0; d < rows_.dim; ++d) sum[d] += scale * row[d];
   }
   double scale = 1.0 / static_cast<double>(count);
-  if (rows_.metric == Metric::kCosine) {
+  if (rows_.metric != Metric::kL2) {
     const double square = std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0);
     scale = square > 0 ? 1.0 / std::sqrt(square) : 0.0;
   }

@@ -19,7 +19,7 @@ struct IvfHeader {
   uint32_t metric;
   uint32_t nlist;
   uint32_t reserved;
-  uint64_t centroids_offset;   // nlist * dim floats; of unit length under COSINE
+  uint64_t centroids_offset;   // nlist * dim floats; of unit length under IP and COSINE
   uint64_t list_begin_offset;  // nlist + 1 uint32
   uint64_t row_offset;         // rows row numbers, ascending inside a list
   uint64_t inv_norms_offset;   // COSINE: one float a row; else 0

@@ -16,7 +16,8 @@ namespace {
 // A vector index with the file it reads and the metric it was built for.
 class MappedVectorIndex final : public VectorIndex {
  public:
-  MappedVectorIndex(std::unique_ptr<MappedFile> file, std::unique_ptr<VectorIndex> index, Metric metric)
+  MappedVectorIndex(std::unique_ptr<MappedFile> file, std::unique_ptr<VectorIndex> index,
+                    Metric metric)
       : file_(std::move(file)), index_(std::move(index)), metric_(metric) {}
 
   Metric metric() const { return metric_; }
@@ -28,8 +29,9 @@ class MappedVectorIndex final : public VectorIndex {
   double expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const override {
     return index_->expected_distances(params, k, kept);
   }
-  size_t search(const QueryBatch& queries, size_t query, const IndexSearchParams& params, const uint64_t* visible,
-                size_t kept, TopK& out, SearchScratch& scratch) const override {
+  size_t search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
+                const uint64_t* visible, size_t kept, TopK& out,
+                SearchScratch& scratch) const override {
     return index_->search(queries, query, params, visible, kept, out, scratch);
   }
 
@@ -73,15 +75,18 @@ Status attach_vector(SealedSegment& segment, int64_t field_id, const std::string
   const Field& field = *segment.schema().find(field_id);
   const ColumnView column = segment.snapshot(kReadAll)->column(0, field_id);
   if (field.type != DataType::kFloatVector || column.all_null) {
-    return {StatusCode::kInvalidParameter, "field " + std::to_string(field_id) + " has no vectors in this segment"};
+    return {StatusCode::kInvalidParameter,
+            "field " + std::to_string(field_id) + " has no vectors in this segment"};
   }
   std::unique_ptr<VectorIndex> index;
   const std::span<const uint8_t> bytes(file->data(), file->size());
-  Status status = open_vector_index(bytes, static_cast<const float*>(column.data), segment.row_count(), field.dim,
-                                    static_cast<Metric>(metric), &index);
+  Status status =
+      open_vector_index(bytes, static_cast<const float*>(column.data), segment.row_count(),
+                        field.dim, static_cast<Metric>(metric), &index);
   if (!status.is_ok()) return damaged(path, status.message());
-  segment.attach_vector_index(field_id, std::make_shared<const MappedVectorIndex>(
-                                            std::move(file), std::move(index), static_cast<Metric>(metric)));
+  segment.attach_vector_index(
+      field_id, std::make_shared<const MappedVectorIndex>(std::move(file), std::move(index),
+                                                          static_cast<Metric>(metric)));
   return Status::ok();
 }
 
@@ -96,7 +101,8 @@ Status attach_index_file(SealedSegment& segment, int64_t field_id, const std::st
   uint32_t magic = 0;
   if (file->size() >= sizeof(magic)) std::memcpy(&magic, file->data(), sizeof(magic));
   if (magic == kScalarIndexMagic) return attach_scalar(segment, field_id, path, std::move(file));
-  if (magic == kHnswMagic || magic == kIvfMagic) return attach_vector(segment, field_id, path, std::move(file));
+  if (magic == kHnswMagic || magic == kIvfMagic)
+    return attach_vector(segment, field_id, path, std::move(file));
   return damaged(path, "not an index file");
 }
 

@@ -1,4 +1,5 @@
-// Index files of a sealed segment: maps one, finds out what it is by its first bytes, and attaches it to its field.
+// Index files of a sealed segment: maps one, finds out what it is by its first bytes, and attaches
+// it to its field.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@
 
 namespace elanus {
 
-// Maps the file for as long as the segment or a read holds it. Replaces an earlier index of the field.
-// Errors: kIo, kDataIntegrity (not an index, or not one of this segment's rows), kInvalidParameter (the field).
+// Maps the file for as long as the segment or a read holds it. Replaces an earlier index of the
+// field. Errors: kIo, kDataIntegrity (not an index, or not one of this segment's rows),
+// kInvalidParameter (the field).
 Status attach_index_file(SealedSegment& segment, int64_t field_id, const std::string& path);
 void detach_index(SealedSegment& segment, int64_t field_id);
 

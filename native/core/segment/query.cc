@@ -66,7 +66,8 @@ struct SortedKeys {
   }
 };
 
-// A filter asked about single rows: evaluates the 64 rows around one, or all rows when many will be asked for.
+// A filter asked about single rows: evaluates the 64 rows around one, or all rows when many will be
+// asked for.
 class RowFilter {
  public:
   Status prepare(const SegmentSnapshot& rows, const Plan* plan, size_t expected) {
@@ -76,7 +77,8 @@ class RowFilter {
     const bool whole = expected >= rows.row_count() / 64;
     options.use_indexes = whole;
     row_count_ = rows.row_count();
-    if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok()) return status;
+    if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok())
+      return status;
     truth_.assign(row_count_, false);
     if (whole) return evaluator_->evaluate_range(0, row_count_, &truth_);
     known_.assign((row_count_ + 63) / 64, false);
@@ -162,7 +164,8 @@ class Query {
     Found& found = found_[source];
     if (rows.row_count() == 0) return Status::ok();
     RowFilter filter;
-    if (Status status = filter.prepare(rows, request_.plan, keys.size()); !status.is_ok()) return status;
+    if (Status status = filter.prepare(rows, request_.plan, keys.size()); !status.is_ok())
+      return status;
     Status error;
     rows.find_rows(keys, [&](size_t, size_t row) {
       if (!rows.is_visible(row, request_.read_ts)) return VisitNext::kRow;
@@ -194,7 +197,8 @@ class Query {
     if (request_.count_only || is_canceled(cancel_)) return Status::ok();
     found.matches.reserve(mask.kept);
     if (mask.all) {
-      for (size_t row = 0; row < rows.row_count(); ++row) found.matches.push_back(match_at(source, row));
+      for (size_t row = 0; row < rows.row_count(); ++row)
+        found.matches.push_back(match_at(source, row));
     } else {
       for_each_set(mask.bits.words(), mask.bits.word_count(),
                    [&](size_t row) { found.matches.push_back(match_at(source, row)); });
@@ -217,7 +221,8 @@ class Query {
     std::vector<Match>& matches = found_[source].matches;
     // Whole pieces and the rest of the last key, whose newest row comes last.
     size_t piece = kFirstPieceRows;
-    for (size_t begin = 0; begin < row_count && !is_canceled(cancel_); piece = std::min(piece * 2, kLargestPieceRows)) {
+    for (size_t begin = 0; begin < row_count && !is_canceled(cancel_);
+         piece = std::min(piece * 2, kLargestPieceRows)) {
       const size_t end = std::min(row_count, begin + piece);
       if (evaluator != nullptr) {
         Status status = evaluator->evaluate_range(begin, end, &truth);
@@ -271,8 +276,9 @@ class Query {
 
 }  // namespace
 
-Status query_segments(std::span<const std::shared_ptr<const Segment>> segments, const QueryRequest& request,
-                      ThreadPool* pool, const CancelToken* cancel, QueryResult* result) {
+Status query_segments(std::span<const std::shared_ptr<const Segment>> segments,
+                      const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel,
+                      QueryResult* result) {
   try {
     Query query(request, pool, cancel);
     return query.run(segments, result);

@@ -20,19 +20,22 @@ struct QueryRequest {
   const Plan* plan = nullptr;   // null: no filter
   std::optional<KeySpan> keys;  // only rows with these keys, besides the filter
   uint64_t read_ts = 0;
-  uint64_t limit = 0;           // rows at most, smallest keys first; 0: all
+  uint64_t limit = 0;  // rows at most, smallest keys first; 0: all
   bool count_only = false;
   std::vector<int64_t> output_fields;
 };
 
 struct QueryResult {
-  uint64_t count = 0;  // count_only: matching rows, those of a repeated key each; else rows returned
-  OwnedBytes rows;     // a row batch ascending by primary key, of a repeated key the newest matching row
+  uint64_t count =
+      0;  // count_only: matching rows, those of a repeated key each; else rows returned
+  OwnedBytes
+      rows;  // a row batch ascending by primary key, of a repeated key the newest matching row
 };
 
 // The calling thread takes part; `pool` and `cancel` may be null.
 // Errors: kInvalidParameter (filter, key kinds), kCanceled, kMemoryLimit.
-Status query_segments(std::span<const std::shared_ptr<const Segment>> segments, const QueryRequest& request,
-                      ThreadPool* pool, const CancelToken* cancel, QueryResult* result);
+Status query_segments(std::span<const std::shared_ptr<const Segment>> segments,
+                      const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel,
+                      QueryResult* result);
 
 }  // namespace elanus

@@ -1,6 +1,6 @@
 #include "segment/row_mask.h"
 
-#include <atomic>
+#include <algorithm>
 #include <memory>
 #include <mutex>
 
@@ -11,11 +11,12 @@ namespace {
 
 constexpr size_t kRowsPerTask = 16384;  // about 1 ms of a costly filter
 
-Status evaluate_filter(const SegmentSnapshot& snapshot, const Plan& plan, ThreadPool* pool, const CancelToken* cancel,
-                       Bitset* truth) {
+Status evaluate_filter(const SegmentSnapshot& snapshot, const Plan& plan, ThreadPool* pool,
+                       const CancelToken* cancel, Bitset* truth) {
   const size_t rows = snapshot.row_count();
   std::unique_ptr<Evaluator> evaluator;
-  if (Status status = Evaluator::prepare(plan, snapshot, {}, &evaluator); !status.is_ok()) return status;
+  if (Status status = Evaluator::prepare(plan, snapshot, {}, &evaluator); !status.is_ok())
+    return status;
   truth->assign(rows, false);
   if (pool == nullptr || rows < 2 * kRowsPerTask) return evaluator->evaluate_range(0, rows, truth);
   std::mutex mutex;
@@ -45,8 +46,8 @@ void hide_nulls_of_chunk(const ColumnView& view, size_t first_row, Bitset* bits)
 
 }  // namespace
 
-Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t read_ts, ThreadPool* pool,
-                     const CancelToken* cancel, RowMask* mask) {
+Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t read_ts,
+                     ThreadPool* pool, const CancelToken* cancel, RowMask* mask) {
   const size_t rows = snapshot.row_count();
   const bool all_visible = rows == 0 || snapshot.all_visible(read_ts);
   mask->all = all_visible && plan == nullptr;
@@ -57,7 +58,8 @@ Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t
     if (!mask->all) mask->kept = mask->bits.count();
     return Status::ok();
   }
-  if (Status status = evaluate_filter(snapshot, *plan, pool, cancel, &mask->bits); !status.is_ok()) return status;
+  if (Status status = evaluate_filter(snapshot, *plan, pool, cancel, &mask->bits); !status.is_ok())
+    return status;
   if (!all_visible) {
     Bitset visible;
     if (!snapshot.fill_visible(read_ts, &visible)) {
@@ -68,7 +70,7 @@ Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t
   return Status::ok();
 }
 
-void hide_nulls(const SegmentSnapshot& snapshot, int64_t field_id, RowMask* mask) {
+bool hide_nulls(const SegmentSnapshot& snapshot, int64_t field_id, RowMask* mask) {
   bool changed = false;
   for (size_t c = 0; c < snapshot.chunk_count(); ++c) {
     const ColumnView view = snapshot.column(c, field_id);
@@ -81,6 +83,7 @@ void hide_nulls(const SegmentSnapshot& snapshot, int64_t field_id, RowMask* mask
     changed = true;
   }
   if (changed) mask->kept = mask->bits.count();
+  return changed;
 }
 
 }  // namespace elanus

@@ -1,5 +1,5 @@
-// Which rows of a snapshot a read keeps: the filter's truth and visibility at the read timestamp, one bit a row.
-// Without a filter and with every row visible there are no bits at all.
+// Which rows of a snapshot a read keeps: the filter's truth and visibility at the read timestamp,
+// one bit a row. Without a filter and with every row visible there are no bits at all.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +24,10 @@ struct RowMask {
 };
 
 // `plan` null: no filter. `pool` null: on the calling thread. Errors: those of the filter.
-Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t read_ts, ThreadPool* pool,
-                     const CancelToken* cancel, RowMask* mask);
+Status make_row_mask(const SegmentSnapshot& snapshot, const Plan* plan, uint64_t read_ts,
+                     ThreadPool* pool, const CancelToken* cancel, RowMask* mask);
 
-// Hides rows whose value of the field is null.
-void hide_nulls(const SegmentSnapshot& snapshot, int64_t field_id, RowMask* mask);
+// Hides rows whose value of the field is null. Returns whether the field may have any.
+bool hide_nulls(const SegmentSnapshot& snapshot, int64_t field_id, RowMask* mask);
 
 }  // namespace elanus

@@ -18,7 +18,8 @@ namespace {
 
 // Queries that go through all segments together: bounds the memory for candidates.
 constexpr size_t kGroupQueries = 256;
-// Cost of a float of a row that a graph visits, and of one that a scan reads: for deciding what is worth a thread.
+// Cost of a float of a row that a graph visits, and of one that a scan reads: for deciding what is
+// worth a thread.
 constexpr double kVisitNs = 0.4;
 constexpr double kScanNs = 0.1;
 constexpr double kTaskNs = 1e6;
@@ -28,13 +29,14 @@ constexpr double kWakeNs = 1e5;
 struct HitList {
   std::vector<Hit> hits;  // best first
   size_t asked = 0;
-  bool is_cut = false;    // there may be more, none better than the last
+  bool is_cut = false;  // there may be more, none better than the last
 };
 
 // One segment's share of the request.
 class Part {
  public:
-  Status prepare(const Segment& segment, const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel) {
+  Status prepare(const Segment& segment, const SearchRequest& request, ThreadPool* pool,
+                 const CancelToken* cancel) {
     cancel_ = cancel;
     snapshot_ = segment.snapshot(request.read_ts);
     Status status = make_row_mask(*snapshot_, request.plan, request.read_ts, pool, cancel, &mask_);
@@ -47,9 +49,13 @@ class Part {
     }
     dim_ = field->dim;
     field_id_ = field->field_id;
-    hide_nulls(*snapshot_, field_id_, &mask_);
+    const bool has_nulls = hide_nulls(*snapshot_, field_id_, &mask_);
     index_ = snapshot_->vector_index(field_id_);
-    if (index_ != nullptr && metric_of(*index_).value_or(request.metric) != request.metric) index_ = nullptr;
+    if (index_ == nullptr) return Status::ok();
+    // A graph over null rows, which all lie at the origin, leads the walk astray.
+    const bool is_misleading = has_nulls && index_->kind() == IndexKind::kHnsw;
+    const bool is_other_metric = metric_of(*index_).value_or(request.metric) != request.metric;
+    if (is_misleading || is_other_metric) index_ = nullptr;
     return Status::ok();
   }
 
@@ -59,13 +65,14 @@ class Part {
 
   double estimate_ns(const IndexSearchParams& params, size_t ask, size_t queries) const {
     const double floats = static_cast<double>(dim_ * queries);
-    if (uses_index(params, ask)) return floats * kVisitNs * index_->expected_distances(params, ask, mask_.kept);
+    if (uses_index(params, ask))
+      return floats * kVisitNs * index_->expected_distances(params, ask, mask_.kept);
     return floats * kScanNs * static_cast<double>(mask_.kept);
   }
 
   // Fills lists[q] for each query q of the batch with its best `ask` rows.
-  void search(const QueryBatch& queries, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
-              HitList* lists) const {
+  void search(const QueryBatch& queries, const IndexSearchParams& params, size_t ask,
+              ThreadPool* pool, HitList* lists) const {
     ask = std::min(ask, mask_.kept);
     if (ask == 0) return;
     if (!uses_index(params, ask)) {
@@ -75,13 +82,14 @@ class Part {
     const double query_ns = std::max(1.0, estimate_ns(params, ask, 1));
     const size_t grain = std::max<size_t>(1, static_cast<size_t>(kTaskNs / query_ns));
     run(pool, queries.count(), grain, [&](size_t begin, size_t end) {
-      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q) walk(queries, q, params, ask, pool, &lists[q]);
+      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q)
+        walk(queries, q, params, ask, pool, &lists[q]);
     });
   }
 
   // The same for one query of the batch, deeper than before.
-  void search_deeper(const QueryBatch& queries, size_t query, const IndexSearchParams& params, ThreadPool* pool,
-                     HitList* list) const {
+  void search_deeper(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
+                     ThreadPool* pool, HitList* list) const {
     const size_t ask = std::min(mask_.kept, list->asked * 2);
     if (uses_index(params, ask)) {
       walk(queries, query, params, ask, pool, list);
@@ -91,6 +99,7 @@ class Part {
     }
   }
 
+ private:
   template <typename Body>
   void run(ThreadPool* pool, size_t count, size_t grain, Body&& body) const {
     if (pool == nullptr || count <= grain) {
@@ -99,14 +108,13 @@ class Part {
       pool->parallel_for(count, grain, body, cancel_);
     }
   }
-
- private:
   bool uses_index(const IndexSearchParams& params, size_t ask) const {
-    return index_ != nullptr && plan_filtered(*index_, params, ask, mask_.kept) == FilterPlan::kIndex;
+    return index_ != nullptr &&
+           plan_filtered(*index_, params, ask, mask_.kept) == FilterPlan::kIndex;
   }
 
-  void walk(const QueryBatch& queries, size_t query, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
-            HitList* list) const {
+  void walk(const QueryBatch& queries, size_t query, const IndexSearchParams& params, size_t ask,
+            ThreadPool* pool, HitList* list) const {
     TopK best(ask);
     const size_t found = index_->search(queries, query, params, mask_.words(), mask_.kept, best,
                                         SearchScratch::of_thread());
@@ -119,8 +127,8 @@ class Part {
     keep(best, ask, list);
   }
 
-  void scan(const QueryBatch& queries, const IndexSearchParams& params, size_t ask, ThreadPool* pool,
-            HitList* lists) const {
+  void scan(const QueryBatch& queries, const IndexSearchParams& params, size_t ask,
+            ThreadPool* pool, HitList* lists) const {
     std::vector<TopK> heaps(queries.count(), TopK(ask));
     for (size_t c = 0; c < snapshot_->chunk_count() && !is_canceled(cancel_); ++c) {
       scan_chunk(c, queries, params, pool, heaps.data());
@@ -128,13 +136,14 @@ class Part {
     for (size_t q = 0; q < queries.count(); ++q) keep(heaps[q], ask, &lists[q]);
   }
 
-  void scan_chunk(size_t chunk, const QueryBatch& queries, const IndexSearchParams& params, ThreadPool* pool,
-                  TopK* heaps) const {
+  void scan_chunk(size_t chunk, const QueryBatch& queries, const IndexSearchParams& params,
+                  ThreadPool* pool, TopK* heaps) const {
     const ColumnView view = snapshot_->column(chunk, field_id_);
     if (view.all_null || view.rows == 0) return;
     FlatScanArgs args;
     args.rows = {static_cast<const float*>(view.data), view.rows, dim_, queries.metric(), nullptr};
-    if (queries.metric() == Metric::kCosine) args.rows.inv_norms = snapshot_->inv_norms(chunk, field_id_);
+    if (queries.metric() == Metric::kCosine)
+      args.rows.inv_norms = snapshot_->inv_norms(chunk, field_id_);
     args.row_begin = snapshot_->chunk_begin(chunk);
     args.visible = mask_.words();
     args.range = params.range;
@@ -156,19 +165,13 @@ class Part {
     });
   }
 
-  static void keep(TopK& best, size_t ask, HitList* list) {
+  // Nothing is cut when every kept row was asked for.
+  void keep(TopK& best, size_t ask, HitList* list) const {
     list->hits = best.take_sorted();
     list->asked = ask;
-    list->is_cut = list->hits.size() >= ask;
+    list->is_cut = list->hits.size() >= ask && ask < mask_.kept;
   }
 
- public:
-  // Nothing is cut when every kept row is in the list.
-  void note_end(HitList* list) const {
-    if (list->asked >= mask_.kept) list->is_cut = false;
-  }
-
- private:
   std::unique_ptr<SegmentSnapshot> snapshot_;
   RowMask mask_;
   size_t visible_rows_ = 0;
@@ -193,7 +196,7 @@ class Search {
     if (Status status = check(segments); !status.is_ok()) return status;
     std::mutex mutex;
     Status first_error;
-    for_each_part(is_work_worth_waking(segments), [&](size_t i) {
+    for_each_part(request_.plan != nullptr, [&](size_t i) {
       Status status = parts_[i].prepare(*segments[i], request_, pool_, cancel_);
       if (status.is_ok()) return;
       const std::lock_guard lock(mutex);
@@ -241,7 +244,8 @@ class Search {
                 "field " + std::to_string(request_.field_id) + " is not a float vector"};
       }
       if (request_.queries.size() != request_.nq * field->dim * sizeof(float)) {
-        return {StatusCode::kInvalidParameter, "the query vectors do not have the field's dimension"};
+        return {StatusCode::kInvalidParameter,
+                "the query vectors do not have the field's dimension"};
       }
       dim_ = field->dim;
     }
@@ -254,10 +258,6 @@ class Search {
     return Status::ok();
   }
 
-  bool is_work_worth_waking(std::span<const std::shared_ptr<const Segment>> segments) const {
-    return segments.size() > 1 && request_.plan != nullptr;
-  }
-
   void set_params() {
     if (request_.ef != 0) params_.ef = request_.ef;
     if (request_.nprobe != 0) params_.nprobe = request_.nprobe;
@@ -265,7 +265,8 @@ class Search {
     if (!request_.radius.has_value() && !request_.range_filter.has_value()) return;
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     range_.above = request_.radius ? internal_score(request_.metric, *request_.radius) : -kInfinity;
-    range_.at_most = request_.range_filter ? internal_score(request_.metric, *request_.range_filter) : kInfinity;
+    range_.at_most =
+        request_.range_filter ? internal_score(request_.metric, *request_.range_filter) : kInfinity;
     params_.range = &range_;
   }
 
@@ -294,9 +295,7 @@ class Search {
     ThreadPool* pool = work_ns >= 2 * kWakeNs ? pool_ : nullptr;
     for_each_part(pool != nullptr, [&](size_t i) {
       if (parts_[i].kept() == 0) return;
-      HitList* lists = &lists_[i * count];
-      parts_[i].search(queries, params_, ask, pool, lists);
-      for (size_t q = 0; q < count; ++q) parts_[i].note_end(&lists[q]);
+      parts_[i].search(queries, params_, ask, pool, &lists_[i * count]);
     });
     if (is_canceled(cancel_)) return;
     const double merge_ns = 100.0 * static_cast<double>(count * std::min(ask, size_t{1000}));
@@ -310,7 +309,8 @@ class Search {
     }
   }
 
-  // Chooses the best k rows with distinct keys of one query; asks parts for more rows where a list ends too early.
+  // Chooses the best k rows with distinct keys of one query; asks parts for more rows where a list
+  // ends too early.
   void pick(const QueryBatch& queries, size_t query, size_t count) {
     std::vector<Candidate>& picked = picked_[query];
     while (!is_canceled(cancel_)) {
@@ -320,7 +320,6 @@ class Search {
         HitList& list = lists_[i * count + query];
         if (!may_hide(list, needed)) continue;
         parts_[i].search_deeper(queries, query, params_, pool_, &list);
-        parts_[i].note_end(&list);
         is_deeper = true;
       }
       if (!is_deeper) return;
@@ -352,12 +351,13 @@ class Search {
     for (size_t i = 0; i < all.size(); ++i) {
       if (i == sorted) {
         sorted = std::min(all.size(), std::max<size_t>(2 * sorted, request_.k));
-        std::partial_sort(all.begin() + static_cast<ptrdiff_t>(i), all.begin() + static_cast<ptrdiff_t>(sorted),
-                          all.end(), before);
+        std::partial_sort(all.begin() + static_cast<ptrdiff_t>(i),
+                          all.begin() + static_cast<ptrdiff_t>(sorted), all.end(), before);
       }
       const SegmentSnapshot& rows = parts_[all[i].ref.source].snapshot();
-      const bool is_new = has_string_keys_ ? strings.insert(rows.key_string_at(all[i].ref.row)).second
-                                           : keys.insert(rows.key_at(all[i].ref.row)).second;
+      const bool is_new = has_string_keys_
+                              ? strings.insert(rows.key_string_at(all[i].ref.row)).second
+                              : keys.insert(rows.key_at(all[i].ref.row)).second;
       if (!is_new) continue;
       picked->push_back(all[i]);
       if (picked->size() == request_.k) return all[i].score;
@@ -399,8 +399,9 @@ class Search {
 
 }  // namespace
 
-Status search_segments(std::span<const std::shared_ptr<const Segment>> segments, const SearchRequest& request,
-                       ThreadPool* pool, const CancelToken* cancel, SearchResult* result) {
+Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,
+                       const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel,
+                       SearchResult* result) {
   try {
     Search search(request, pool, cancel);
     if (Status status = search.prepare(segments); !status.is_ok()) return status;

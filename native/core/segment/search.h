@@ -1,5 +1,5 @@
-// Nearest neighbours over several segments read as one: filter, visibility, the best k rows with distinct primary
-// keys (R7), and their fields.
+// Nearest neighbours over several segments read as one: filter, visibility, the best k rows with
+// distinct primary keys (R7), and their fields.
 #pragma once
 
 #include <cstddef>
@@ -42,10 +42,12 @@ struct SearchResult {
   uint64_t visible_rows = 0;    // that passed filter and visibility, over all segments
 };
 
-// Equal scores come in the order of their primary keys; of a repeated key the best score counts, of equal ones the
-// newest row. Rows whose vector is null are never hits. The calling thread takes part; `pool` and `cancel` may be null.
-// Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit.
-Status search_segments(std::span<const std::shared_ptr<const Segment>> segments, const SearchRequest& request,
-                       ThreadPool* pool, const CancelToken* cancel, SearchResult* result);
+// Equal scores come in the order of their primary keys; of a repeated key the best score counts, of
+// equal ones the newest row. Rows whose vector is null are never hits. The calling thread takes
+// part; `pool` and `cancel` may be null. Errors: kInvalidParameter (field, query length, filter),
+// kCanceled, kMemoryLimit.
+Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,
+                       const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel,
+                       SearchResult* result);
 
 }  // namespace elanus

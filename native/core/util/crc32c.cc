@@ -45,7 +45,7 @@ uint64_t load64(const uint8_t* p) {
 }
 
 #if defined(__x86_64__)
-#define ELANUS_HARDWARE_CRC __attribute__((target("sse4.2")))
+#define ELANUS_HARDWARE_CRC __attribute__((target("sse4.2,crc32")))
 ELANUS_HARDWARE_CRC inline uint64_t step8(uint64_t crc, uint64_t value) {
   return _mm_crc32_u64(crc, value);
 }

@@ -1,6 +1,6 @@
 // Which sealed segments to merge: a pure function, so that it is tested with made-up lists.
-// Size tiers: small ones are merged as soon as there are several, large ones only with their like, up to the
-// largest that one build can hold. A segment with many deleted rows is rewritten alone.
+// Size tiers: small ones are merged as soon as there are several, large ones only with their like,
+// up to the largest that one build can hold. A segment with many deleted rows is rewritten alone.
 
 import type { SegmentInfo } from '../../model/segment-info.ts';
 
@@ -24,7 +24,8 @@ const INPUTS_MAX = 64;
 
 /**
  * Returns groups of segment ids to merge, disjoint, each of one partition and shard.
- * `everything` (a user asked, or a flush found the collection at rest) merges whatever fits together.
+ * `everything` (a user asked, or a flush found the collection at rest) merges whatever fits
+ * together.
  */
 export function planCompactions(
   candidates: readonly CompactionCandidate[],
@@ -62,7 +63,9 @@ function planGroup(
     const size = liveBytes(candidate);
     const first = current[0];
     const sameTier =
-      everything || first === undefined || size <= TIER_FACTOR * Math.max(liveBytes(first), 1 << 20);
+      everything ||
+      first === undefined ||
+      size <= TIER_FACTOR * Math.max(liveBytes(first), 1 << 20);
     const fits = bytes + size <= limits.segmentBytesMax && current.length < INPUTS_MAX;
     if (!sameTier || !fits) close();
     current.push(candidate);

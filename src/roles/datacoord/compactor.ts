@@ -1,5 +1,6 @@
-// Runs compactions one at a time: plan → datanode merges → indexes are built → one metadata transaction →
-// the shard leader swaps → the inputs' files go (R3). Readers and writers are never blocked.
+// Runs compactions one at a time: plan → datanode merges → indexes are built → one metadata
+// transaction → the shard leader swaps → the inputs' files go (R3). Readers and writers are never
+// blocked.
 
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
@@ -55,7 +56,8 @@ export class Compactor {
 
   getStatus(compactionId: bigint): CompactionStatus {
     const job = this.#jobs.get(compactionId);
-    if (job === undefined) return { state: 'completed', executing: 0, completed: 0, failed: 0, plans: [] };
+    if (job === undefined)
+      return { state: 'completed', executing: 0, completed: 0, failed: 0, plans: [] };
     return { ...job, state: job.executing > 0 ? 'executing' : 'completed' };
   }
 
@@ -118,7 +120,9 @@ export class Compactor {
     }
   }
 
-  /** The flush before a user's compaction runs in the background; its segments are to be merged too. */
+  /**
+   * The flush before a user's compaction runs in the background; its segments are to be merged too.
+   */
   async #waitUntilWritten(collectionId: bigint): Promise<void> {
     const { peers } = this.#deps;
     await peers.streamingnode.flush({ collectionId }, {});
@@ -146,17 +150,27 @@ export class Compactor {
       {},
     );
     const added = segment === undefined ? [] : [segment];
-    const indexFiles = segment === undefined
-      ? []
-      : (await peers.indexcoord.buildSegment({ segment, schema }, {})).files;
-    if (inputs.some((input) => this.#table.find(collectionId, input.segmentId)?.state !== SegmentState.Flushed)) {
+    const indexFiles =
+      segment === undefined
+        ? []
+        : (await peers.indexcoord.buildSegment({ segment, schema }, {})).files;
+    if (
+      inputs.some(
+        (input) => this.#table.find(collectionId, input.segmentId)?.state !== SegmentState.Flushed,
+      )
+    ) {
       // The collection or partition was dropped meanwhile: the output is an orphan.
       if (segment !== undefined) await storage.remove(segment.file);
-      throw new MilvusError('SegmentNotFound', { message: 'inputs were dropped during compaction' });
+      throw new MilvusError('SegmentNotFound', {
+        message: 'inputs were dropped during compaction',
+      });
     }
-    const tombstones = inputs.map(
-      (input): SegmentInfo => ({ ...input, state: SegmentState.Dropped, file: '', rows: 0 }),
-    );
+    const tombstones = inputs.map((input): SegmentInfo => ({
+      ...input,
+      state: SegmentState.Dropped,
+      file: '',
+      rows: 0,
+    }));
     await this.#table.commit({ segments: [...added, ...tombstones] });
     await peers.streamingnode.replaceSegments(
       { vchannel: first.vchannel, added, removed: inputIds, indexFiles },

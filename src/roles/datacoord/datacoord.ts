@@ -20,7 +20,10 @@ export interface DataCoordDeps {
   readonly nowMs: () => number;
 }
 
-/** Folders of the storage that belong to segments and deletes; everything else in it is someone else's. */
+/**
+ * Folders of the storage that belong to segments and deletes; everything else in it is someone
+ * else's.
+ */
 const OWNED_PREFIXES = ['segments/', 'deletes/'];
 
 export class DataCoordRole implements DataCoord {
@@ -87,7 +90,10 @@ export class DataCoordRole implements DataCoord {
     return { ...sealed, flushedSegmentIds };
   };
 
-  readonly getFlushState: DataCoord['getFlushState'] = async ({ collectionId, segmentIds }, call) => {
+  readonly getFlushState: DataCoord['getFlushState'] = async (
+    { collectionId, segmentIds },
+    call,
+  ) => {
     const { segments } = await this.#deps.peers.streamingnode.listGrowing({ collectionId }, call);
     const growing = new Set(segments.map((segment) => segment.segmentId));
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
@@ -113,12 +119,14 @@ export class DataCoordRole implements DataCoord {
     const dropped = this.#table
       .list(collectionId)
       .filter(
-        (segment) =>
-          segment.partitionId === partitionId && segment.state !== SegmentState.Dropped,
+        (segment) => segment.partitionId === partitionId && segment.state !== SegmentState.Dropped,
       );
-    const tombstones = dropped.map(
-      (segment): SegmentInfo => ({ ...segment, state: SegmentState.Dropped, file: '', rows: 0 }),
-    );
+    const tombstones = dropped.map((segment): SegmentInfo => ({
+      ...segment,
+      state: SegmentState.Dropped,
+      file: '',
+      rows: 0,
+    }));
     await this.#table.commit({ segments: tombstones });
     for (const { file } of dropped) if (file !== '') await this.#deps.storage.remove(file);
     return EMPTY;

@@ -1,5 +1,5 @@
-// The data coordinator's segments and channels: the catalog's records, held in memory. A change is durable
-// before it shows.
+// The data coordinator's segments and channels: the catalog's records, held in memory. A change is
+// durable before it shows.
 
 import type { Catalog, CatalogWrite } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';

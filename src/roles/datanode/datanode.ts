@@ -1,5 +1,6 @@
-// The data node: merges segments. Stateless: it opens the inputs by itself, applies the durable deletes, writes
-// one output. The retention horizon decides which deleted rows still go into it (R3, R5).
+// The data node: merges segments. Stateless: it opens the inputs by itself, applies the durable
+// deletes, writes one output. The retention horizon decides which deleted rows still go into it
+// (R3, R5).
 
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
@@ -35,7 +36,8 @@ export class DataNodeRole implements DataNode {
     for (const { file } of request.deleteFiles) {
       entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
     }
-    // Deletes that only the WAL has are unknown here: rows may be dropped up to the newest delete in a file.
+    // Deletes that only the WAL has are unknown here: rows may be dropped up to the newest delete
+    // in a file.
     const newest = request.deleteFiles.at(-1)?.toTimestamp ?? 0n;
     const { dropDeletedUpTo } = request;
     const dropUpTo = dropDeletedUpTo < newest ? dropDeletedUpTo : newest;
@@ -82,7 +84,8 @@ export class DataNodeRole implements DataNode {
         rows,
         file,
         fileBytes,
-        // Every input had the deletes up to its own bound left out or applied; the least of them holds for all.
+        // Every input had the deletes up to its own bound left out or applied; the least of them
+        // holds for all.
         deletesUpTo: inputs.reduce(
           (least, { deletesUpTo }) => {
             const bound = deletesUpTo > dropUpTo ? deletesUpTo : dropUpTo;

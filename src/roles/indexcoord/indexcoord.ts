@@ -1,5 +1,6 @@
 // The index coordinator: index definitions, which files exist, and the build queue.
-// One build at a time (each uses all build threads), largest segment first: small ones are soon merged away.
+// One build at a time (each uses all build threads), largest segment first: small ones are soon
+// merged away.
 
 import type { Logger } from '../../base/logger.ts';
 import type { Catalog } from '../../meta/catalog.ts';
@@ -70,7 +71,9 @@ export class IndexCoordRole implements IndexCoord {
     const sameField = existing.find((index) => index.fieldId === fieldId);
     if (sameName !== undefined) {
       if (isSameDefinition(sameName, request)) return EMPTY;
-      throw new MilvusError('ParameterInvalid', { message: 'at most one distinct index is allowed per field' });
+      throw new MilvusError('ParameterInvalid', {
+        message: 'at most one distinct index is allowed per field',
+      });
     }
     if (sameField !== undefined) {
       throw new MilvusError('ParameterInvalid', {
@@ -125,7 +128,10 @@ export class IndexCoordRole implements IndexCoord {
     indexes: this.#indexes.get(collectionId) ?? [],
   });
 
-  readonly describeIndexes: IndexCoord['describeIndexes'] = async ({ collectionId, name }, call) => {
+  readonly describeIndexes: IndexCoord['describeIndexes'] = async (
+    { collectionId, name },
+    call,
+  ) => {
     const indexes = (this.#indexes.get(collectionId) ?? []).filter(
       (index) => name === undefined || index.name === name,
     );
@@ -222,7 +228,10 @@ export class IndexCoordRole implements IndexCoord {
       }
       const { index, segment } = task;
       try {
-        const { schema } = await this.#deps.peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
+        const { schema } = await this.#deps.peers.rootcoord.describeCollection(
+          { dbName: '', collectionId },
+          {},
+        );
         const file = await this.#build(index, segment, schema);
         await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
       } catch (error) {
@@ -285,7 +294,9 @@ export class IndexCoordRole implements IndexCoord {
     const isWanted = this.#indexes.get(collectionId)?.some((other) => other.indexId === indexId);
     if (isWanted !== true) {
       if (file.file !== '') await this.#deps.storage.remove(file.file);
-      throw new MilvusError('IndexNotFound', { message: 'the index was dropped while it was built' });
+      throw new MilvusError('IndexNotFound', {
+        message: 'the index was dropped while it was built',
+      });
     }
     const key = KEYS.indexFile(collectionId, segmentId, indexId);
     await this.#deps.catalog.write([{ key, record: file }]);
@@ -293,12 +304,11 @@ export class IndexCoordRole implements IndexCoord {
     return file;
   }
 
-  /** Counts sealed segments of at least INDEX_ROWS_MIN rows; all others are searched as they are (R23). */
-  #describe(
-    index: IndexInfo,
-    segments: readonly SegmentInfo[],
-    growingRows: number,
-  ): IndexStatus {
+  /**
+   * Counts sealed segments of at least INDEX_ROWS_MIN rows; all others are searched as they are
+   * (R23).
+   */
+  #describe(index: IndexInfo, segments: readonly SegmentInfo[], growingRows: number): IndexStatus {
     const files = this.#files.get(index.collectionId);
     let pendingRows = 0;
     let totalRows = growingRows;
@@ -338,4 +348,3 @@ function isSameDefinition(
     [...keys].every((key) => index.params[key] === params[key])
   );
 }
-

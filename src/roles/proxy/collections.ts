@@ -10,14 +10,24 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { notYet, readField, readSchema } from './read-schema.ts';
-import { toPairs, toRecord, type KeyValuePair, type WireCollectionSchema, type WireFieldSchema } from './wire-types.ts';
+import {
+  toPairs,
+  toRecord,
+  type KeyValuePair,
+  type WireCollectionSchema,
+  type WireFieldSchema,
+} from './wire-types.ts';
 
 const SCHEMA_MESSAGE = 'milvus.proto.schema.CollectionSchema';
 const FIELD_MESSAGE = 'milvus.proto.schema.FieldSchema';
 const PARTITION_KEY_PARTITIONS = 16;
 /** Properties that change what the server does and that it does not do yet. */
 const PROPERTIES_NOT_YET = [
-  'collection.ttl.seconds', 'ttl_field', 'partitionkey.isolation', 'query_mode', 'namespace.mode',
+  'collection.ttl.seconds',
+  'ttl_field',
+  'partitionkey.isolation',
+  'query_mode',
+  'namespace.mode',
 ];
 const TTL_OFF = '-1';
 
@@ -46,7 +56,11 @@ export async function createCollection(
   }
   const properties = toRecord(request.properties);
   checkProperties(properties);
-  const partitionCount = readPartitionCount(schema.fields, Number(request.num_partitions), limits.maxPartitionNum);
+  const partitionCount = readPartitionCount(
+    schema.fields,
+    Number(request.num_partitions),
+    limits.maxPartitionNum,
+  );
   const info = await proxy.peers.rootcoord.createCollection(
     {
       dbName: getDbName(request, context),
@@ -73,7 +87,13 @@ async function createFieldIndexes(
     const definition = checkIndexDefinition({ ...field, fieldName: field.name }, field.indexParams);
     const { collectionId } = info;
     await proxy.peers.indexcoord.createIndex(
-      { collectionId, fieldId: field.fieldId, fieldName: field.name, name: field.name, ...definition },
+      {
+        collectionId,
+        fieldId: field.fieldId,
+        fieldName: field.name,
+        name: field.name,
+        ...definition,
+      },
       context,
     );
   }
@@ -87,16 +107,16 @@ function decodeSchema(proxy: Proxy, bytes: Uint8Array): WireCollectionSchema {
   }
 }
 
-function readPartitionCount(
-  fields: readonly FieldSchema[],
-  asked: number,
-  max: number,
-): number {
+function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: number): number {
   if (!fields.some((field) => field.isPartitionKey)) {
-    if (asked > 1) throw invalidParameter('num_partitions should only be specified with partition key field');
+    if (asked > 1)
+      throw invalidParameter('num_partitions should only be specified with partition key field');
     return 1;
   }
-  if (asked < 0) throw invalidParameter("the specified partitions should be greater than 0 if partition key is used");
+  if (asked < 0)
+    throw invalidParameter(
+      'the specified partitions should be greater than 0 if partition key is used',
+    );
   if (asked > max) {
     throw invalidParameter(`partition number (${asked}) exceeds max configuration (${max})`);
   }
@@ -147,12 +167,19 @@ export async function describeCollection(
   const dbName = getDbName(request, context);
   let info: CollectionInfo;
   try {
-    info = request.collection_name === '' && request.collectionID !== '0'
-      ? await proxy.peers.rootcoord.describeCollection({ dbName, collectionId: BigInt(request.collectionID) }, context)
-      : await requireCollection(proxy, dbName, request.collection_name, context);
+    info =
+      request.collection_name === '' && request.collectionID !== '0'
+        ? await proxy.peers.rootcoord.describeCollection(
+            { dbName, collectionId: BigInt(request.collectionID) },
+            context,
+          )
+        : await requireCollection(proxy, dbName, request.collection_name, context);
   } catch (error) {
     if (!(error instanceof MilvusError) || error.errorName !== 'CollectionNotFound') throw error;
-    const fields = { database: dbName, collection: request.collection_name || request.collectionID };
+    const fields = {
+      database: dbName,
+      collection: request.collection_name || request.collectionID,
+    };
     throw new MilvusError('CollectionNotFound', { message: "can't find collection", fields });
   }
   return toDescription(info);
@@ -240,7 +267,9 @@ export async function showCollections(
   for (const info of collections) {
     if (wanted.length > 0 && !wanted.includes(info.schema.name)) continue;
     const { collectionId } = info;
-    const load = isInMemory ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context) : undefined;
+    const load = isInMemory
+      ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context)
+      : undefined;
     if (load === undefined || load.state === 'loaded') shown.push(info);
   }
   return {
@@ -265,7 +294,12 @@ export async function renameCollection(
   checkName('collection', request.newName, maxNameLength);
   const dbName = getDbName(request, context);
   await proxy.peers.rootcoord.renameCollection(
-    { dbName, name: request.oldName, newDbName: request.newDBName || dbName, newName: request.newName },
+    {
+      dbName,
+      name: request.oldName,
+      newDbName: request.newDBName || dbName,
+      newName: request.newName,
+    },
     context,
   );
   return OK_STATUS;
@@ -289,7 +323,12 @@ export async function alterCollection(
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
   if (properties['mmap.enabled'] !== undefined || request.delete_keys.includes('mmap.enabled')) {
-    await refuseWhenLoaded(proxy, info, 'can not alter mmap properties if collection loaded', context);
+    await refuseWhenLoaded(
+      proxy,
+      info,
+      'can not alter mmap properties if collection loaded',
+      context,
+    );
   }
   await proxy.peers.rootcoord.alterCollection(
     { dbName, name: request.collection_name, properties, deleteKeys: request.delete_keys },
@@ -306,10 +345,20 @@ async function refuseWhenLoaded(
 ): Promise<void> {
   const { collectionId } = info;
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
-  if (state !== 'notLoad') throw new MilvusError('CollectionLoaded', { message, fields: { collection: info.schema.name } });
+  if (state !== 'notLoad')
+    throw new MilvusError('CollectionLoaded', {
+      message,
+      fields: { collection: info.schema.name },
+    });
 }
 
-const FIELD_PROPERTIES = new Set(['max_length', 'max_capacity', 'mmap.enabled', 'warmup', 'field.description']);
+const FIELD_PROPERTIES = new Set([
+  'max_length',
+  'max_capacity',
+  'mmap.enabled',
+  'warmup',
+  'field.description',
+]);
 
 export async function alterCollectionField(
   proxy: Proxy,
@@ -321,7 +370,9 @@ export async function alterCollectionField(
   const properties = toRecord(request.properties);
   const field = info.schema.fields.find((candidate) => candidate.name === request.field_name);
   if (field === undefined) {
-    throw invalidParameter(`field ${request.field_name} does not exist in collection ${request.collection_name}`);
+    throw invalidParameter(
+      `field ${request.field_name} does not exist in collection ${request.collection_name}`,
+    );
   }
   for (const key of [...Object.keys(properties), ...request.delete_keys]) {
     if (!FIELD_PROPERTIES.has(key)) {
@@ -330,7 +381,13 @@ export async function alterCollectionField(
   }
   checkFieldProperties(proxy, field, properties);
   await proxy.peers.rootcoord.alterCollectionField(
-    { dbName, name: request.collection_name, fieldName: request.field_name, properties, deleteKeys: request.delete_keys },
+    {
+      dbName,
+      name: request.collection_name,
+      fieldName: request.field_name,
+      properties,
+      deleteKeys: request.delete_keys,
+    },
     context,
   );
   return OK_STATUS;
@@ -344,18 +401,25 @@ function checkFieldProperties(
   const { maxVarCharLength, maxArrayCapacity } = proxy.deps.limits;
   const maxLength = properties['max_length'];
   if (maxLength !== undefined) {
-    if (field.maxLength === 0) throw invalidParameter(`field ${field.name} can not alter max_length: it is not a VarChar`);
+    if (field.maxLength === 0)
+      throw invalidParameter(`field ${field.name} can not alter max_length: it is not a VarChar`);
     const value = Number(maxLength);
     if (!Number.isInteger(value) || value < 1 || value > maxVarCharLength) {
-      throw invalidParameter(`the maximum length specified for the field(${field.name}) should be in (0, ${maxVarCharLength}], but got ${maxLength} instead`);
+      throw invalidParameter(
+        `the maximum length specified for the field(${field.name}) should be in (0, ` +
+          `${maxVarCharLength}], but got ${maxLength} instead`,
+      );
     }
   }
   const capacity = properties['max_capacity'];
   if (capacity === undefined) return;
-  if (field.dataType !== DataType.Array) throw invalidParameter(`field ${field.name} can not alter max_capacity: it is not an Array`);
+  if (field.dataType !== DataType.Array)
+    throw invalidParameter(`field ${field.name} can not alter max_capacity: it is not an Array`);
   const value = Number(capacity);
   if (!Number.isInteger(value) || value < 1 || value > maxArrayCapacity) {
-    throw invalidParameter(`the maximum capacity specified for a Array should be in (0, ${maxArrayCapacity}]`);
+    throw invalidParameter(
+      `the maximum capacity specified for a Array should be in (0, ${maxArrayCapacity}]`,
+    );
   }
 }
 
@@ -369,15 +433,26 @@ export async function addCollectionField(
   const wire = proxy.deps.decodeMessage(FIELD_MESSAGE, request.schema) as WireFieldSchema;
   const field = readField(wire, proxy.deps.limits);
   const { name } = field;
-  if (!field.nullable) throw invalidParameter(`added field must be nullable, please check it, field name = ${name}`);
-  if (field.isPrimaryKey) throw invalidParameter(`not support to add pk field, field name = ${name}`);
-  if (field.autoId) throw invalidParameter(`only primary field can speficy AutoID with true, field name = ${name}`);
-  if (field.isPartitionKey) throw invalidParameter(`not support to add partition key field, field name  = ${name}`);
+  if (!field.nullable)
+    throw invalidParameter(`added field must be nullable, please check it, field name = ${name}`);
+  if (field.isPrimaryKey)
+    throw invalidParameter(`not support to add pk field, field name = ${name}`);
+  if (field.autoId)
+    throw invalidParameter(`only primary field can speficy AutoID with true, field name = ${name}`);
+  if (field.isPartitionKey)
+    throw invalidParameter(`not support to add partition key field, field name  = ${name}`);
   if (info.schema.fields.length >= proxy.deps.limits.maxFieldNum) {
-    throw invalidParameter(`The number of fields has reached the maximum value ${proxy.deps.limits.maxFieldNum}`);
+    throw invalidParameter(
+      `The number of fields has reached the maximum value ${proxy.deps.limits.maxFieldNum}`,
+    );
   }
-  if (field.defaultValue !== undefined) throw notYet(`a default value of an added field (field ${name})`);
-  if (field.dim > 0) throw invalidParameter(`not support to add vector field, field name = ${name}`);
-  await proxy.peers.rootcoord.addCollectionField({ dbName, name: request.collection_name, field }, context);
+  if (field.defaultValue !== undefined)
+    throw notYet(`a default value of an added field (field ${name})`);
+  if (field.dim > 0)
+    throw invalidParameter(`not support to add vector field, field name = ${name}`);
+  await proxy.peers.rootcoord.addCollectionField(
+    { dbName, name: request.collection_name, field },
+    context,
+  );
   return OK_STATUS;
 }

@@ -10,19 +10,34 @@ interface DatabaseRequest {
   readonly properties: readonly KeyValuePair[];
 }
 
-export async function createDatabase(proxy: Proxy, request: DatabaseRequest, context: RequestContext): Promise<object> {
+export async function createDatabase(
+  proxy: Proxy,
+  request: DatabaseRequest,
+  context: RequestContext,
+): Promise<object> {
   checkName('database', request.db_name, proxy.deps.limits.maxNameLength);
-  await proxy.peers.rootcoord.createDatabase({ name: request.db_name, properties: toRecord(request.properties) }, context);
+  await proxy.peers.rootcoord.createDatabase(
+    { name: request.db_name, properties: toRecord(request.properties) },
+    context,
+  );
   return OK_STATUS;
 }
 
-export async function dropDatabase(proxy: Proxy, request: { db_name: string }, context: RequestContext): Promise<object> {
+export async function dropDatabase(
+  proxy: Proxy,
+  request: { db_name: string },
+  context: RequestContext,
+): Promise<object> {
   checkName('database', request.db_name, proxy.deps.limits.maxNameLength);
   await proxy.peers.rootcoord.dropDatabase({ name: request.db_name }, context);
   return OK_STATUS;
 }
 
-export async function listDatabases(proxy: Proxy, _request: object, context: RequestContext): Promise<object> {
+export async function listDatabases(
+  proxy: Proxy,
+  _request: object,
+  context: RequestContext,
+): Promise<object> {
   const { databases } = await proxy.peers.rootcoord.listDatabases({}, context);
   return {
     status: OK_STATUS,
@@ -38,14 +53,25 @@ export async function alterDatabase(
   context: RequestContext,
 ): Promise<object> {
   await proxy.peers.rootcoord.alterDatabase(
-    { name: request.db_name || 'default', properties: toRecord(request.properties), deleteKeys: request.delete_keys },
+    {
+      name: request.db_name || 'default',
+      properties: toRecord(request.properties),
+      deleteKeys: request.delete_keys,
+    },
     context,
   );
   return OK_STATUS;
 }
 
-export async function describeDatabase(proxy: Proxy, request: { db_name: string }, context: RequestContext): Promise<object> {
-  const database = await proxy.peers.rootcoord.describeDatabase({ name: request.db_name || 'default' }, context);
+export async function describeDatabase(
+  proxy: Proxy,
+  request: { db_name: string },
+  context: RequestContext,
+): Promise<object> {
+  const database = await proxy.peers.rootcoord.describeDatabase(
+    { name: request.db_name || 'default' },
+    context,
+  );
   return {
     status: OK_STATUS,
     db_name: database.name,

@@ -1,4 +1,5 @@
-// Delete: by primary keys directly, by any other filter through a read of the matching keys first (R6).
+// Delete: by primary keys directly, by any other filter through a read of the matching keys first
+// (R6).
 
 import type { DeleteRequest } from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
@@ -26,15 +27,27 @@ export async function deleteRows(
   const info = await requireCollection(proxy, dbName, request.collectionName, context);
   const partitionId = findPartition(info, request.partitionName);
   if (request.expr.trim() === '') {
-    throw invalidParameter('failed to create delete plan: delete with empty or always-true expression is not supported, expr cannot be empty string');
+    throw invalidParameter(
+      'failed to create delete plan: delete with empty or always-true expression is not ' +
+        'supported, expr cannot be empty string',
+    );
   }
-  const filter = compileRequestFilter(proxy, info, request.expr, request.exprTemplateValues, 'delete');
+  const filter = compileRequestFilter(
+    proxy,
+    info,
+    request.expr,
+    request.exprTemplateValues,
+    'delete',
+  );
   if (filter === undefined || (filter.node.node === 'const' && filter.node.value === true)) {
-    throw invalidParameter(`failed to create delete plan: expr[${request.expr}] is always true, which is not supported`);
+    throw invalidParameter(
+      `failed to create delete plan: expr[${request.expr}] is always true, which is not supported`,
+    );
   }
-  const deleted = filter.keys !== undefined
-    ? await deleteKeys(proxy, info, partitionId, filter.keys, 0n, context)
-    : await deleteMatching(proxy, info, partitionId, filter, context);
+  const deleted =
+    filter.keys !== undefined
+      ? await deleteKeys(proxy, info, partitionId, filter.keys, 0n, context)
+      : await deleteMatching(proxy, info, partitionId, filter, context);
   return encodeMutationResult({
     status: OK_STATUS,
     acknowledged: true,
@@ -51,7 +64,8 @@ interface Deleted {
 function findPartition(info: CollectionInfo, name: string): bigint {
   if (name === '') return 0n;
   const partition = info.partitions.find((candidate) => candidate.name === name);
-  if (partition === undefined) throw new MilvusError('PartitionNotFound', { fields: { partition: name } });
+  if (partition === undefined)
+    throw new MilvusError('PartitionNotFound', { fields: { partition: name } });
   return partition.partitionId;
 }
 

@@ -1,5 +1,5 @@
-// A request's filter text → plan, with the prefixes that Milvus puts before its errors, and what the plan says
-// about partitions and keys.
+// A request's filter text → plan, with the prefixes that Milvus puts before its errors, and what
+// the plan says about partitions and keys.
 
 import { getPartitionKeyValues, getPrimaryKeyValues } from '../../expr/key-values.ts';
 import type { TemplateValue } from '../../expr/filter-schema.ts';
@@ -33,7 +33,13 @@ export function compileRequestFilter(
   const { collectionId, schema } = info;
   let compiled: CompiledFilter;
   try {
-    compiled = proxy.plans.compile({ text, collectionId, schemaVersion: schema.version, schema, templates });
+    compiled = proxy.plans.compile({
+      text,
+      collectionId,
+      schemaVersion: schema.version,
+      schema,
+      templates,
+    });
   } catch (error) {
     if (!(error instanceof MilvusError)) throw error;
     throw invalidParameter(`failed to create ${what} plan: ${error.message}`);

@@ -14,7 +14,8 @@ export async function flush(
   context: RequestContext,
 ): Promise<object> {
   const dbName = getDbName(request, context);
-  if (request.collection_names.length === 0) throw invalidParameter('collection names should not be empty');
+  if (request.collection_names.length === 0)
+    throw invalidParameter('collection names should not be empty');
   const infos = await Promise.all(
     request.collection_names.map((name) => requireCollection(proxy, dbName, name, context)),
   );
@@ -37,14 +38,23 @@ export async function flush(
 
 export async function getFlushState(
   proxy: Proxy,
-  request: { db_name: string; collection_name: string; segmentIDs: readonly string[]; flush_ts: string },
+  request: {
+    db_name: string;
+    collection_name: string;
+    segmentIDs: readonly string[];
+    flush_ts: string;
+  },
   context: RequestContext,
 ): Promise<object> {
   const dbName = getDbName(request, context);
   if (request.collection_name === '') return { status: OK_STATUS, flushed: true };
   const { collectionId } = await requireCollection(proxy, dbName, request.collection_name, context);
   const { flushed } = await proxy.peers.datacoord.getFlushState(
-    { collectionId, segmentIds: request.segmentIDs.map(BigInt), timestamp: BigInt(request.flush_ts) },
+    {
+      collectionId,
+      segmentIds: request.segmentIDs.map(BigInt),
+      timestamp: BigInt(request.flush_ts),
+    },
     context,
   );
   return { status: OK_STATUS, flushed };
@@ -78,15 +88,24 @@ export async function getFlushAllState(
 
 export async function manualCompaction(
   proxy: Proxy,
-  request: { db_name: string; collection_name: string; collectionID: string; major_compaction: boolean },
+  request: {
+    db_name: string;
+    collection_name: string;
+    collectionID: string;
+    major_compaction: boolean;
+  },
   context: RequestContext,
 ): Promise<object> {
   const dbName = getDbName(request, context);
-  const ref = request.collection_name === ''
-    ? { dbName, collectionId: BigInt(request.collectionID) }
-    : { dbName, name: request.collection_name };
+  const ref =
+    request.collection_name === ''
+      ? { dbName, collectionId: BigInt(request.collectionID) }
+      : { dbName, name: request.collection_name };
   const { collectionId } = await proxy.peers.rootcoord.describeCollection(ref, context);
-  const { compactionId, planCount } = await proxy.peers.datacoord.compact({ collectionId }, context);
+  const { compactionId, planCount } = await proxy.peers.datacoord.compact(
+    { collectionId },
+    context,
+  );
   return { status: OK_STATUS, compactionID: String(compactionId), compactionPlanCount: planCount };
 }
 
@@ -188,4 +207,3 @@ export async function getQuerySegmentInfo(
   }));
   return { status: OK_STATUS, infos: [...sealed, ...open] };
 }
-

@@ -1,5 +1,5 @@
-// Hybrid search: several searches on several vector fields, their lists merged by rank (RRF) or weighted score.
-// Formulas: milvus-features §4.3.
+// Hybrid search: several searches on several vector fields, their lists merged by rank (RRF) or
+// weighted score. Formulas: milvus-features §4.3.
 
 import { concatRows, takeRows } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -45,7 +45,11 @@ export async function hybridSearch(
       searchShards(
         proxy,
         info,
-        { ...sub, partitionNames: request.partitionNames, guaranteeTimestamp: request.guaranteeTimestamp },
+        {
+          ...sub,
+          partitionNames: request.partitionNames,
+          guaranteeTimestamp: request.guaranteeTimestamp,
+        },
         selection.fieldIds,
         context,
       ),
@@ -80,10 +84,12 @@ function refuseOtherFeatures(request: HybridSearchRequest): void {
   const { requests } = request;
   if (requests.length < 1 || requests.length > SUB_SEARCHES_MAX) {
     throw invalidParameter(
-      `maximum of ann search requests is ${SUB_SEARCHES_MAX}, minimum of ann search requests is 1, but got ${requests.length}`,
+      `maximum of ann search requests is ${SUB_SEARCHES_MAX}, minimum of ann search requests ` +
+        `is 1, but got ${requests.length}`,
     );
   }
-  if (request.functionScore !== undefined && request.functionScore.length > 0) throw notYet('function rankers');
+  if (request.functionScore !== undefined && request.functionScore.length > 0)
+    throw notYet('function rankers');
   if (request.functionChains.length > 0) throw notYet('function chains');
   if (findValue(request.rankParams, 'group_by_field')) throw notYet('grouping search');
 }
@@ -96,12 +102,15 @@ function readWindow(
   const limit = readInteger(rankParams, 'limit');
   if (limit === undefined) throw invalidParameter('limit not found in rank_params');
   if (limit < 1 || limit > topK) {
-    throw invalidParameter(`limit [${limit}] is invalid, it should be in range [1, ${topK}], but got ${limit}`);
+    throw invalidParameter(
+      `limit [${limit}] is invalid, it should be in range [1, ${topK}], but got ${limit}`,
+    );
   }
   const offset = readInteger(rankParams, 'offset') ?? 0;
   if (offset < 0 || limit + offset > maxQueryResultWindow) {
     throw invalidParameter(
-      `(offset+limit) [${limit + offset}] is invalid, should be in range [1, ${maxQueryResultWindow}], but got ${limit + offset}`,
+      `(offset+limit) [${limit + offset}] is invalid, should be in range [1, ` +
+        `${maxQueryResultWindow}], but got ${limit + offset}`,
     );
   }
   return { limit, offset, roundDecimal: readInteger(rankParams, 'round_decimal') ?? -1 };
@@ -134,12 +143,15 @@ function readWeighted(params: Record<string, unknown>, lists: number): Ranker {
   const { weights } = params;
   if (!Array.isArray(weights)) throw invalidParameter('weights not found in rank_params');
   for (const weight of weights) {
-    if (typeof weight !== 'number') throw invalidParameter('The type of rank param weight should be float');
-    if (weight < 0 || weight > 1) throw invalidParameter('rank param weight should be in range [0, 1]');
+    if (typeof weight !== 'number')
+      throw invalidParameter('The type of rank param weight should be float');
+    if (weight < 0 || weight > 1)
+      throw invalidParameter('rank param weight should be in range [0, 1]');
   }
   if (weights.length !== lists) {
     throw invalidParameter(
-      `the length of weights param mismatch with ann search requests: invalid parameter[expected=${lists}][actual=${weights.length}]`,
+      'the length of weights param mismatch with ann search requests: invalid ' +
+        `parameter[expected=${lists}][actual=${weights.length}]`,
     );
   }
   const isNormalized = params['norm_score'] === true || params['norm_score'] === 'true';
@@ -168,7 +180,8 @@ function fuse(
   const metrics = outcomes.map(({ settings }) => settings.index.metric);
   const isMixed = new Set(metrics.map(isHigherBetter)).size > 1;
   // Distances alone stay distances; beside similarities they are turned into such.
-  const isDescending = !ranker.usesScores || ranker.isNormalized || isMixed || isHigherBetter(metrics[0]!);
+  const isDescending =
+    !ranker.usesScores || ranker.isNormalized || isMixed || isHigherBetter(metrics[0]!);
   const toComparable = (score: number, metric: string): number => {
     if (!ranker.usesScores) return score;
     const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter(metric));
@@ -211,4 +224,3 @@ function fuse(
   const rows = new RowBatchReader(takeRows(new RowBatchReader(concatRows(batches)), picked));
   return { counts, scores: Float32Array.from(scores), rows };
 }
-

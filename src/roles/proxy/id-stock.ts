@@ -13,7 +13,10 @@ export class IdStock {
     this.#rootcoord = rootcoord;
   }
 
-  /** Returns `count` consecutive unused ids. Ids left over in a lump are skipped when it is too small. */
+  /**
+   * Returns `count` consecutive unused ids. Ids left over in a lump are skipped when it is too
+   * small.
+   */
   async take(count: number): Promise<BigInt64Array> {
     if (this.#end - this.#next < BigInt(count)) {
       const size = Math.max(LUMP, count);

@@ -23,20 +23,39 @@ export async function createIndex(
   context: RequestContext,
 ): Promise<object> {
   const { limits } = proxy.deps;
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   checkName('index', request.index_name, limits.maxNameLength);
-  const bytes = request.extra_params.reduce((sum, { key, value }) => sum + Buffer.byteLength(key + value), 0);
+  const bytes = request.extra_params.reduce(
+    (sum, { key, value }) => sum + Buffer.byteLength(key + value),
+    0,
+  );
   if (bytes > limits.maxIndexParamsSize) {
-    throw invalidParameter(`index params are too large: ${bytes} bytes, at most ${limits.maxIndexParamsSize}`);
+    throw invalidParameter(
+      `index params are too large: ${bytes} bytes, at most ${limits.maxIndexParamsSize}`,
+    );
   }
   const field = findField(info.schema, request.field_name);
   if (field === undefined) {
     throw invalidParameter(`cannot create index on non-exist field: ${request.field_name}`);
   }
-  const definition = checkIndexDefinition({ ...field, fieldName: field.name }, flattenParams(request.extra_params));
+  const definition = checkIndexDefinition(
+    { ...field, fieldName: field.name },
+    flattenParams(request.extra_params),
+  );
   const name = request.index_name === '' ? field.name : request.index_name;
   await proxy.peers.indexcoord.createIndex(
-    { collectionId: info.collectionId, fieldId: field.fieldId, fieldName: field.name, name, ...definition },
+    {
+      collectionId: info.collectionId,
+      fieldId: field.fieldId,
+      fieldName: field.name,
+      name,
+      ...definition,
+    },
     context,
   );
   return OK_STATUS;
@@ -77,7 +96,12 @@ async function requireIndexes(
   request: IndexRequest,
   context: RequestContext,
 ): Promise<{ indexes: readonly IndexStatus[] }> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const { collectionId } = info;
   const name = request.index_name;
   const { indexes } = await proxy.peers.indexcoord.describeIndexes(
@@ -85,7 +109,8 @@ async function requireIndexes(
     context,
   );
   const wanted = indexes.filter(
-    ({ index }) => request.field_name === '' || name !== '' || index.fieldName === request.field_name,
+    ({ index }) =>
+      request.field_name === '' || name !== '' || index.fieldName === request.field_name,
   );
   if (wanted.length === 0) {
     throw new MilvusError('IndexNotFound', {
@@ -148,7 +173,12 @@ export async function dropIndex(
   request: IndexRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const { collectionId } = info;
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
@@ -160,7 +190,9 @@ export async function dropIndex(
   for (const index of dropped) {
     const field = findField(info.schema, index.fieldName);
     if (state !== 'notLoad' && field !== undefined && isVectorType(field.dataType)) {
-      throw invalidParameter(`vector index cannot be dropped on loaded collection: ${collectionId}`);
+      throw invalidParameter(
+        `vector index cannot be dropped on loaded collection: ${collectionId}`,
+      );
     }
   }
   await proxy.peers.indexcoord.dropIndex(
@@ -191,7 +223,12 @@ export async function alterIndex(
   if (mmap !== undefined && !/^(true|false)$/i.test(mmap)) {
     throw invalidParameter(`invalid mmap.enabled value: ${mmap}, expected: true, false`);
   }
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const { collectionId } = info;
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   if (state !== 'notLoad') {

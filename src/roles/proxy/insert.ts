@@ -1,5 +1,5 @@
-// Insert and Upsert: check the columns → ids → row batches by shard and partition → the shard leaders.
-// The whole request is checked before any part of it is sent.
+// Insert and Upsert: check the columns → ids → row batches by shard and partition → the shard
+// leaders. The whole request is checked before any part of it is sent.
 
 import { checkColumns, type CheckedColumns } from '../../codec/check-columns.ts';
 import { buildRowBatch, readKeys } from '../../codec/field-data-to-rows.ts';
@@ -64,9 +64,11 @@ async function withFreshSchema(attempt: () => Promise<Written>): Promise<Written
     try {
       return await attempt();
     } catch (error) {
-      const isStale = error instanceof MilvusError && error.errorName === 'CollectionSchemaMismatch';
+      const isStale =
+        error instanceof MilvusError && error.errorName === 'CollectionSchemaMismatch';
       // A client's stale schema is the client's to refresh; ours is looked up anew.
-      if (!isStale || error.message.includes('schema_timestamp') || tries >= SCHEMA_RETRIES_MAX) throw error;
+      if (!isStale || error.message.includes('schema_timestamp') || tries >= SCHEMA_RETRIES_MAX)
+        throw error;
     }
   }
 }
@@ -92,16 +94,29 @@ async function write(
     jsonBytesMax: deps.limits.jsonMaxLength,
   });
   const rowIds = await proxy.ids.take(rowCount);
-  const given = readKeys(checked.columns.find(({ field }) => field.isPrimaryKey)!, rowIds);
+  const given = readKeys(
+    checked.columns.find(({ field }) => field.isPrimaryKey)!,
+    rowIds,
+  );
   if (isUpsert) requireDistinct(given);
-  const { columns, keys } = isUpsert && primary.autoId
-    ? await drawNewKeys(proxy, info, checked, given, rowIds)
-    : { columns: checked, keys: given };
+  const { columns, keys } =
+    isUpsert && primary.autoId
+      ? await drawNewKeys(proxy, info, checked, given, rowIds)
+      : { columns: checked, keys: given };
   const partitionKey = findPartitionKeyField(info.schema);
-  const partitionValues = partitionKey === undefined
-    ? partition
-    : readKeys(checked.columns.find(({ field }) => field === partitionKey)!, rowIds);
-  const groups = splitRows(info, rowCount, isUpsert && primary.autoId ? given : keys, partitionValues);
+  const partitionValues =
+    partitionKey === undefined
+      ? partition
+      : readKeys(
+          checked.columns.find(({ field }) => field === partitionKey)!,
+          rowIds,
+        );
+  const groups = splitRows(
+    info,
+    rowCount,
+    isUpsert && primary.autoId ? given : keys,
+    partitionValues,
+  );
   const inserts = groups.map((group) => {
     const batch = buildRowBatch(columns, rowIds, group.rows);
     checkJson(info, batch, group.rows);
@@ -113,7 +128,8 @@ async function write(
   const writes = info.vchannels.map(async (vchannel, shard) => {
     const parts: (InsertPart | DeletePart)[] = [];
     const dead = deletes[shard];
-    if (dead !== undefined) parts.push({ kind: 'delete', partitionId: 0n, keys: dead, killsUpTo: 0n });
+    if (dead !== undefined)
+      parts.push({ kind: 'delete', partitionId: 0n, keys: dead, killsUpTo: 0n });
     for (const { shardIndex, part } of inserts) if (shardIndex === shard) parts.push(part);
     if (parts.length === 0) return 0n;
     const { collectionId, schema } = info;
@@ -141,7 +157,9 @@ function requireCurrentSchema(info: CollectionInfo, request: InsertRequest): voi
 function requirePartition(proxy: Proxy, info: CollectionInfo, name: string): bigint {
   if (findPartitionKeyField(info.schema) !== undefined) {
     if (name !== '') {
-      throw invalidParameter('not support manually specifying the partition names if partition key mode is used');
+      throw invalidParameter(
+        'not support manually specifying the partition names if partition key mode is used',
+      );
     }
     return 0n;
   }
@@ -159,8 +177,8 @@ function requireDistinct(keys: Keys): void {
 }
 
 /**
- * Upsert with auto id: the given key is deleted and a new one drawn that hashes to the same shard (R4), so that
- * both lie in one record.
+ * Upsert with auto id: the given key is deleted and a new one drawn that hashes to the same shard
+ * (R4), so that both lie in one record.
  */
 async function drawNewKeys(
   proxy: Proxy,
@@ -178,9 +196,10 @@ async function drawNewKeys(
         : column,
     ),
   };
-  const keys: Keys = given.kind === 'int64'
-    ? { kind: 'int64', values: rowIds }
-    : { kind: 'string', values: Array.from(rowIds, String) };
+  const keys: Keys =
+    given.kind === 'int64'
+      ? { kind: 'int64', values: rowIds }
+      : { kind: 'string', values: Array.from(rowIds, String) };
   return { columns, keys };
 }
 
@@ -219,7 +238,9 @@ function checkJson(info: CollectionInfo, batch: Uint8Array, rows: Uint32Array | 
   }
 }
 
-function toIds(keys: Keys): { kind: 'int'; values: BigInt64Array } | { kind: 'string'; values: readonly string[] } {
+function toIds(
+  keys: Keys,
+): { kind: 'int'; values: BigInt64Array } | { kind: 'string'; values: readonly string[] } {
   return keys.kind === 'int64'
     ? { kind: 'int', values: keys.values }
     : { kind: 'string', values: keys.values };

@@ -1,12 +1,18 @@
-// Load and release, with Milvus' states and errors. Searching needs a loaded collection, although loading costs
-// nothing here: clients rely on the states.
+// Load and release, with Milvus' states and errors. Searching needs a loaded collection, although
+// loading costs nothing here: clients rely on the states.
 
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { getVectorFields } from '../../model/schema.ts';
 import type { LoadStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
-import { findPartitionIds, getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import {
+  findPartitionIds,
+  getDbName,
+  requireCollection,
+  type Proxy,
+  type RequestContext,
+} from './proxy.ts';
 
 interface LoadRequest {
   readonly db_name: string;
@@ -31,7 +37,12 @@ export async function loadCollection(
   request: LoadRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   await load(proxy, info, [], request, context);
   return OK_STATUS;
 }
@@ -41,7 +52,12 @@ export async function loadPartitions(
   request: LoadRequest & PartitionsRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   if (request.partition_names.length === 0) {
     throw invalidParameter('due to no partition specified');
   }
@@ -60,8 +76,10 @@ async function load(
   const replicaNumber = request.replica_number || 1;
   if (replicaNumber > 1) {
     throw new MilvusError('Unexpected', {
-      message: `call query coordinator LoadCollection: when load ${replicaNumber} replica count: ` +
-        `service resource insufficient[currentStreamingNode=1][expectedStreamingNode=${replicaNumber}]`,
+      message:
+        `call query coordinator LoadCollection: when load ${replicaNumber} replica count: ` +
+        'service resource ' +
+        `insufficient[currentStreamingNode=1][expectedStreamingNode=${replicaNumber}]`,
     });
   }
   checkLoadFields(info, request.load_fields);
@@ -81,7 +99,11 @@ function checkLoadFields(info: CollectionInfo, names: readonly string[]): void {
   for (const field of info.schema.fields) {
     const isNeeded = field.isPrimaryKey || field.isPartitionKey || field.isClusteringKey;
     if (!isNeeded || names.includes(field.name)) continue;
-    const what = field.isPrimaryKey ? 'primary key' : field.isPartitionKey ? 'partition key' : 'clustering key';
+    const what = field.isPrimaryKey
+      ? 'primary key'
+      : field.isPartitionKey
+        ? 'partition key'
+        : 'clustering key';
     throw invalidParameter(
       `load field list [${names.join(' ')}] does not contain ${what} field ${field.name}`,
     );
@@ -114,8 +136,16 @@ export async function releaseCollection(
   request: { db_name: string; collection_name: string },
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
-  await proxy.peers.querycoord.release({ collectionId: info.collectionId, partitionIds: [] }, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
+  await proxy.peers.querycoord.release(
+    { collectionId: info.collectionId, partitionIds: [] },
+    context,
+  );
   return OK_STATUS;
 }
 
@@ -124,7 +154,12 @@ export async function releasePartitions(
   request: PartitionsRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const partitionIds = findPartitionIds(info, request.partition_names);
   if (partitionIds.length === 0) throw invalidParameter('due to no partition specified');
   await proxy.peers.querycoord.release({ collectionId: info.collectionId, partitionIds }, context);
@@ -145,7 +180,12 @@ export async function getLoadState(
 ): Promise<object> {
   let info: CollectionInfo;
   try {
-    info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+    info = await requireCollection(
+      proxy,
+      getDbName(request, context),
+      request.collection_name,
+      context,
+    );
   } catch (error) {
     if (!(error instanceof MilvusError) || error.errorName !== 'CollectionNotFound') throw error;
     return { status: OK_STATUS, state: LOAD_STATE.notExist };
@@ -162,7 +202,12 @@ export async function getLoadingProgress(
   request: PartitionsRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const partitionIds = findPartitionIds(info, request.partition_names);
   const { collectionId } = info;
   const status = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
@@ -170,7 +215,9 @@ export async function getLoadingProgress(
     throw new MilvusError('CollectionNotLoaded', { fields: { collection: String(collectionId) } });
   }
   if (!isLoaded(status, partitionIds)) {
-    throw new MilvusError('PartitionNotLoaded', { fields: { partition: request.partition_names.join(',') } });
+    throw new MilvusError('PartitionNotLoaded', {
+      fields: { partition: request.partition_names.join(',') },
+    });
   }
   return { status: OK_STATUS, progress: '100', refresh_progress: '100' };
 }

@@ -21,17 +21,31 @@ function checkIdentifier(kind: NameKind, name: string, bytesMax: number): void {
   const title = kind === 'alias' ? 'collection alias' : kind;
   const head = `Invalid ${title} name: ${name}. `;
   if (name === '') {
-    throw refuse(kind, kind === 'field' ? 'field name should not be empty' : `${title} name should not be empty`);
+    throw refuse(
+      kind,
+      kind === 'field' ? 'field name should not be empty' : `${title} name should not be empty`,
+    );
   }
   if (Buffer.byteLength(name) > bytesMax) {
     const noun = kind === 'field' ? 'field' : title;
-    throw refuse(kind, `${head}the length of a ${noun} name must be less than ${bytesMax} characters`);
+    throw refuse(
+      kind,
+      `${head}the length of a ${noun} name must be less than ${bytesMax} characters`,
+    );
   }
   if (!FIRST.test(name)) {
-    throw refuse(kind, `${head}the first character of a ${title} name must be an underscore or letter`);
+    throw refuse(
+      kind,
+      `${head}the first character of a ${title} name must be an underscore or letter`,
+    );
   }
   if (!REST.test(name)) {
-    throw refuse(kind, `${head}${capitalize(title)} name can only contain numbers, letters, dollars and underscores`.replace('Collection name', 'collection name').replace('Field name', 'Field name'));
+    throw refuse(
+      kind,
+      `${head}${capitalize(title)} name can only contain numbers, letters, dollars and underscores`
+        .replace('Collection name', 'collection name')
+        .replace('Field name', 'Field name'),
+    );
   }
 }
 
@@ -39,13 +53,19 @@ function checkPartitionName(name: string, bytesMax: number): void {
   const head = `Invalid partition name: ${name}. `;
   if (name.trim() === '') throw invalidParameter(`${head}Partition name should not be empty.`);
   if (Buffer.byteLength(name) > bytesMax) {
-    throw invalidParameter(`${head}The length of a partition name must be less than ${bytesMax} characters.`);
+    throw invalidParameter(
+      `${head}The length of a partition name must be less than ${bytesMax} characters.`,
+    );
   }
   if (!/^[A-Za-z0-9_]/.test(name)) {
-    throw invalidParameter(`${head}The first character of a partition name must be an underscore or letter.`);
+    throw invalidParameter(
+      `${head}The first character of a partition name must be an underscore or letter.`,
+    );
   }
   if (!/^[A-Za-z0-9_$-]*$/.test(name)) {
-    throw invalidParameter(`${head}Partition name can only contain numbers, letters and underscores.`);
+    throw invalidParameter(
+      `${head}Partition name can only contain numbers, letters and underscores.`,
+    );
   }
 }
 
@@ -54,10 +74,14 @@ function checkIndexName(name: string, bytesMax: number): void {
   if (name === '') return;
   const head = `Invalid index name: ${name}. `;
   if (Buffer.byteLength(name) > bytesMax) {
-    throw invalidParameter(`${head}The length of a index name must be less than ${bytesMax} characters.`);
+    throw invalidParameter(
+      `${head}The length of a index name must be less than ${bytesMax} characters.`,
+    );
   }
   if (!FIRST.test(name)) {
-    throw invalidParameter(`${head}The first character of a index name must be an underscore or letter.`);
+    throw invalidParameter(
+      `${head}The first character of a index name must be an underscore or letter.`,
+    );
   }
   if (!/^[A-Za-z0-9_$[\]]*$/.test(name)) {
     throw invalidParameter(`${head}Index name can only contain numbers, letters, and underscores.`);
@@ -75,13 +99,44 @@ function capitalize(text: string): string {
 }
 
 const RESERVED_FIELD_NAMES = new Set([
-  'RowID', 'Timestamp', '$meta', '$namespace_id', '__virtual_pk__',
-  'like', 'exists', 'EXISTS', 'and', 'or', 'not', 'in',
-  'json_contains', 'JSON_CONTAINS', 'json_contains_all', 'JSON_CONTAINS_ALL',
-  'json_contains_any', 'JSON_CONTAINS_ANY', 'array_contains', 'ARRAY_CONTAINS',
-  'array_contains_all', 'ARRAY_CONTAINS_ALL', 'array_contains_any', 'ARRAY_CONTAINS_ANY',
-  'array_length', 'ARRAY_LENGTH', 'true', 'True', 'TRUE', 'false', 'False', 'FALSE',
-  'text_match', 'TEXT_MATCH', 'phrase_match', 'PHRASE_MATCH', 'random_sample', 'RANDOM_SAMPLE',
+  'RowID',
+  'Timestamp',
+  '$meta',
+  '$namespace_id',
+  '__virtual_pk__',
+  'like',
+  'exists',
+  'EXISTS',
+  'and',
+  'or',
+  'not',
+  'in',
+  'json_contains',
+  'JSON_CONTAINS',
+  'json_contains_all',
+  'JSON_CONTAINS_ALL',
+  'json_contains_any',
+  'JSON_CONTAINS_ANY',
+  'array_contains',
+  'ARRAY_CONTAINS',
+  'array_contains_all',
+  'ARRAY_CONTAINS_ALL',
+  'array_contains_any',
+  'ARRAY_CONTAINS_ANY',
+  'array_length',
+  'ARRAY_LENGTH',
+  'true',
+  'True',
+  'TRUE',
+  'false',
+  'False',
+  'FALSE',
+  'text_match',
+  'TEXT_MATCH',
+  'phrase_match',
+  'PHRASE_MATCH',
+  'random_sample',
+  'RANDOM_SAMPLE',
 ]);
 
 /** Whether a field may not be called so: system fields and words of the filter language. */

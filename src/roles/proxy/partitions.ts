@@ -6,7 +6,13 @@ import { findPartitionKeyField } from '../../model/schema.ts';
 import { getPhysicalMs } from '../../model/timestamp.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
-import { findPartitionIds, getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import {
+  findPartitionIds,
+  getDbName,
+  requireCollection,
+  type Proxy,
+  type RequestContext,
+} from './proxy.ts';
 import type { KeyValuePair } from './wire-types.ts';
 
 interface Named {
@@ -40,14 +46,21 @@ export async function dropPartition(
   if (partition !== undefined) {
     const { collectionId } = info;
     const load = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
-    const isLoaded = load.state === 'loaded' &&
+    const isLoaded =
+      load.state === 'loaded' &&
       (load.partitionIds.length === 0 || load.partitionIds.includes(partition.partitionId));
     if (isLoaded) {
-      throw new MilvusError('Unexpected', { message: 'partition cannot be dropped, partition is loaded, please release it first' });
+      throw new MilvusError('Unexpected', {
+        message: 'partition cannot be dropped, partition is loaded, please release it first',
+      });
     }
   }
   await proxy.peers.rootcoord.dropPartition(
-    { dbName: getDbName(request, context), name: request.collection_name, partitionName: request.partition_name },
+    {
+      dbName: getDbName(request, context),
+      name: request.collection_name,
+      partitionName: request.partition_name,
+    },
     context,
   );
   return OK_STATUS;
@@ -72,7 +85,12 @@ export async function hasPartition(
   request: PartitionRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   checkName('partition', request.partition_name, proxy.deps.limits.maxNameLength);
   const value = info.partitions.some(({ name }) => name === request.partition_name);
   return { status: OK_STATUS, value };
@@ -88,18 +106,25 @@ export async function showPartitions(
   findPartitionIds(info, request.partition_names);
   const isInMemory = request.type === 1;
   const { collectionId } = info;
-  const load = isInMemory ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context) : undefined;
+  const load = isInMemory
+    ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context)
+    : undefined;
   const shown = info.partitions.filter(({ name, partitionId }) => {
     if (request.partition_names.length > 0 && !request.partition_names.includes(name)) return false;
     if (load === undefined) return true;
-    return load.state === 'loaded' && (load.partitionIds.length === 0 || load.partitionIds.includes(partitionId));
+    return (
+      load.state === 'loaded' &&
+      (load.partitionIds.length === 0 || load.partitionIds.includes(partitionId))
+    );
   });
   return {
     status: OK_STATUS,
     partition_names: shown.map(({ name }) => name),
     partitionIDs: shown.map(({ partitionId }) => String(partitionId)),
     created_timestamps: shown.map(({ createdTimestamp }) => String(createdTimestamp)),
-    created_utc_timestamps: shown.map(({ createdTimestamp }) => String(getPhysicalMs(createdTimestamp))),
+    created_utc_timestamps: shown.map(({ createdTimestamp }) =>
+      String(getPhysicalMs(createdTimestamp)),
+    ),
     inMemory_percentages: isInMemory ? shown.map(() => '100') : [],
   };
 }
@@ -109,7 +134,12 @@ export async function getCollectionStatistics(
   request: Named,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   return { status: OK_STATUS, stats: await countRows(proxy, info, undefined, context) };
 }
 
@@ -118,7 +148,12 @@ export async function getPartitionStatistics(
   request: PartitionRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requireCollection(proxy, getDbName(request, context), request.collection_name, context);
+  const info = await requireCollection(
+    proxy,
+    getDbName(request, context),
+    request.collection_name,
+    context,
+  );
   const [partitionId] = findPartitionIds(info, [request.partition_name]);
   return { status: OK_STATUS, stats: await countRows(proxy, info, partitionId, context) };
 }

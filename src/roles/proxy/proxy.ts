@@ -1,5 +1,6 @@
-// The proxy: the client API over the roles behind it. A table RPC name → function; each verb or noun has its file.
-// It keeps no data: it validates, plans, splits by shard, asks the leaders, merges, encodes.
+// The proxy: the client API over the roles behind it. A table RPC name → function; each verb or
+// noun has its file. It keeps no data: it validates, plans, splits by shard, asks the leaders,
+// merges, encodes.
 
 import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
@@ -56,17 +57,28 @@ export interface Proxy {
 }
 
 export function createProxy(deps: ProxyDeps): Proxy {
-  return { deps, peers: deps.peers, plans: new PlanCache(), ids: new IdStock(deps.peers.rootcoord) };
+  return {
+    deps,
+    peers: deps.peers,
+    plans: new PlanCache(),
+    ids: new IdStock(deps.peers.rootcoord),
+  };
 }
 
 const DEFAULT_DATABASE = 'default';
 
 /** The request's own database, else the connection's, else the default one. */
-export function getDbName(request: { db_name?: string; dbName?: string }, context: RequestContext): string {
+export function getDbName(
+  request: { db_name?: string; dbName?: string },
+  context: RequestContext,
+): string {
   return request.db_name || request.dbName || context.dbName || DEFAULT_DATABASE;
 }
 
-/** Looks a collection up by name or alias. @throws MilvusError ParameterInvalid, DatabaseNotFound, CollectionNotFound */
+/**
+ * Looks a collection up by name or alias. @throws MilvusError ParameterInvalid, DatabaseNotFound,
+ * CollectionNotFound
+ */
 export async function requireCollection(
   proxy: Proxy,
   dbName: string,

@@ -16,7 +16,13 @@ import { compileRequestFilter } from './filter.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { notYet } from './read-schema.ts';
-import { getPinnedTimestamp, isTrue, readInteger, selectPartitions, toShardRead } from './read-target.ts';
+import {
+  getPinnedTimestamp,
+  isTrue,
+  readInteger,
+  selectPartitions,
+  toShardRead,
+} from './read-target.ts';
 
 const COUNT = 'count(*)';
 const AGGREGATE = /^\s*(count|sum|avg|min|max)\s*\(.*\)\s*$/i;
@@ -28,13 +34,25 @@ export async function query(
 ): Promise<Uint8Array> {
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collectionName, context);
-  const isCount = request.outputFields.some((name) => name.replaceAll(' ', '').toLowerCase() === COUNT);
+  const isCount = request.outputFields.some(
+    (name) => name.replaceAll(' ', '').toLowerCase() === COUNT,
+  );
   refuseOtherFeatures(request, isCount);
   const { limit, offset } = readWindow(proxy, request, isCount);
-  const filter = compileRequestFilter(proxy, info, request.expr, request.exprTemplateValues, 'query');
+  const filter = compileRequestFilter(
+    proxy,
+    info,
+    request.expr,
+    request.exprTemplateValues,
+    'query',
+  );
   const selection = isCount
     ? selectOutputFields(info.schema, [], false)
-    : selectOutputFields(info.schema, request.outputFields.length > 0 ? request.outputFields : ['*'], true);
+    : selectOutputFields(
+        info.schema,
+        request.outputFields.length > 0 ? request.outputFields : ['*'],
+        true,
+      );
   if (filter === undefined && limit === undefined && !isCount) {
     throw invalidParameter('empty expression should be used with limit');
   }
@@ -83,7 +101,10 @@ async function readShards(
     ),
   );
   if (replies.length === 1) return replies[0]!;
-  const timestamp = replies.reduce((max, reply) => (reply.timestamp > max ? reply.timestamp : max), 0n);
+  const timestamp = replies.reduce(
+    (max, reply) => (reply.timestamp > max ? reply.timestamp : max),
+    0n,
+  );
   return { ...mergeQueries(replies, params, getPrimaryKeyField(info.schema)), timestamp };
 }
 
@@ -96,18 +117,24 @@ function readWindow(
   const limit = readInteger(queryParams, 'limit');
   const offset = readInteger(queryParams, 'offset') ?? 0;
   const isUnlimited = limit === undefined || limit === -1;
-  if (isCount && !isUnlimited) throw invalidParameter('count entities with pagination is not allowed');
+  if (isCount && !isUnlimited)
+    throw invalidParameter('count entities with pagination is not allowed');
   if (isUnlimited) return { limit: undefined, offset: 0 };
   const max = proxy.deps.limits.maxQueryResultWindow;
   if (limit <= 0) {
-    throw invalidParameter(`invalid max query result window, limit [${limit}] is invalid, should be greater than 0`);
+    throw invalidParameter(
+      `invalid max query result window, limit [${limit}] is invalid, should be greater than 0`,
+    );
   }
   if (offset < 0) {
-    throw invalidParameter(`invalid max query result window, offset [${offset}] is invalid, should be gte than 0`);
+    throw invalidParameter(
+      `invalid max query result window, offset [${offset}] is invalid, should be gte than 0`,
+    );
   }
   if (limit + offset > max) {
     throw invalidParameter(
-      `invalid max query result window, (offset+limit) should be in range [1, ${max}], but got ${limit + offset}`,
+      `invalid max query result window, (offset+limit) should be in range [1, ${max}], but got ` +
+        `${limit + offset}`,
     );
   }
   return { limit, offset };
@@ -117,7 +144,8 @@ function refuseOtherFeatures(request: QueryRequest, isCount: boolean): void {
   const { queryParams, outputFields } = request;
   if (findValue(queryParams, 'group_by_fields') !== undefined) throw notYet('group by in query');
   if (findValue(queryParams, 'order_by_fields') !== undefined) throw notYet('order by in query');
-  if (!isCount && outputFields.some((name) => AGGREGATE.test(name))) throw notYet('aggregation in query');
+  if (!isCount && outputFields.some((name) => AGGREGATE.test(name)))
+    throw notYet('aggregation in query');
 }
 
 function requireOutputSize(proxy: Proxy, rows: Uint8Array): void {

@@ -2,25 +2,56 @@
 
 import { DataType, getDataTypeName, isIntegerType, isVectorType } from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { DYNAMIC_FIELD_NAME, type CollectionSchema, type DefaultValue, type FieldSchema } from '../../model/schema.ts';
+import {
+  DYNAMIC_FIELD_NAME,
+  type CollectionSchema,
+  type DefaultValue,
+  type FieldSchema,
+} from '../../model/schema.ts';
 import { checkName, isReservedFieldName } from './names.ts';
 import type { ProxyLimits } from './proxy.ts';
 import { toRecord, type WireCollectionSchema, type WireFieldSchema } from './wire-types.ts';
 
-const NOT_YET = new Set<number>([
-  DataType.Geometry, DataType.Text, DataType.Timestamptz, DataType.BinaryVector,
-  DataType.Float16Vector, DataType.BFloat16Vector, DataType.SparseFloatVector, DataType.Int8Vector,
-  DataType.ArrayOfVector, DataType.ArrayOfStruct, DataType.Struct,
+/** Types of the protocol that cannot be stored yet. */
+export const NOT_YET = new Set<number>([
+  DataType.Geometry,
+  DataType.Text,
+  DataType.Timestamptz,
+  DataType.BinaryVector,
+  DataType.Float16Vector,
+  DataType.BFloat16Vector,
+  DataType.SparseFloatVector,
+  DataType.Int8Vector,
+  DataType.ArrayOfVector,
+  DataType.ArrayOfStruct,
+  DataType.Struct,
 ]);
 
-const STORED = new Set<number>([
-  DataType.Bool, DataType.Int8, DataType.Int16, DataType.Int32, DataType.Int64, DataType.Float,
-  DataType.Double, DataType.VarChar, DataType.Array, DataType.JSON, DataType.FloatVector,
+/** Types that a field may have. */
+export const STORED = new Set<number>([
+  DataType.Bool,
+  DataType.Int8,
+  DataType.Int16,
+  DataType.Int32,
+  DataType.Int64,
+  DataType.Float,
+  DataType.Double,
+  DataType.VarChar,
+  DataType.Array,
+  DataType.JSON,
+  DataType.FloatVector,
 ]);
 
-const ELEMENTS = new Set<number>([
-  DataType.Bool, DataType.Int8, DataType.Int16, DataType.Int32, DataType.Int64, DataType.Float,
-  DataType.Double, DataType.VarChar,
+/** Types that an Array's elements may have. */
+export const ELEMENTS = new Set<number>([
+  DataType.Bool,
+  DataType.Int8,
+  DataType.Int16,
+  DataType.Int32,
+  DataType.Int64,
+  DataType.Float,
+  DataType.Double,
+  DataType.VarChar,
 ]);
 
 /** @throws MilvusError ParameterInvalid, or Unimplemented for a type that cannot be stored yet */
@@ -29,7 +60,10 @@ export function readSchema(wire: WireCollectionSchema, limits: ProxyLimits): Col
   if (Buffer.byteLength(wire.description) > limits.maxCollectionDescriptionLength) {
     throw new MilvusError('ParameterTooLarge', {
       message: `collection description is too long`,
-      fields: { got: Buffer.byteLength(wire.description), expected: limits.maxCollectionDescriptionLength },
+      fields: {
+        got: Buffer.byteLength(wire.description),
+        expected: limits.maxCollectionDescriptionLength,
+      },
     });
   }
   if (wire.functions.length > 0) throw notYet('functions in a schema');
@@ -92,7 +126,9 @@ function checkCounts(fields: readonly WireFieldSchema[], limits: ProxyLimits): v
   }
   const vectors = fields.filter((field) => isVectorType(field.data_type)).length;
   if (vectors > limits.maxVectorFieldNum) {
-    throw invalidParameter(`maximum vector field's number should be limited to ${limits.maxVectorFieldNum}`);
+    throw invalidParameter(
+      `maximum vector field's number should be limited to ${limits.maxVectorFieldNum}`,
+    );
   }
   const names = new Set<string>();
   for (const { name } of fields) {
@@ -114,7 +150,9 @@ function checkKeys(fields: readonly FieldSchema[], autoId: boolean): void {
   }
   for (const field of fields) {
     if (field.autoId && !field.isPrimaryKey) {
-      throw invalidParameter('only primary field can speficy AutoID with true, field name = ' + field.name);
+      throw invalidParameter(
+        'only primary field can speficy AutoID with true, field name = ' + field.name,
+      );
     }
   }
   const keys = fields.filter((field) => field.isPartitionKey);
@@ -126,7 +164,8 @@ function checkKeys(fields: readonly FieldSchema[], autoId: boolean): void {
   const clustering = fields.filter((field) => field.isClusteringKey);
   if (clustering.length > 1) {
     throw invalidParameter(
-      `there are more than one clustering key, field name = ${clustering[0]!.name}, ${clustering[1]!.name}`,
+      `there are more than one clustering key, field name = ${clustering[0]!.name}, ` +
+        `${clustering[1]!.name}`,
     );
   }
   void autoId;
@@ -139,7 +178,8 @@ function checkType(name: string, dataType: number, elementType: number): void {
   if (NOT_YET.has(dataType)) {
     throw notYet(`data type ${getDataTypeName(dataType)} (field ${name})`);
   }
-  if (!STORED.has(dataType)) throw invalidParameter(`Invalid data type: ${dataType}, field name = ${name}`);
+  if (!STORED.has(dataType))
+    throw invalidParameter(`Invalid data type: ${dataType}, field name = ${name}`);
   if (dataType === DataType.Array && !ELEMENTS.has(elementType)) {
     throw invalidParameter(`element type ${getDataTypeName(elementType)} is not supported`);
   }
@@ -149,7 +189,8 @@ function checkRoles(field: FieldSchema): void {
   const { name, dataType } = field;
   const isKeyType = dataType === DataType.Int64 || dataType === DataType.VarChar;
   if (field.isPrimaryKey) {
-    if (!isKeyType) throw invalidParameter('the data type of primary key should be Int64 or VarChar');
+    if (!isKeyType)
+      throw invalidParameter('the data type of primary key should be Int64 or VarChar');
     if (field.nullable) {
       throw invalidParameter(`primary field not support null`);
     }
@@ -158,28 +199,40 @@ function checkRoles(field: FieldSchema): void {
     }
   }
   if (field.isPartitionKey) {
-    if (!isKeyType) throw invalidParameter('the data type of partition key should be Int64 or VarChar');
+    if (!isKeyType)
+      throw invalidParameter('the data type of partition key should be Int64 or VarChar');
     if (field.nullable) throw invalidParameter('partition key field not support nullable');
   }
-  if (field.isClusteringKey && (isVectorType(dataType) || dataType === DataType.Bool ||
-      dataType === DataType.JSON || dataType === DataType.Array)) {
+  if (
+    field.isClusteringKey &&
+    (isVectorType(dataType) ||
+      dataType === DataType.Bool ||
+      dataType === DataType.JSON ||
+      dataType === DataType.Array)
+  ) {
     throw invalidParameter(`clustering key field ${name} must be of a scalar data type`);
-  }
-  if (field.nullable && isVectorType(dataType)) {
-    throw notYet(`nullable vector fields (field ${name})`);
   }
 }
 
-function readDim(name: string, params: Readonly<Record<string, string>>, limits: ProxyLimits): number {
+function readDim(
+  name: string,
+  params: Readonly<Record<string, string>>,
+  limits: ProxyLimits,
+): number {
   const text = params['dim'];
   if (text === undefined) {
-    throw invalidParameter(`dimension is not defined in field type params of field ${name}, check type param \`dim\` for vector field`);
+    throw invalidParameter(
+      `dimension is not defined in field type params of field ${name}, ` +
+        'check type param `dim` for vector field',
+    );
   }
   const dim = Number(text);
-  if (!Number.isInteger(dim)) throw invalidParameter(`invalid dimension: ${text}, field ${name}. should be an integer`);
+  if (!Number.isInteger(dim))
+    throw invalidParameter(`invalid dimension: ${text}, field ${name}. should be an integer`);
   if (dim <= 1 || dim > limits.maxDimension) {
     throw invalidParameter(
-      `invalid dimension: ${dim} of field ${name}. float vector dimension should be in range 2 ~ ${limits.maxDimension}`,
+      `invalid dimension: ${dim} of field ${name}. float vector dimension should be in range 2 ` +
+        `~ ${limits.maxDimension}`,
     );
   }
   return dim;
@@ -199,13 +252,15 @@ function readMaxLength(
   const text = params['max_length'];
   const type = dataType === DataType.Array ? 'array element' : 'varChar';
   if (text === undefined) {
-    throw invalidParameter(`type param(max_length) should be specified for the field(${name}) of collection`);
+    throw invalidParameter(
+      `type param(max_length) should be specified for the field(${name}) of collection`,
+    );
   }
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > limits.maxVarCharLength) {
     throw invalidParameter(
-      `the maximum length specified for the field(${name}) should be in (0, ${limits.maxVarCharLength}], but got ${text} instead` +
-        (type === 'varChar' ? '' : ''),
+      `the maximum length specified for the field(${name}) should be in ` +
+        `(0, ${limits.maxVarCharLength}], but got ${text} instead`,
     );
   }
   return value;
@@ -235,11 +290,14 @@ function readDefault(wire: WireFieldSchema, field: FieldSchema): DefaultValue | 
   const { name, dataType } = field;
   const mismatch = (got: string): MilvusError =>
     invalidParameter(
-      `type (${getDataTypeName(dataType)}) of field (${name}) is not equal to the type(DataType_${got}) of default_value`,
+      `type (${getDataTypeName(dataType)}) of field (${name}) is not equal to the ` +
+        `type(DataType_${got}) of default_value`,
     );
   if (field.isPrimaryKey) throw invalidParameter('primary field not support default_value');
   if (dataType === DataType.Array || dataType === DataType.JSON || isVectorType(dataType)) {
-    throw invalidParameter(`type not support default_value, type:${getDataTypeName(dataType)}, name:${name}`);
+    throw invalidParameter(
+      `type not support default_value, type:${getDataTypeName(dataType)}, name:${name}`,
+    );
   }
   if (value.bool_data !== undefined) {
     if (dataType !== DataType.Bool) throw mismatch('Bool');
@@ -250,7 +308,9 @@ function readDefault(wire: WireFieldSchema, field: FieldSchema): DefaultValue | 
     const bits = dataType === DataType.Int8 ? 7 : dataType === DataType.Int16 ? 15 : 31;
     const limit = 2 ** bits;
     if (value.int_data < -limit || value.int_data >= limit) {
-      throw invalidParameter(`[${-limit} <= ${value.int_data} <= ${limit - 1}] value out of range of field ${name}`);
+      throw invalidParameter(
+        `[${-limit} <= ${value.int_data} <= ${limit - 1}] value out of range of field ${name}`,
+      );
     }
     return value.int_data;
   }

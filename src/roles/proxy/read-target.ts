@@ -15,7 +15,9 @@ export function selectPartitions(
   filter: Filter | undefined,
 ): readonly bigint[] {
   if (names.length > 0 && findPartitionKeyField(info.schema) !== undefined) {
-    throw invalidParameter('not support manually specifying the partition names if partition key mode is used');
+    throw invalidParameter(
+      'not support manually specifying the partition names if partition key mode is used',
+    );
   }
   if (names.length > 0) return [...new Set(findPartitionIds(info, names))];
   return filter?.partitionIds ?? [];
@@ -30,8 +32,9 @@ export function toShardRead(
 }
 
 /**
- * Iterators send the timestamp of their first page as the guarantee of the others: they must go on in the same
- * version of the data. Other guarantees are met anyway: what is acknowledged is visible (P2).
+ * Iterators send the timestamp of their first page as the guarantee of the others: they must go on
+ * in the same version of the data. Other guarantees are met anyway: what is acknowledged is visible
+ * (P2).
  */
 export function getPinnedTimestamp(
   params: readonly KeyValue[],

@@ -1,7 +1,11 @@
-// The client API: every RPC that this server answers, by its name in milvus.proto. All others answer gRPC
-// UNIMPLEMENTED naming the RPC. docs/compatibility.md is generated from this table.
+// The client API: every RPC that this server answers, by its name in milvus.proto. All others
+// answer gRPC UNIMPLEMENTED naming the RPC. docs/compatibility.md is generated from this table.
 
-import { decodeDeleteRequest, decodeInsertRequest, decodeUpsertRequest } from '../../codec/insert-request.ts';
+import {
+  decodeDeleteRequest,
+  decodeInsertRequest,
+  decodeUpsertRequest,
+} from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
 import { decodeQueryRequest } from '../../codec/query-request.ts';
 import { encodeQueryResults } from '../../codec/query-results.ts';

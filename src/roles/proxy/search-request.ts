@@ -1,8 +1,12 @@
-// A search request's parameters, read and checked: field, k, offset, metric, range, index parameters.
-// pymilvus sends some keys flat, some in the JSON under `params`, some in both.
+// A search request's parameters, read and checked: field, k, offset, metric, range, index
+// parameters. pymilvus sends some keys flat, some in the JSON under `params`, some in both.
 
 import type { KeyValue } from '../../codec/request-parts.ts';
-import { copyPlaceholderValues, decodePlaceholderGroup, PlaceholderType } from '../../codec/placeholder-group.ts';
+import {
+  copyPlaceholderValues,
+  decodePlaceholderGroup,
+  PlaceholderType,
+} from '../../codec/placeholder-group.ts';
 import type { SearchRequest } from '../../codec/search-request.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
@@ -34,12 +38,15 @@ export function readSearchSettings(
   indexes: readonly IndexInfo[],
   pairs: readonly KeyValue[],
 ): SearchSettings {
-  const flat: Record<string, string> = Object.fromEntries(pairs.map(({ key, value }) => [key, value]));
+  const flat: Record<string, string> = Object.fromEntries(
+    pairs.map(({ key, value }) => [key, value]),
+  );
   const params: Params = { ...flat, ...parseParams(flat['params']) };
   refuseOtherFeatures(flat);
   const field = requireVectorField(info, flat['anns_field'] ?? '');
   const index = indexes.find((candidate) => candidate.fieldId === field.fieldId);
-  if (index === undefined) throw new MilvusError('CollectionNotLoaded', { fields: { collection: info.schema.name } });
+  if (index === undefined)
+    throw new MilvusError('CollectionNotLoaded', { fields: { collection: info.schema.name } });
   const { k, offset } = readWindow(proxy, flat);
   const metric = (flat['metric_type'] ?? '').toUpperCase();
   if (metric !== '' && metric !== index.metric) {
@@ -86,7 +93,9 @@ function requireVectorField(info: CollectionInfo, name: string): FieldSchema {
   const vectors = getVectorFields(info.schema);
   if (name === '') {
     if (vectors.length === 1) return vectors[0]!;
-    throw invalidParameter('multiple anns_fields exist, please specify a anns_field in search_params');
+    throw invalidParameter(
+      'multiple anns_fields exist, please specify a anns_field in search_params',
+    );
   }
   const field = findField(info.schema, name);
   if (field === undefined) {
@@ -109,17 +118,22 @@ function readWindow(
     throw invalidParameter(`topk [${text}] is invalid`);
   }
   if (k < 1 || k > topK) {
-    throw invalidParameter(`topk [${k}] is invalid, it should be in range [1, ${topK}], but got ${k}`);
+    throw invalidParameter(
+      `topk [${k}] is invalid, it should be in range [1, ${topK}], but got ${k}`,
+    );
   }
   const offsetText = flat['offset'] ?? '0';
   const offset = Number(offsetText === '' ? '0' : offsetText);
   if (!Number.isInteger(offset)) throw invalidParameter(`offset [${offsetText}] is invalid`);
   if (offset < 0 || offset > topK) {
-    throw invalidParameter(`offset [${offset}] is invalid, it should be in range [1, ${topK}], but got ${offset}`);
+    throw invalidParameter(
+      `offset [${offset}] is invalid, it should be in range [1, ${topK}], but got ${offset}`,
+    );
   }
   if (k + offset > maxQueryResultWindow) {
     throw invalidParameter(
-      `(offset+limit) [${k + offset}] is invalid, should be in range [1, ${maxQueryResultWindow}], but got ${k + offset}`,
+      `(offset+limit) [${k + offset}] is invalid, should be in range [1, ` +
+        `${maxQueryResultWindow}], but got ${k + offset}`,
     );
   }
   return { k, offset };
@@ -129,7 +143,9 @@ function readRoundDecimal(flat: Readonly<Record<string, string>>): number {
   const text = flat['round_decimal'] ?? '-1';
   const value = Number(text);
   if (!Number.isInteger(value) || value < -1 || value > 6) {
-    throw invalidParameter(`round_decimal [${text}] is invalid, it should be -1 or an integer in range [0, 6].`);
+    throw invalidParameter(
+      `round_decimal [${text}] is invalid, it should be -1 or an integer in range [0, 6].`,
+    );
   }
   return value;
 }
@@ -140,7 +156,9 @@ function readRange(params: Params, metric: string): { radius?: number; rangeFilt
     if (value === undefined || value === null || value === '') return undefined;
     const number = Number(value);
     if (Number.isNaN(number) || typeof value === 'boolean' || Array.isArray(value)) {
-      throw invalidParameter(`Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be a number`);
+      throw invalidParameter(
+        `Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be a number`,
+      );
     }
     return number;
   };
@@ -172,18 +190,22 @@ export function readQueryVectors(
   const placeholders = decodePlaceholderGroup(request.placeholderGroup ?? new Uint8Array());
   const [placeholder] = placeholders;
   if (placeholder === undefined || placeholders.length !== 1) {
-    throw invalidParameter('invalid placeholder group: one placeholder with the query vectors is needed');
+    throw invalidParameter(
+      'invalid placeholder group: one placeholder with the query vectors is needed',
+    );
   }
   if (placeholder.type !== PlaceholderType.FloatVector) {
     throw invalidParameter(
-      `vector type must be the same, field ${field.name} - type VECTOR_FLOAT, search info type ${placeholder.type}`,
+      `vector type must be the same, field ${field.name} - type VECTOR_FLOAT, search info type ` +
+        `${placeholder.type}`,
     );
   }
   const nq = placeholder.values.count;
   const max = proxy.deps.limits.nq;
   if (nq < 1 || nq > max) {
     throw invalidParameter(
-      `nq [${nq}] is invalid, nq (number of search vector per search request) should be in range [1, ${max}], but got ${nq}`,
+      `nq [${nq}] is invalid, nq (number of search vector per search request) should be in ` +
+        `range [1, ${max}], but got ${nq}`,
     );
   }
   for (let i = 0; i < nq; i++) {
@@ -206,4 +228,3 @@ function requireFinite(queries: Uint8Array, field: FieldSchema): void {
   if (sum === 0) return;
   throw invalidParameter(`query vector of field ${field.name} has NaN or infinity`);
 }
-

@@ -1,4 +1,5 @@
-// Search: filter → plan, query vectors → shard leaders → merge → encode. Also search by primary keys.
+// Search: filter → plan, query vectors → shard leaders → merge → encode. Also search by primary
+// keys.
 
 import { getIdCount, type Ids } from '../../codec/ids.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -71,11 +72,18 @@ export async function searchShards(
   const { collectionId } = info;
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const settings = readSearchSettings(proxy, info, indexes, request.searchParams);
-  const filter = compileRequestFilter(proxy, info, request.dsl, request.exprTemplateValues, 'query');
+  const filter = compileRequestFilter(
+    proxy,
+    info,
+    request.dsl,
+    request.exprTemplateValues,
+    'query',
+  );
   const partitionIds = selectPartitions(info, request.partitionNames, filter);
-  const { nq, queries } = request.ids === undefined
-    ? readQueryVectors(proxy, request, settings.field)
-    : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
+  const { nq, queries } =
+    request.ids === undefined
+      ? readQueryVectors(proxy, request, settings.field)
+      : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
   const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
   const params: SearchParams = {
     fieldId: field.fieldId,
@@ -100,14 +108,21 @@ export async function searchShards(
       proxy.peers.streamingnode.search({ ...toShardRead(info, vchannel, target), params }, context),
     ),
   );
-  const merged = replies.length === 1
-    ? replies[0]!
-    : mergeSearches(replies, params, getPrimaryKeyField(info.schema));
-  const timestamp = replies.reduce((max, reply) => (reply.timestamp > max ? reply.timestamp : max), 0n);
+  const merged =
+    replies.length === 1
+      ? replies[0]!
+      : mergeSearches(replies, params, getPrimaryKeyField(info.schema));
+  const timestamp = replies.reduce(
+    (max, reply) => (reply.timestamp > max ? reply.timestamp : max),
+    0n,
+  );
   return { ...merged, settings, nq, timestamp };
 }
 
-/** Search by primary keys: the stored vectors of these rows are the queries, in the order of the keys. */
+/**
+ * Search by primary keys: the stored vectors of these rows are the queries, in the order of the
+ * keys.
+ */
 async function readVectorsOfKeys(
   proxy: Proxy,
   info: CollectionInfo,
@@ -120,7 +135,8 @@ async function readVectorsOfKeys(
   const max = proxy.deps.limits.nq;
   if (nq < 1 || nq > max) {
     throw invalidParameter(
-      `nq [${nq}] is invalid, nq (number of search vector per search request) should be in range [1, ${max}], but got ${nq}`,
+      `nq [${nq}] is invalid, nq (number of search vector per search request) should be in ` +
+        `range [1, ${max}], but got ${nq}`,
     );
   }
   const primary = getPrimaryKeyField(info.schema);
@@ -142,23 +158,31 @@ async function readVectorsOfKeys(
   );
   if (missing.length > 0) {
     throw invalidParameter(
-      `some of the provided primary key IDs do not exist: missing IDs = [${missing.slice(0, 10).join(' ')}]`,
+      'some of the provided primary key IDs do not exist: missing IDs = ' +
+        `[${missing.slice(0, 10).join(' ')}]`,
     );
   }
   const width = 4 * field.dim;
   const queries = new Uint8Array(new ArrayBuffer(nq * width));
-  keys.values.forEach((key: bigint | string, i: number) => queries.set(vectors.get(key)!, i * width));
+  keys.values.forEach((key: bigint | string, i: number) =>
+    queries.set(vectors.get(key)!, i * width),
+  );
   return { nq, queries };
 }
 
 function toKeys(ids: Ids, primary: FieldSchema): Keys {
-  if (ids.kind === 'int' && primary.dataType === DataType.Int64) return { kind: 'int64', values: ids.values };
-  if (ids.kind === 'string' && primary.dataType !== DataType.Int64) return { kind: 'string', values: ids.values };
-  throw invalidParameter(`the type of the ids does not match the primary key field ${primary.name}`);
+  if (ids.kind === 'int' && primary.dataType === DataType.Int64)
+    return { kind: 'int64', values: ids.values };
+  if (ids.kind === 'string' && primary.dataType !== DataType.Int64)
+    return { kind: 'string', values: ids.values };
+  throw invalidParameter(
+    `the type of the ids does not match the primary key field ${primary.name}`,
+  );
 }
 
 function refuseOtherFeatures(request: SearchRequest): void {
-  if (request.functionScore !== undefined && request.functionScore.length > 0) throw notYet('function rankers');
+  if (request.functionScore !== undefined && request.functionScore.length > 0)
+    throw notYet('function rankers');
   if (request.functionChains.length > 0) throw notYet('function chains');
   if (request.highlighter !== undefined) throw notYet('the highlighter');
   if (request.searchAggregation !== undefined) throw notYet('search aggregation');

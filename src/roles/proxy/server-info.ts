@@ -50,7 +50,10 @@ export async function getComponentStates(): Promise<object> {
   return { status: OK_STATUS, state, subcomponent_states: [] };
 }
 
-/** SDKs report usage to whom listens; an answer without commands tells them that nobody does more with it. */
+/**
+ * SDKs report usage to whom listens; an answer without commands tells them that nobody does more
+ * with it.
+ */
 export async function clientHeartbeat(proxy: Proxy): Promise<object> {
   return { status: OK_STATUS, server_timestamp: String(proxy.deps.nowMs()), commands: [] };
 }

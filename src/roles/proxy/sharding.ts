@@ -1,4 +1,5 @@
-// Which shard and which partition a row belongs to. The hash is fixed for ever: stored rows depend on it.
+// Which shard and which partition a row belongs to. The hash is fixed for ever: stored rows depend
+// on it.
 
 import type { CollectionInfo } from '../../model/collection-info.ts';
 
@@ -9,7 +10,10 @@ type KeyValues =
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
-/** Murmur3's finalizer over both halves of an int64; FNV-1a over the UTF-8 bytes of a string. uint32. */
+/**
+ * Murmur3's finalizer over both halves of an int64; FNV-1a over the UTF-8 bytes of a string.
+ * uint32.
+ */
 export function hashKey(key: bigint | string): number {
   if (typeof key === 'bigint') {
     const low = Number(BigInt.asUintN(32, key));

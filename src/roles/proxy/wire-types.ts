@@ -1,5 +1,6 @@
-// The cold messages of milvus.proto as the decoder makes them: field names as in the protocol, int64 as decimal
-// strings, enums as numbers, absent fields as defaults. Only what the proxy reads is named.
+// The cold messages of milvus.proto as the decoder makes them: field names as in the protocol,
+// int64 as decimal strings, enums as numbers, absent fields as defaults. Only what the proxy reads
+// is named.
 
 export interface KeyValuePair {
   readonly key: string;

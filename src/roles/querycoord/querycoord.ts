@@ -1,6 +1,6 @@
 // The query coordinator: what users have loaded, and who is told about indexes.
-// Sealed segments are always open at the query node (maps cost nothing), so load and release change a record and
-// what the shard leaders let through, at once.
+// Sealed segments are always open at the query node (maps cost nothing), so load and release change
+// a record and what the shard leaders let through, at once.
 
 import type { Catalog, LoadRecord } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
@@ -67,9 +67,8 @@ export class QueryCoordRole implements QueryCoord {
   };
 
   readonly dropCollection: QueryCoord['dropCollection'] = async ({ collectionId }) => {
-    if (this.#loads.delete(collectionId)) await this.#deps.catalog.write([
-      { key: KEYS.load(collectionId), record: undefined },
-    ]);
+    if (this.#loads.delete(collectionId))
+      await this.#deps.catalog.write([{ key: KEYS.load(collectionId), record: undefined }]);
     return EMPTY;
   };
 

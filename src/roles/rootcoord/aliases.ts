@@ -21,7 +21,8 @@ export async function createAlias(state: RootCoordState, request: AliasTarget): 
   if (holder !== undefined) {
     if (holder.collectionId === target.collectionId) return;
     throw new MilvusError('AliasAlreadyExist', {
-      message: `${alias} is alias to another collection: ${holder.schema.name}: alias already exist`,
+      message:
+        `${alias} is alias to another collection: ${holder.schema.name}: alias already ` + 'exist',
       fields: { database: dbName, alias, collection: collectionName },
     });
   }

@@ -1,5 +1,5 @@
-// Collections: create, alter, rename, drop. Requests arrive checked by the proxy; what is checked here is what
-// only the catalog knows (names taken, counts, current state).
+// Collections: create, alter, rename, drop. Requests arrive checked by the proxy; what is checked
+// here is what only the catalog knows (names taken, counts, current state).
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
@@ -61,7 +61,9 @@ export async function createCollection(
   return info;
 }
 
-/** Writes the record, and other records in the same transaction, then shows it and tells the shards. */
+/**
+ * Writes the record, and other records in the same transaction, then shows it and tells the shards.
+ */
 export async function putCollection(
   state: RootCoordState,
   info: CollectionInfo,
@@ -106,14 +108,17 @@ export async function renameCollection(
   const info = names.require(request.dbName, request.name);
   const holder = names.find(request.newDbName, request.newName);
   if (holder !== undefined) {
-    const what = holder.schema.name === request.newName
-      ? `duplicated new collection name ${request.newName} in database ${request.newDbName} ` +
-        'with other collection name or alias'
-      : `cannot rename collection to an existing alias: ${request.newName}`;
+    const what =
+      holder.schema.name === request.newName
+        ? `duplicated new collection name ${request.newName} in database ${request.newDbName} ` +
+          'with other collection name or alias'
+        : `cannot rename collection to an existing alias: ${request.newName}`;
     throw new MilvusError('Unexpected', { message: what });
   }
   if (request.newDbName !== request.dbName && info.aliases.length > 0) {
-    throw invalidParameter('fail to rename db name, must drop all aliases of this collection before rename');
+    throw invalidParameter(
+      'fail to rename db name, must drop all aliases of this collection before rename',
+    );
   }
   await putCollection(state, {
     ...info,
@@ -143,7 +148,9 @@ export async function alterCollectionField(
 ): Promise<void> {
   const field = findField(info.schema, request.fieldName);
   if (field === undefined) {
-    throw invalidParameter(`field ${request.fieldName} does not exist in collection ${info.schema.name}`);
+    throw invalidParameter(
+      `field ${request.fieldName} does not exist in collection ${info.schema.name}`,
+    );
   }
   const { 'field.description': description, ...params } = request.properties;
   const typeParams = mergeProperties(field.typeParams, params, request.deleteKeys);

@@ -1,11 +1,14 @@
-// Ids and timestamps, handed out from ranges whose upper bound is durable before use (rule R12), so that
-// nothing is ever handed out twice, whatever the clock does across a restart.
+// Ids and timestamps, handed out from ranges whose upper bound is durable before use (rule R12), so
+// that nothing is ever handed out twice, whatever the clock does across a restart.
 
 import { composeTimestamp } from '../../model/timestamp.ts';
 import type { Catalog, LeaseRecord } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 
-/** Timestamps are leased this far ahead of the clock: one small metadata write each ten seconds of use. */
+/**
+ * Timestamps are leased this far ahead of the clock: one small metadata write each ten seconds of
+ * use.
+ */
 const TIMESTAMP_LEASE_MS = 10_000;
 const IDS_PER_LEASE = 100_000n;
 
@@ -45,7 +48,10 @@ abstract class Lease {
   }
 }
 
-/** Unique ids of everything: collections, partitions, segments, indexes, rows. They start with the clock's value. */
+/**
+ * Unique ids of everything: collections, partitions, segments, indexes, rows. They start with the
+ * clock's value.
+ */
 export class IdLease extends Lease {
   #next = 0n;
 
@@ -68,7 +74,9 @@ export class IdLease extends Lease {
   }
 }
 
-/** Hybrid timestamps, strictly increasing, at or after the wall clock and everything seen before. */
+/**
+ * Hybrid timestamps, strictly increasing, at or after the wall clock and everything seen before.
+ */
 export class TimestampLease extends Lease {
   readonly #nowMs: () => number;
   #next = 0n;

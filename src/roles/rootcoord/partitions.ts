@@ -1,7 +1,11 @@
 // Partitions: create and drop. Dropping follows R10: marked, drained, gone, answered.
 
 import { KEYS } from '../../meta/catalog.ts';
-import { findPartition, type CollectionInfo, type PartitionInfo } from '../../model/collection-info.ts';
+import {
+  findPartition,
+  type CollectionInfo,
+  type PartitionInfo,
+} from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
 import { putCollection } from './collections.ts';
@@ -32,7 +36,10 @@ export async function createPartition(
   return partition;
 }
 
-/** Dropping an absent partition succeeds. @throws MilvusError for the default partition or while loaded */
+/**
+ * Dropping an absent partition succeeds. @throws MilvusError for the default partition or while
+ * loaded
+ */
 export async function dropPartition(
   state: RootCoordState,
   info: CollectionInfo,

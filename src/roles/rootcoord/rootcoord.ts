@@ -1,6 +1,6 @@
 // The root coordinator: ids, timestamps, databases, collections, partitions, aliases.
-// The catalog is the truth (R10): every change is one durable transaction, made under one lock, and shows in
-// memory only afterwards.
+// The catalog is the truth (R10): every change is one durable transaction, made under one lock, and
+// shows in memory only afterwards.
 
 import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
@@ -18,12 +18,7 @@ import {
   dropCollection,
   renameCollection,
 } from './collections.ts';
-import {
-  alterDatabase,
-  createDatabase,
-  createDefaultDatabase,
-  dropDatabase,
-} from './databases.ts';
+import { alterDatabase, createDatabase, createDefaultDatabase, dropDatabase } from './databases.ts';
 import { IdLease, TimestampLease } from './lease.ts';
 import { Names } from './names.ts';
 import { createPartition, dropPartition } from './partitions.ts';
@@ -130,8 +125,9 @@ export class RootCoordRole implements RootCoord {
     databases: [...this.#state.names.databases.values()],
   });
 
-  readonly describeDatabase: RootCoord['describeDatabase'] = async ({ name }): Promise<DatabaseInfo> =>
-    this.#state.names.requireDatabase(name);
+  readonly describeDatabase: RootCoord['describeDatabase'] = async ({
+    name,
+  }): Promise<DatabaseInfo> => this.#state.names.requireDatabase(name);
 
   readonly createCollection: RootCoord['createCollection'] = (request) =>
     this.#ddl.run(() => createCollection(this.#state, request));

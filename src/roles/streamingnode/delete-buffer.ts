@@ -1,5 +1,6 @@
-// A shard's deletes by key: the durable files, and what has come since. Segments loaded at any time get from here
-// every delete newer than their file (R3). Bounded: past a size the shard writes the pending ones to a file.
+// A shard's deletes by key: the durable files, and what has come since. Segments loaded at any time
+// get from here every delete newer than their file (R3). Bounded: past a size the shard writes the
+// pending ones to a file.
 
 import { decodeDeleteFile, encodeDeleteFile } from '../../codec/delete-file.ts';
 import type { DeleteFile } from '../../model/segment-info.ts';
@@ -59,7 +60,8 @@ export class DeleteBuffer {
 
   /**
    * Writes the pending deletes to a new file and returns the shard's new list of files.
-   * @param neededAfter no segment lacks a delete at or before it; undefined = there is no segment, none is needed
+   * @param neededAfter no segment lacks a delete at or before it; undefined = there is no segment,
+   *   none is needed
    */
   async writeFiles(
     storage: ObjectStorage,

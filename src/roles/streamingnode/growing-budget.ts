@@ -1,5 +1,5 @@
-// How much growing data the node holds. Reserved before a record is appended, because nothing may fail
-// afterwards (R8, R19).
+// How much growing data the node holds. Reserved before a record is appended, because nothing may
+// fail afterwards (R8, R19).
 
 import { MilvusError } from '../../model/error.ts';
 

@@ -1,5 +1,5 @@
-// Reads of one shard: its growing segments here, its sealed ones at the query node, both at one timestamp,
-// merged. A view that changed under the query node's feet is taken again.
+// Reads of one shard: its growing segments here, its sealed ones at the query node, both at one
+// timestamp, merged. A view that changed under the query node's feet is taken again.
 
 import { native } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -17,7 +17,9 @@ import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
 import { mergeQueries, mergeSearches } from '../../segment/reduce.ts';
 import type { Shard } from './shard.ts';
 
-/** Swaps that one read may meet before it gives up; each needs a compaction to finish in between. */
+/**
+ * Swaps that one read may meet before it gives up; each needs a compaction to finish in between.
+ */
 const VIEW_RETRIES_MAX = 8;
 
 export async function searchShard(
@@ -29,16 +31,20 @@ export async function searchShard(
   const keyType = getPrimaryKeyField(shard.info.schema);
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<SearchReply>[] = [];
-    if (growing.length > 0) parts.push(native.search(growing, toNativeSearch(params, readTimestamp)));
+    if (growing.length > 0)
+      parts.push(native.search(growing, toNativeSearch(params, readTimestamp)));
     if (segmentIds.length > 0) {
-      parts.push(
-        shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call),
-      );
+      parts.push(shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call));
     }
     const replies = await Promise.all(parts);
     if (replies.length === 0) {
       const rows = makeEmptyRows(shard.info.schema, params.outputFieldIds);
-      return { counts: new Int32Array(params.nq), scores: new Float32Array(), rows, visibleRows: 0 };
+      return {
+        counts: new Int32Array(params.nq),
+        scores: new Float32Array(),
+        rows,
+        visibleRows: 0,
+      };
     }
     return replies.length === 1 ? replies[0]! : mergeSearches(replies, params, keyType);
   });

@@ -1,5 +1,6 @@
 // Writes a growing segment out as a segment file, sorted by primary key, and puts it in its place.
-// Rows that were deleted before the retention horizon stay out; later deletes are applied again by key (R3).
+// Rows that were deleted before the retention horizon stay out; later deletes are applied again by
+// key (R3).
 
 import { native } from '../../index/native.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';

@@ -1,5 +1,6 @@
-// One shard: the single writer of its vchannel. A write is stamped, appended to the WAL, applied, acknowledged,
-// in that order and one after another; what must not interleave with writes runs in the same line (`#inOrder`).
+// One shard: the single writer of its vchannel. A write is stamped, appended to the WAL, applied,
+// acknowledged, in that order and one after another; what must not interleave with writes runs in
+// the same line (`#inOrder`).
 
 import { native } from '../../index/native.ts';
 import type { WalMessage } from '../../codec/wal-message.ts';
@@ -7,12 +8,7 @@ import { encodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
-import type {
-  ChannelInfo,
-  DeleteFile,
-  IndexFile,
-  SegmentInfo,
-} from '../../model/segment-info.ts';
+import type { ChannelInfo, DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { SegmentState } from '../../model/segment-info.ts';
 import type {
   DeleteEntry,
@@ -100,7 +96,10 @@ export class Shard {
     if (lastDelete > this.lastTimestamp) this.lastTimestamp = lastDelete;
   }
 
-  /** After a schema change new rows go to new segments: a segment's columns are fixed when it is born. */
+  /**
+   * After a schema change new rows go to new segments: a segment's columns are fixed when it is
+   * born.
+   */
   update(info: CollectionInfo): void {
     const isNewSchema = info.schema.version !== this.info.schema.version;
     this.info = info;
@@ -113,7 +112,7 @@ export class Shard {
     this.#loaded = partitionIds === null ? null : new Set(partitionIds);
   }
 
-  // --- start-up -----------------------------------------------------------------------------------------
+  // --- start-up ---
 
   /** Applies a record of the WAL's tail, in the log's order, before anything else happens. */
   replay(message: WalMessage, position: bigint): void {
@@ -124,7 +123,8 @@ export class Shard {
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
-      if (!this.info.partitions.some(({ partitionId }) => partitionId === part.partitionId)) continue;
+      if (!this.info.partitions.some(({ partitionId }) => partitionId === part.partitionId))
+        continue;
       this.deps.budget.used += part.batch.byteLength;
       this.#appendToGrowing(part, message.timestamp, position);
       this.#open.set(part.partitionId, {
@@ -143,13 +143,15 @@ export class Shard {
     for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
   }
 
-  // --- writes -------------------------------------------------------------------------------------------
+  // --- writes ---
 
   write(request: WriteRequest): Promise<{ timestamp: bigint }> {
     return new Promise((resolve, reject) => {
       if (this.#writes.length >= PENDING_WRITES_MAX) {
         const fields = { channel: this.vchannel, waiting: this.#writes.length };
-        reject(new MilvusError('RateLimit', { message: 'too many writes wait for one shard', fields }));
+        reject(
+          new MilvusError('RateLimit', { message: 'too many writes wait for one shard', fields }),
+        );
         return;
       }
       this.#writes.push({ request, resolve, reject });
@@ -175,7 +177,9 @@ export class Shard {
     this.#isPumping = false;
   }
 
-  /** One turn: check, reserve, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
+  /**
+   * One turn: check, reserve, stamp, hand to the WAL. Nothing can fail after the append (R8, R10).
+   */
   #append(write: PendingWrite, timestamp: bigint): void {
     let bytes = 0;
     let message: WalMessage;
@@ -211,7 +215,10 @@ export class Shard {
       } catch (error) {
         // Durable but not applied: only a restart can tell the truth again (R8).
         this.#state = 'broken';
-        this.deps.logger.error({ vchannel: this.vchannel, position: String(position), error }, 'record cannot be applied; the collection is stopped');
+        this.deps.logger.error(
+          { vchannel: this.vchannel, position: String(position), error },
+          'record cannot be applied; the collection is stopped',
+        );
         write.reject(error);
       }
     });
@@ -271,7 +278,8 @@ export class Shard {
     let open = this.#open.get(partitionId);
     if (open === undefined || open.bytes >= this.deps.segmentBytesMax) {
       const segmentId = this.#segmentIds.shift();
-      if (segmentId === undefined) throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
+      if (segmentId === undefined)
+        throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
       open = { segmentId, bytes: 0 };
       this.#open.set(partitionId, open);
     }
@@ -320,12 +328,15 @@ export class Shard {
     this.deletes.push(entry, position);
   }
 
-  // --- sealing, flush, checkpoint -------------------------------------------------------------------------
+  // --- sealing, flush, checkpoint ---
 
-  /** Closes every growing segment to inserts and writes it out in the background. Returns their ids. */
+  /**
+   * Closes every growing segment to inserts and writes it out in the background. Returns their ids.
+   */
   async flush(): Promise<bigint[]> {
     this.requireOpen();
-    await this.run(async () => undefined); // Everything acknowledged before this call is in a segment.
+    // Everything acknowledged before this call is in a segment.
+    await this.run(async () => undefined);
     const ids = [...this.view.growing.keys()];
     for (const growing of this.view.growing.values()) this.#seal(growing);
     return ids;
@@ -360,7 +371,10 @@ export class Shard {
       .catch((error: unknown) => {
         // Still readable and still in the WAL; the next flush or the next full segment tries again.
         growing.isSealing = false;
-        this.deps.logger.error({ segmentId: String(growing.segmentId), error }, 'segment not written');
+        this.deps.logger.error(
+          { segmentId: String(growing.segmentId), error },
+          'segment not written',
+        );
       })
       .finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
@@ -378,8 +392,8 @@ export class Shard {
   }
 
   /**
-   * Records written segments, pending deletes and the checkpoint in one transaction (R1), then shows the
-   * segments in place of the growing ones. Inside `run`.
+   * Records written segments, pending deletes and the checkpoint in one transaction (R1), then
+   * shows the segments in place of the growing ones. Inside `run`.
    */
   async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
     if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) return;
@@ -405,7 +419,13 @@ export class Shard {
     const { collectionId } = this.info;
     const pending = this.deletes.takePending();
     const horizon = this.#oldestDeletesUpTo(segments);
-    const deleteFiles = await this.deletes.writeFiles(storage, peers, collectionId, pending, horizon);
+    const deleteFiles = await this.deletes.writeFiles(
+      storage,
+      peers,
+      collectionId,
+      pending,
+      horizon,
+    );
     // Records appended but not yet applied belong to what comes after this turn.
     let checkpoint = this.#applied + 1n;
     for (const other of this.view.growing.values()) {
@@ -423,10 +443,13 @@ export class Shard {
   #oldestDeletesUpTo(added: readonly SegmentInfo[]): bigint | undefined {
     const segments = [...this.view.sealed.values(), ...added].filter((s) => s.file !== '');
     if (segments.length === 0) return undefined;
-    return segments.reduce((min, s) => (s.deletesUpTo < min ? s.deletesUpTo : min), segments[0]!.deletesUpTo);
+    return segments.reduce(
+      (min, s) => (s.deletesUpTo < min ? s.deletesUpTo : min),
+      segments[0]!.deletesUpTo,
+    );
   }
 
-  // --- compaction, drop, statistics -----------------------------------------------------------------------
+  // --- compaction, drop, statistics ---
 
   async replaceSegments(
     added: readonly SegmentInfo[],
@@ -438,7 +461,8 @@ export class Shard {
       for (const segment of added) this.#known.set(segment.segmentId, segment);
       for (const id of removed) {
         const known = this.#known.get(id);
-        if (known !== undefined) this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
+        if (known !== undefined)
+          this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
       }
       if (added.length > 0) await this.#loadAtQueryNode(added, indexFiles);
       for (const id of removed) this.view.sealed.delete(id);
@@ -499,7 +523,8 @@ export class Shard {
       this.view.sealed.clear();
       for (const growing of [...this.view.growing.values()]) this.#forgetGrowing(growing);
       this.deletes.clear();
-      if (segmentIds.length > 0) await this.deps.peers.querynode.releaseSegments({ segmentIds }, {});
+      if (segmentIds.length > 0)
+        await this.deps.peers.querynode.releaseSegments({ segmentIds }, {});
     });
   }
 
@@ -512,9 +537,13 @@ export class Shard {
   /** Live rows per partition: equals count(*). */
   async getStats(): Promise<ShardStats[]> {
     const sealedIds = [...this.view.sealed.keys()];
-    const partitionOf = new Map([...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]));
+    const partitionOf = new Map(
+      [...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]),
+    );
     const stats = new Map<bigint, { rows: number; growingRows: number; growingBytes: number }>();
-    const of = (partitionId: bigint): { rows: number; growingRows: number; growingBytes: number } => {
+    const of = (
+      partitionId: bigint,
+    ): { rows: number; growingRows: number; growingBytes: number } => {
       let found = stats.get(partitionId);
       if (found === undefined) {
         found = { rows: 0, growingRows: 0, growingBytes: 0 };
@@ -547,7 +576,7 @@ export class Shard {
     }));
   }
 
-  // --- reads ------------------------------------------------------------------------------------------------
+  // --- reads ---
 
   requireOpen(): void {
     if (this.#state === 'open') return;
@@ -564,9 +593,10 @@ export class Shard {
   }
 
   /**
-   * Returns the timestamp to read at: the client's pin, or everything acknowledged so far. Nothing at or before
-   * it is stamped afterwards (R5).
-   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept, or from the future
+   * Returns the timestamp to read at: the client's pin, or everything acknowledged so far. Nothing
+   * at or before it is stamped afterwards (R5).
+   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept, or from the
+   * future
    */
   chooseReadTimestamp(pinned: bigint): bigint {
     if (pinned === 0n || pinned === this.lastTimestamp) return this.lastTimestamp;
@@ -595,7 +625,9 @@ export class Shard {
     this.requireOpen();
     if (this.#loaded === null) return partitionIds;
     if (this.#loaded.size === 0) {
-      throw new MilvusError('CollectionNotLoaded', { fields: { collection: this.info.schema.name } });
+      throw new MilvusError('CollectionNotLoaded', {
+        fields: { collection: this.info.schema.name },
+      });
     }
     for (const id of partitionIds) {
       if (this.#loaded.has(id)) continue;

@@ -1,5 +1,5 @@
-// The streaming node: single writer of its channels. Owns growing data and leads the reads of its shards.
-// Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
+// The streaming node: single writer of its channels. Owns growing data and leads the reads of its
+// shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
 import type { Logger } from '../../base/logger.ts';
 import { decodeWalMessage } from '../../codec/wal-message.ts';
@@ -69,7 +69,10 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
-  readonly dropPartition: StreamingNode['dropPartition'] = async ({ collectionId, partitionId }) => {
+  readonly dropPartition: StreamingNode['dropPartition'] = async ({
+    collectionId,
+    partitionId,
+  }) => {
     for (const shard of this.#collections.get(collectionId) ?? []) {
       await shard.dropPartition(partitionId);
     }
@@ -146,7 +149,13 @@ export class StreamingNodeRole implements StreamingNode {
       );
       const hooks = { onCheckpoint: () => this.#truncateWal(), onWritten: () => this.#relieve() };
       shards.push(
-        new Shard({ ...this.#deps, budget: this.#budget, ...hooks }, info, shardIndex, channel, segments),
+        new Shard(
+          { ...this.#deps, budget: this.#budget, ...hooks },
+          info,
+          shardIndex,
+          channel,
+          segments,
+        ),
       );
     }
     this.#collections.set(info.collectionId, shards);

@@ -1,5 +1,6 @@
-// What a shard's readers see: growing segments in native memory and the ids of sealed ones at the query node.
-// Changed only in one synchronous step, so that no reader meets both a segment and its successor (R3).
+// What a shard's readers see: growing segments in native memory and the ids of sealed ones at the
+// query node. Changed only in one synchronous step, so that no reader meets both a segment and its
+// successor (R3).
 
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
@@ -8,7 +9,10 @@ export interface GrowingSegment {
   readonly segmentId: bigint;
   readonly partitionId: bigint;
   readonly handle: NativeSegment;
-  /** Position of the record that it was born in: replay must begin there while it is not written (R1). */
+  /**
+   * Position of the record that it was born in: replay must begin there while it is not written
+   * (R1).
+   */
   readonly firstPosition: bigint;
   lastPosition: bigint;
   rows: number;

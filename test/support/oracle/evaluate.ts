@@ -52,9 +52,8 @@ export function evaluateRow(node: PlanNode, row: OracleRow): boolean | null {
     }
     default: {
       const reading = read(node.operand, row);
-      if (reading === 'null') return null;
-      const isOutOfRange = reading === 'missing' && node.operand.kind === 'element';
-      return isOutOfRange ? false : evaluateLeaf(node, reading);
+      if (reading === 'null' || reading === 'missing') return null;
+      return isComparable(node, reading.value) ? evaluateLeaf(node, reading) : null;
     }
   }
 }
@@ -81,9 +80,40 @@ type LeafNode = Exclude<
   { node: 'const' | 'and' | 'or' | 'not' | 'isNull' | 'exists' | 'compareOperands' }
 >;
 
-function evaluateLeaf(leaf: LeafNode, reading: 'missing' | Scalar): boolean {
-  // Only a path can miss here; then every leaf is false but `!=`.
-  if (reading === 'missing') return leaf.node === 'compare' && leaf.op === CompareOp.Ne;
+/** Whether the leaf can decide about a value of this type: a JSON value of another type is unknown. */
+function isComparable(leaf: LeafNode, value: JsonValue): boolean {
+  switch (leaf.node) {
+    case 'compare':
+      return hasKind(value, leaf.value);
+    case 'range':
+      return hasKind(value, leaf.lower);
+    case 'in':
+      if (leaf.values.length === 0) return value !== null && !(value instanceof Map);
+      return leaf.values.some((literal) => hasKind(value, literal));
+    case 'arith':
+      return isNumeric(value);
+    case 'like':
+      return typeof value === 'string';
+    case 'contains':
+    case 'arrayLength':
+      return Array.isArray(value);
+  }
+}
+
+function hasKind(value: JsonValue, literal: Literal): boolean {
+  switch (literal.kind) {
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'string':
+      return typeof value === 'string';
+    case 'array':
+      return Array.isArray(value);
+    default:
+      return isNumeric(value);
+  }
+}
+
+function evaluateLeaf(leaf: LeafNode, reading: Scalar): boolean {
   switch (leaf.node) {
     case 'compare':
       return holds(orderLiteral(reading, leaf.value), leaf.op);

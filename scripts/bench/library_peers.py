@@ -1,0 +1,105 @@
+"""hnswlib and faiss in process: prints {hnsw: {name-threads: [{ef, recall, qps}]}, flatQps: {name-threads: qps}}.
+
+One query a call, from as many Python threads as asked (both libraries release the interpreter lock), as the
+server's searches come. Indexes are cached by the data.
+
+usage: library_peers.py DATA DIM M EFC K FLAT_QUERIES EF...
+"""
+import json
+import os
+import sys
+import threading
+import time
+
+import faiss
+import hnswlib
+import numpy as np
+
+data = sys.argv[1]
+dim, m, efc, k, flat_queries, *efs = map(int, sys.argv[2:])
+SECONDS = 1.0
+
+base = np.fromfile(data + ".base", dtype="f4").reshape(-1, dim)
+query = np.fromfile(data + ".query", dtype="f4").reshape(-1, dim)
+truth = np.fromfile(data + ".gt", dtype="i4").reshape(len(query), -1)[:, :k]
+faiss.omp_set_num_threads(2)
+
+
+def cached(name, build, load, save):
+    path = f"{data}.{name}-{m}-{efc}"
+    if os.path.exists(path):
+        return load(path)
+    index = build()
+    save(index, path)
+    return index
+
+
+def build_hnswlib():
+    index = hnswlib.Index(space="ip", dim=dim)
+    index.init_index(max_elements=len(base), M=m, ef_construction=efc)
+    index.add_items(base, num_threads=2)
+    return index
+
+
+def load_hnswlib(path):
+    index = hnswlib.Index(space="ip", dim=dim)
+    index.load_index(path, max_elements=len(base))
+    return index
+
+
+def build_faiss():
+    index = faiss.IndexHNSWFlat(dim, m, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = efc
+    index.add(base)
+    return index
+
+
+def measure_qps(threads, count, run):
+    until = time.perf_counter() + SECONDS
+    calls = [0] * threads
+
+    def work(thread):
+        i = thread
+        while time.perf_counter() < until:
+            run(i % count)
+            calls[thread] += 1
+            i += threads
+
+    workers = [threading.Thread(target=work, args=(t,)) for t in range(threads)]
+    started = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(calls) / (time.perf_counter() - started)
+
+
+def recall_of(ids):
+    return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, truth)]) / k)
+
+
+flat = faiss.IndexFlatIP(dim)
+flat.add(base)
+hnswlib_index = cached("hnswlib", build_hnswlib, load_hnswlib, lambda i, p: i.save_index(p))
+faiss_index = cached("faiss", build_faiss, faiss.read_index, faiss.write_index)
+out = {"hnsw": {}, "flatQps": {}}
+faiss.omp_set_num_threads(1)
+for threads in (1, 2):
+    out["flatQps"][f"faiss-{threads}"] = measure_qps(
+        threads, flat_queries, lambda i: flat.search(query[i : i + 1], k)
+    )
+    out["hnsw"][f"hnswlib-{threads}"] = points = []
+    for ef in efs:
+        hnswlib_index.set_ef(ef)
+        recall = recall_of(hnswlib_index.knn_query(query, k=k, num_threads=1)[0])
+        qps = measure_qps(
+            threads, len(query), lambda i: hnswlib_index.knn_query(query[i : i + 1], k=k, num_threads=1)
+        )
+        points.append({"ef": ef, "recall": recall, "qps": qps})
+    out["hnsw"][f"faiss-{threads}"] = points = []
+    for ef in efs:
+        faiss_index.hnsw.efSearch = ef
+        recall = recall_of(faiss_index.search(query, k)[1])
+        qps = measure_qps(threads, len(query), lambda i: faiss_index.search(query[i : i + 1], k))
+        points.append({"ef": ef, "recall": recall, "qps": qps})
+print(json.dumps(out))

@@ -1,0 +1,112 @@
+// Recall and speed of the native core in this process, flat and HNSW, beside hnswlib and faiss at equal recall.
+
+import { native, type NativeSegment } from '../../src/index/native.ts';
+import { getQuery, measureRecall, type Dataset } from './support/dataset.ts';
+import { HNSW } from './support/filled-server.ts';
+import { makeSearch, openSealed, readHits } from './support/native-collection.ts';
+import type { BenchPart } from './support/part.ts';
+import { runPython } from './support/python.ts';
+import { interpolateQps, summarize, type SweepPoint } from './support/statistics.ts';
+
+const K = 10;
+const EFS = [16, 32, 64, 128, 256];
+const RECALLS = [0.95, 0.98, 0.99, 0.998];
+const FLAT_QUERIES = 50;
+const SECONDS = 1;
+const THREADS = 2;
+
+interface Sweeps {
+  readonly hnsw: Readonly<Record<string, SweepPoint[]>>;
+  readonly flatQps: Readonly<Record<string, number>>;
+}
+
+export const benchLibrary: BenchPart = async ({ loadData, python, repetitions, print }) => {
+  native.configureThreads(THREADS, THREADS);
+  const data = await loadData();
+  const sealed = await openSealed(data.base, data.dim);
+  try {
+    const flat: Record<number, number[]> = { 1: [], 2: [] };
+    for (let i = 0; i < repetitions; i++) {
+      for (const threads of [1, 2]) flat[threads]!.push(await measureFlat(sealed.segment, data, threads));
+    }
+    const buildSeconds = await sealed.buildIndex({ kind: 'HNSW', metric: 'IP', ...HNSW });
+    print(`HNSW build, 2 threads: ${buildSeconds.toFixed(1)} s`);
+    const ours: Record<number, SweepPoint[][]> = { 1: [], 2: [] };
+    const peers: Sweeps[] = [];
+    const interpreter = python();
+    for (let i = 0; i < repetitions; i++) {
+      for (const threads of [1, 2]) ours[threads]!.push(await sweepHnsw(sealed.segment, data, threads));
+      if (interpreter === undefined) continue;
+      const args = [data.path, data.dim, HNSW.M, HNSW.efConstruction, K, FLAT_QUERIES, ...EFS];
+      peers.push((await runPython(interpreter, 'library_peers.py', args)) as Sweeps);
+    }
+    const ratios: object[] = [];
+    for (const threads of [1, 2]) {
+      const mine = summarize(flat[threads]!).median;
+      print(`flat, ${threads} thread(s): ${mine.toFixed(0)} QPS`);
+      const theirs = peers.map(({ flatQps }) => flatQps[`faiss-${threads}`]!);
+      if (theirs.length > 0) {
+        const peer = summarize(theirs).median;
+        print(`  faiss ${peer.toFixed(0)}: ours / its = ${(mine / peer).toFixed(2)}`);
+        ratios.push({ kind: 'flat', threads, qps: mine, faissQps: peer, ratio: mine / peer });
+      }
+      for (const recall of RECALLS) compareAt(recall, threads);
+    }
+    return { buildSeconds, flat, ours, peers, ratios };
+
+    function compareAt(recall: number, threads: number): void {
+      const mine = medianAt(ours[threads]!, recall);
+      if (mine === undefined) return;
+      const found: Record<string, number> = {};
+      for (const peer of ['hnswlib', 'faiss']) {
+        const sweeps = peers.map(({ hnsw }) => hnsw[`${peer}-${threads}`]!);
+        const qps = medianAt(sweeps, recall);
+        if (qps !== undefined) found[peer] = qps;
+      }
+      const text = Object.entries(found).map(([peer, qps]) => ` / ${peer} ${qps.toFixed(0)} = ${(mine / qps).toFixed(2)}`);
+      print(`HNSW, ${threads} thread(s), recall ${recall}: ${mine.toFixed(0)} QPS${text.join('')}`);
+      ratios.push({ kind: 'HNSW', threads, recall, qps: mine, ...found });
+    }
+  } finally {
+    await sealed.close();
+  }
+};
+
+function medianAt(sweeps: readonly SweepPoint[][], recall: number): number | undefined {
+  const found = sweeps.map((sweep) => interpolateQps(sweep, recall)).filter((qps) => qps !== undefined);
+  return found.length === 0 ? undefined : summarize(found).median;
+}
+
+/** One query a call; `threads` calls in flight keep so many search threads busy. */
+async function measureQps(threads: number, run: (i: number) => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  const until = started + SECONDS * 1000;
+  let calls = 0;
+  await Promise.all(
+    Array.from({ length: threads === 1 ? 1 : 2 * threads }, async () => {
+      while (performance.now() < until) await run(calls++);
+    }),
+  );
+  return (calls * 1000) / (performance.now() - started);
+}
+
+function measureFlat(segment: NativeSegment, data: Dataset, threads: number): Promise<number> {
+  return measureQps(threads, (i) => {
+    const query = getQuery(data, i % FLAT_QUERIES);
+    return native.search([segment], makeSearch(query, data.dim, { k: K }));
+  });
+}
+
+async function sweepHnsw(segment: NativeSegment, data: Dataset, threads: number): Promise<SweepPoint[]> {
+  const points: SweepPoint[] = [];
+  for (const ef of EFS) {
+    const all = makeSearch(data.queries, data.dim, { k: K, ef });
+    const recall = measureRecall(data, readHits(await native.search([segment], all)), K);
+    const qps = await measureQps(threads, (i) => {
+      const query = getQuery(data, i % data.queryCount);
+      return native.search([segment], makeSearch(query, data.dim, { k: K, ef }));
+    });
+    points.push({ recall, qps });
+  }
+  return points;
+}
