@@ -125,6 +125,7 @@ async function start(
       isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
       mvccRetentionMs,
       nowMs,
+      sleep: (delayMs) => systemRuntime.sleep(delayMs),
     }),
   );
   const indexcoord = roles.add(

@@ -10,6 +10,7 @@
 #include "index/vector_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
+#include "segment/row_mask.h"
 
 namespace elanus {
 namespace {
@@ -121,6 +122,10 @@ class BuildJob final : public Job {
     IndexBuildControl control;
     control.pool = pool;
     control.cancel = &cancel_;
+    RowMask present;
+    present.kept = rows->row_count();
+    hide_nulls(*rows, field_id_, &present);
+    control.present = present.words();
     return build_vector_index(params_, static_cast<const float*>(column.data), rows->row_count(),
                               field->dim, control, &image_);
   }

@@ -170,6 +170,10 @@ TEST(hnsw_takes_small_and_large_degrees_and_any_ef_construction) {
             .code() == StatusCode::kInvalidParameter);
 }
 
+TEST(hnsw_keeps_null_rows_out_of_the_graph) {
+  check_absent_rows(hnsw_params(Metric::kL2), with_ef(100), 0.98);
+}
+
 TEST(hnsw_survives_odd_data) { check_odd_data(hnsw_params(Metric::kL2)); }
 
 TEST(hnsw_survives_damaged_files) {

@@ -127,6 +127,37 @@ inline void check_build_can_be_canceled(const IndexBuildParams& params, const In
   CHECK(progress.load() < data.n);
 }
 
+// Null rows are zeros in the base. With `share` of them, recall over the others must not suffer, and
+// none may turn up even where only few rows are left.
+inline void check_absent_rows(IndexBuildParams build, const IndexSearchParams& search,
+                              double floor) {
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    build.metric = metric;
+    for (const double share : {0.3, 0.99, 1.0}) {
+      IndexData data(3000, 40, 24, metric, 21);
+      const Bitset present = random_bits(data.n, 1 - share, 22);
+      for (size_t i = 0; i < data.n; ++i) {
+        if (!present.test(i)) std::fill_n(data.base.data() + i * data.dim, data.dim, 0.0f);
+      }
+      data.prepare();
+      IndexBuildControl control;
+      control.present = present.words();
+      const std::vector<uint8_t> image = build_image(build, data, control);
+      const auto index = open_image(image, data);
+      CHECK_EQ(index->rows(), data.n);
+      CHECK(recall_of(*index, data, 10, search, &present) >= (share < 0.5 ? floor : 0.999));
+      // A filter besides.
+      Bitset some = random_bits(data.n, 0.5, 23);
+      for (size_t w = 0; w < some.word_count(); ++w) some.words()[w] &= present.words()[w];
+      CHECK(recall_of(*index, data, 10, search, &some) >= floor - 0.02);
+      // All bits set is the same as none given.
+      const Bitset all(data.n, true);
+      control.present = all.words();
+      CHECK(build_image(build, data, control) == build_image(build, data));
+    }
+  }
+}
+
 // Few, equal, zero and NaN rows; k and ef beyond the number of rows.
 inline void check_odd_data(IndexBuildParams params) {
   for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {

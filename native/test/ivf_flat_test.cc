@@ -95,6 +95,10 @@ TEST(ivf_repairs_empty_lists) {
   CHECK_EQ(found, size_t{600});
 }
 
+TEST(ivf_keeps_null_rows_out_of_the_lists) {
+  check_absent_rows(ivf_params(Metric::kL2), with_nprobe(32), 0.95);
+}
+
 TEST(ivf_survives_odd_data) { check_odd_data(ivf_params(Metric::kL2)); }
 
 TEST(ivf_survives_damaged_files) {

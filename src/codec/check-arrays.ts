@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { DataType, getDataTypeName } from '../model/data-type.ts';
 import { BlobArena } from './array-blob.ts';
-import { findRow, refuseValue, type Place } from './check-error.ts';
+import { findRow, formatNotFinite, refuseValue, type Place } from './check-error.ts';
 import { decodeScalarField, type ScalarColumn, type ScalarFieldView } from './field-data.ts';
 import { copyFixedBytes, type FixedBytes, type Spans } from './wire-lists.ts';
 import { WireReader } from './wire.ts';
@@ -138,11 +138,11 @@ function addFloats(target: Target, values: FixedBytes): void {
         : arena.memory.readDoubleLE(at + 8 * i);
     if (Number.isFinite(value)) continue;
     throw refuseValue(place.collection, {
-      text: `value '${value}' is not a number or infinity`,
+      text: `value '${formatNotFinite(value)}' is not a number or infinity`,
       field: place.field.name,
       row: findRow(place, index),
       expected: 'a finite number',
-      actual: `${value} at element ${i}`,
+      actual: `${formatNotFinite(value)} at element ${i}`,
     });
   }
 }

@@ -50,16 +50,21 @@ export function refuseValue(collection: string | undefined, problem: ValueProble
   });
 }
 
+/** As Milvus prints them. */
+export function formatNotFinite(value: number): string {
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
+}
+
 export function refuseNotFinite(
   place: Pick<Place, 'field' | 'collection'>,
   value: number,
   row: number,
 ): MilvusError {
   return refuseValue(place.collection, {
-    text: `value '${value}' is not a number or infinity`,
+    text: `value '${formatNotFinite(value)}' is not a number or infinity`,
     field: place.field.name,
     row,
     expected: 'a finite number',
-    actual: String(value),
+    actual: formatNotFinite(value),
   });
 }

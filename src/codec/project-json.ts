@@ -19,8 +19,25 @@ const CLOSE_BRACKET = 0x5d;
  * @throws DecodeError when the text is not an object
  */
 export function projectJson(text: Uint8Array, keys: ReadonlySet<string>): Buffer {
+  const parts = listMembers(text).filter(({ key }) => keys.has(key));
+  return joinMembers(parts.map(({ bytes }) => bytes));
+}
+
+/**
+ * Returns the members of `before` whose keys `after` lacks, then those of `after`.
+ * @throws DecodeError when either text is not an object
+ */
+export function mergeJsonObjects(before: Uint8Array, after: Uint8Array): Buffer {
+  const given = listMembers(after);
+  const keys = new Set(given.map(({ key }) => key));
+  const kept = listMembers(before).filter(({ key }) => !keys.has(key));
+  return joinMembers([...kept, ...given].map(({ bytes }) => bytes));
+}
+
+/** Top-level members with their text, `"key": value`. */
+function listMembers(text: Uint8Array): { key: string; bytes: Buffer }[] {
   const bytes = asBuffer(text);
-  const parts: Buffer[] = [];
+  const members: { key: string; bytes: Buffer }[] = [];
   let at = skipSpace(bytes, 0);
   if (bytes[at] !== OPEN_BRACE) throw new DecodeError('JSON text is not an object');
   at = skipSpace(bytes, at + 1);
@@ -30,12 +47,12 @@ export function projectJson(text: Uint8Array, keys: ReadonlySet<string>): Buffer
     at = skipSpace(bytes, keyEnd);
     if (bytes[at] !== COLON) throw new DecodeError('JSON object is cut');
     at = skipValue(bytes, skipSpace(bytes, at + 1));
-    if (keys.has(readKey(bytes, start, keyEnd))) parts.push(bytes.subarray(start, at));
+    members.push({ key: readKey(bytes, start, keyEnd), bytes: bytes.subarray(start, at) });
     at = skipSpace(bytes, at);
     if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
     else if (bytes[at] !== CLOSE_BRACE) throw new DecodeError('JSON object is cut');
   }
-  return joinMembers(parts);
+  return members;
 }
 
 function joinMembers(parts: readonly Buffer[]): Buffer {

@@ -19,9 +19,9 @@ export interface ColumnInput {
   readonly elementType?: number;
   readonly dim?: number;
   /** Bitmap as in the format; absent = every row has a value. */
-  readonly validity?: Uint8Array;
+  readonly validity?: Uint8Array | undefined;
   /** rows + 1, for VarChar, JSON and Array. */
-  readonly offsets?: Uint32Array;
+  readonly offsets?: Uint32Array | undefined;
   readonly data: ArrayBufferView;
 }
 

@@ -3,7 +3,7 @@
 // well typed.
 
 import { DataType, getDataTypeName } from '../model/data-type.ts';
-import { MilvusError, invalidParameter } from '../model/error.ts';
+import { MilvusError } from '../model/error.ts';
 import type { AstNode, CallAst, InAst, RangeAst } from './ast.ts';
 import { checkNullTest, resolveColumn, toContainer } from './column.ts';
 import type { Column } from './column.ts';
@@ -49,7 +49,9 @@ export function compileFilter(
 function toMilvusError(text: string, error: FilterError): MilvusError {
   const { offset, message } = error;
   const detail = offset === undefined ? message : `${formatPosition(text, offset)} ${message}`;
-  return invalidParameter(`cannot parse expression: ${text}, error: ${detail}`);
+  // Whoever compiles for a request ends the message: it depends on what the plan is for.
+  const message = `cannot parse expression: ${text}, error: ${detail}`;
+  return new MilvusError('ParameterInvalid', { message });
 }
 
 class Compiler {

@@ -63,6 +63,7 @@ export const ERRORS = {
   AliasAlreadyExist: kind(1602, 'alias already exist', 'input'),
   FieldNotFound: kind(1700, 'field not found', 'input'),
   FieldInvalidName: kind(1701, 'field name invalid', 'input'),
+  InconsistentRequery: kind(2200, 'inconsistent requery result', 'system', true),
   Canceled: kind(10000, 'context canceled'),
   Timeout: kind(10001, 'context deadline exceeded'),
   Unexpected: kind(65535, 'unexpected error'),
@@ -104,7 +105,13 @@ export function getErrorName(code: number): ErrorName {
   return NAME_BY_CODE.get(code) ?? 'Unexpected';
 }
 
-/** Returns a caller's mistake: code 1100 with this message. */
+/**
+ * Returns a caller's mistake: code 1100 with this message, which ends in the table's text as in
+ * Milvus, where errors wrap each other.
+ */
 export function invalidParameter(message: string): MilvusError {
-  return new MilvusError('ParameterInvalid', { message });
+  const { text } = ERRORS.ParameterInvalid;
+  return new MilvusError('ParameterInvalid', {
+    message: message.includes(text) ? message : `${message}: ${text}`,
+  });
 }

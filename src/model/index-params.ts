@@ -48,7 +48,7 @@ export const VECTOR_INDEXES: Readonly<Record<string, ParamTable>> = {
 const AUTO_HNSW = { M: 18, efConstruction: 240 };
 
 /** Milvus' other vector index types: named in errors as not available yet. */
-const OTHER_VECTOR_INDEXES = new Set([
+export const OTHER_VECTOR_INDEXES = new Set([
   'IVF_SQ8',
   'IVF_PQ',
   'IVF_RABITQ',
@@ -88,7 +88,7 @@ const isScalarType: ScalarRule = (dataType) => isBitmapType(dataType, 0) || isNu
 /**
  * Scalar index types by upper-case name: which fields they take. All share one native structure.
  */
-const SCALAR_INDEXES: Readonly<Record<string, ScalarRule>> = {
+export const SCALAR_INDEXES: Readonly<Record<string, ScalarRule>> = {
   INVERTED: (dataType, elementType) =>
     isScalarType(dataType, 0) || (dataType === DataType.Array && isScalarType(elementType, 0)),
   BITMAP: (dataType, elementType) =>
@@ -100,7 +100,7 @@ const SCALAR_INDEXES: Readonly<Record<string, ScalarRule>> = {
   [AUTOINDEX]: (dataType, elementType) =>
     isScalarType(dataType, 0) || (dataType === DataType.Array && isScalarType(elementType, 0)),
 };
-const OTHER_SCALAR_INDEXES = new Set(['NGRAM', 'RTREE', 'HYBRID']);
+export const OTHER_SCALAR_INDEXES = new Set(['NGRAM', 'RTREE', 'HYBRID']);
 
 export interface IndexTarget {
   readonly fieldName: string;
@@ -270,7 +270,7 @@ export function getPhysicalIndex(
   }
 }
 
-const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
+export const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
 const EF_MIN = 16;
 const RANGE_EF_DEFAULT = 512;
 

@@ -152,8 +152,10 @@ function serve(
   return (call, reply) => {
     const started = nowMs();
     const abort = new AbortController();
-    call.on('cancelled', () => abort.abort());
+    const cancel = (): void => abort.abort();
+    call.on('cancelled', cancel);
     const finish = (bytes: Uint8Array, error: MilvusError | undefined): void => {
+      call.off('cancelled', cancel); // grpc-js emits it after a success too.
       observe(name, call.request, bytes.byteLength, nowMs() - started, error);
       reply(null, bytes as Buffer);
     };

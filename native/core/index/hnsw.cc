@@ -95,7 +95,8 @@ Status check_header(const HnswHeader& header, std::span<const uint8_t> bytes, si
   if (header.total_bytes != bytes.size()) return damaged("the size differs from the header's");
   if (header.m < 2 || header.m > 2048 || header.rows >= (uint64_t{1} << 31))
     return damaged("bad counts");
-  if (header.upper_rows > header.rows || header.max_level > 64) return damaged("bad counts");
+  if (header.upper_rows > header.rows || header.absent_rows > header.rows || header.max_level > 64)
+    return damaged("bad counts");
   if (header.rows > 0 && header.entry_row >= header.rows) return damaged("bad entry point");
   if (header.max_level > 0 && header.entry_upper >= header.upper_rows)
     return damaged("bad entry point");
@@ -136,9 +137,9 @@ Status HnswIndex::open(std::span<const uint8_t> bytes, const float* base, size_t
 }
 
 double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const {
-  if (kept == 0 || header_.rows == 0) return 0;
+  if (kept == 0 || linked_rows() == 0) return 0;
   const double ef = static_cast<double>(std::max<size_t>(params.ef, k));
-  const double n = static_cast<double>(header_.rows);
+  const double n = static_cast<double>(linked_rows());
   // Fitted to M = 16 on 768 dimensions: 32 * ef^0.9. A filter makes the walk longer by the share it
   // hides.
   const double walk = 2.0 * header_.m * std::pow(ef, 0.9) * n / static_cast<double>(kept);
@@ -147,7 +148,7 @@ double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, 
 
 // Greedy descent through the upper levels (algorithm 5, first loop).
 bool HnswIndex::find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const {
-  if (header_.rows == 0) return false;
+  if (linked_rows() == 0) return false;
   *row = header_.entry_row;
   if (header_.max_level == 0) return true;
   uint32_t node = header_.entry_upper;
@@ -183,6 +184,8 @@ size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSea
   const size_t k = std::min(out.k(), kept);
   if (k == 0) return 0;
   const Scorer scorer(rows_, queries, query);
+  // Every row of the graph is visible: the walk need not look.
+  if (kept == linked_rows()) visible = nullptr;
   uint32_t entry;
   if (!find_entry(scorer, scratch, &entry)) return 0;
   size_t ef = std::min(kept, std::max<size_t>({params.ef, k, 1}));

@@ -31,6 +31,7 @@ class HnswIndex final : public VectorIndex {
                 SearchScratch& scratch) const override;
 
  private:
+  size_t linked_rows() const { return header_.rows - header_.absent_rows; }
   bool find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const;
   void search_level0(const Scorer& scorer, uint32_t entry, size_t ef, const uint64_t* visible,
                      const CancelToken* cancel, SearchScratch& scratch) const;

@@ -154,6 +154,9 @@ class Builder {
     return Scorer(rows_, rows_.base + row * rows_.dim,
                   rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f);
   }
+  bool is_present(size_t row) const {
+    return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
+  }
   uint32_t upper_of(uint32_t row) const {
     return static_cast<uint32_t>(std::lower_bound(upper_row_.begin(), upper_row_.end(), row) -
                                  upper_row_.begin());
@@ -180,6 +183,11 @@ void Builder::draw_levels() {
   level_of_.resize(rows_.rows);
   upper_block_.push_back(0);
   for (size_t row = 0; row < rows_.rows; ++row) {
+    if (!is_present(row)) {
+      ++header_.absent_rows;
+      continue;
+    }
+    if (row == header_.absent_rows) header_.entry_row = static_cast<uint32_t>(row);
     const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
     const auto level = static_cast<uint32_t>(-std::log(uniform) * scale);
     level_of_[row] = static_cast<uint8_t>(std::min(level, kLevelMax));
@@ -385,7 +393,7 @@ void Builder::join_unreachable(Scratch& scratch) {
   mark_reachable(header_.entry_row, reached);
   for (uint32_t row = 0; row < rows_.rows; ++row) {
     if (is_canceled(control_.cancel)) return;
-    if (!reached[row] && add_bridge(row, reached, scratch)) mark_reachable(row, reached);
+    if (!reached[row] && is_present(row) && add_bridge(row, reached, scratch)) mark_reachable(row, reached);
   }
 }
 
@@ -395,7 +403,7 @@ Status Builder::build(std::vector<uint8_t>* out) {
   const auto insert_some = [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
     for (size_t row = begin; row < end && !is_canceled(control_.cancel); ++row) {
-      if (row != header_.entry_row) insert(static_cast<uint32_t>(row), scratch);
+      if (row != header_.entry_row && is_present(row)) insert(static_cast<uint32_t>(row), scratch);
     }
     release_scratch(scratch);
     if (control_.progress != nullptr)
@@ -409,7 +417,7 @@ Status Builder::build(std::vector<uint8_t>* out) {
     control_.pool->parallel_for(rows_.rows, kRowsPerTask, insert_some, control_.cancel,
                                 control_.max_threads);
   }
-  if (rows_.rows > 0) join_unreachable(acquire_scratch());
+  if (rows_.rows > header_.absent_rows) join_unreachable(acquire_scratch());
   if (!is_canceled(control_.cancel)) return Status::ok();
   out->clear();
   return Status(StatusCode::kCanceled, "the index build was canceled");

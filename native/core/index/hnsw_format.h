@@ -33,7 +33,7 @@ struct HnswHeader {
   uint64_t upper_links_offset;  // upper_blocks blocks of m upper numbers
   uint64_t inv_norms_offset;    // COSINE: one float a row; else 0
   uint64_t total_bytes;
-  uint32_t reserved;
+  uint32_t absent_rows;  // without links, because they have no vector
   uint32_t crc;
 };
 static_assert(sizeof(HnswHeader) == 112);

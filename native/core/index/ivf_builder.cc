@@ -43,7 +43,14 @@ class Builder {
   float weight(uint32_t row) const {
     return rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f;
   }
+  bool is_present(size_t row) const {
+    return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
+  }
   float* centroid(size_t list) { return centroids_ + list * rows_.dim; }
+
+  // The rows that have a vector; without absent rows a list of them is not kept.
+  size_t listed_count() const { return rows_.rows - header_.absent_rows; }
+  const uint32_t* listed() const { return control_.present != nullptr ? listed_.data() : nullptr; }
 
   const IndexBuildParams params_;
   VectorRows rows_;
@@ -51,6 +58,7 @@ class Builder {
   IvfHeader header_{};
   uint8_t* image_ = nullptr;
   float* centroids_ = nullptr;
+  std::vector<uint32_t> listed_;
   std::vector<float> penalties_;  // |centroid|^2 / 2: nearest = largest inner product less this
 };
 
@@ -70,7 +78,13 @@ void Builder::prepare_image(std::vector<uint8_t>* out) {
   header_.rows = rows_.rows;
   header_.dim = static_cast<uint32_t>(rows_.dim);
   header_.metric = static_cast<uint32_t>(rows_.metric);
-  header_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, rows_.rows));
+  if (control_.present != nullptr) {
+    for (uint32_t row = 0; row < rows_.rows; ++row) {
+      if (is_present(row)) listed_.push_back(row);
+    }
+    header_.absent_rows = static_cast<uint32_t>(rows_.rows - listed_.size());
+  }
+  header_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
   lay_out(header_);
   header_.crc = header_crc(header_);
   out->assign(header_.total_bytes, 0);
@@ -194,11 +208,14 @@ void Builder::move_centroids(const std::vector<uint32_t>& sample,
 }
 
 void Builder::train() {
-  std::vector<uint32_t> sample(rows_.rows);
-  std::iota(sample.begin(), sample.end(), 0u);
+  std::vector<uint32_t> sample = listed_;
+  if (listed() == nullptr) {
+    sample.resize(rows_.rows);
+    std::iota(sample.begin(), sample.end(), 0u);
+  }
   std::mt19937_64 random(params_.seed);
-  const size_t count = std::min(rows_.rows, size_t{header_.nlist} * kSampleRowsPerList);
-  for (size_t i = 0; i < count; ++i) std::swap(sample[i], sample[i + random() % (rows_.rows - i)]);
+  const size_t count = std::min(sample.size(), size_t{header_.nlist} * kSampleRowsPerList);
+  for (size_t i = 0; i < count; ++i) std::swap(sample[i], sample[i + random() % (sample.size() - i)]);
   sample.resize(count);
   for (size_t list = 0; list < header_.nlist; ++list) move_centroid(list, &sample[list], 1);
   std::sort(sample.begin(), sample.end());
@@ -218,17 +235,17 @@ void Builder::write_lists(const std::vector<uint32_t>& nearest) {
   for (const uint32_t list : nearest) ++begin[list + 1];
   for (size_t list = 0; list < header_.nlist; ++list) begin[list + 1] += begin[list];
   std::vector<uint32_t> next(begin, begin + header_.nlist);
-  for (size_t row = 0; row < nearest.size(); ++row) {
-    list_rows[next[nearest[row]]++] = static_cast<uint32_t>(row);
+  for (size_t i = 0; i < nearest.size(); ++i) {
+    list_rows[next[nearest[i]]++] = listed() != nullptr ? listed_[i] : static_cast<uint32_t>(i);
   }
 }
 
 Status Builder::build(std::vector<uint8_t>* out) {
   prepare_image(out);
-  if (rows_.rows > 0) {
+  if (listed_count() > 0) {
     train();
     std::vector<uint32_t> nearest;
-    if (!is_canceled(control_.cancel)) assign(nullptr, rows_.rows, nearest, true);
+    if (!is_canceled(control_.cancel)) assign(listed(), listed_count(), nearest, true);
     if (!is_canceled(control_.cancel)) write_lists(nearest);
   }
   if (!is_canceled(control_.cancel)) return Status::ok();

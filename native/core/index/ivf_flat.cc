@@ -26,16 +26,17 @@ Status check_header(const IvfHeader& header, std::span<const uint8_t> bytes, siz
     return damaged("rows, dimension or metric differ from the segment's");
   }
   if (header.total_bytes != bytes.size()) return damaged("the size differs from the header's");
-  if (header.nlist > header.rows || (header.rows > 0 && header.nlist == 0))
-    return damaged("bad counts");
+  if (header.absent_rows > header.rows) return damaged("bad counts");
+  const uint64_t listed = header.rows - header.absent_rows;
+  if (header.nlist > listed || (listed > 0 && header.nlist == 0)) return damaged("bad counts");
   if (!is_section(bytes, header.centroids_offset, header.nlist, dim * sizeof(float)) ||
       !is_section(bytes, header.list_begin_offset, uint64_t{header.nlist} + 1, 4) ||
-      !is_section(bytes, header.row_offset, header.rows, 4) ||
+      !is_section(bytes, header.row_offset, listed, 4) ||
       (metric == Metric::kCosine && !is_section(bytes, header.inv_norms_offset, header.rows, 4))) {
     return damaged("a section lies outside");
   }
   const auto* begin = reinterpret_cast<const uint32_t*>(bytes.data() + header.list_begin_offset);
-  if (begin[0] != 0 || begin[header.nlist] != header.rows ||
+  if (begin[0] != 0 || begin[header.nlist] != listed ||
       std::adjacent_find(begin, begin + header.nlist + 1, std::greater<>()) !=
           begin + header.nlist + 1) {
     return damaged("bad list bounds");

@@ -18,10 +18,10 @@ struct IvfHeader {
   uint32_t dim;
   uint32_t metric;
   uint32_t nlist;
-  uint32_t reserved;
+  uint32_t absent_rows;        // in no list, because they have no vector
   uint64_t centroids_offset;   // nlist * dim floats; of unit length under IP and COSINE
   uint64_t list_begin_offset;  // nlist + 1 uint32
-  uint64_t row_offset;         // rows row numbers, ascending inside a list
+  uint64_t row_offset;         // rows - absent_rows row numbers, ascending inside a list
   uint64_t inv_norms_offset;   // COSINE: one float a row; else 0
   uint64_t total_bytes;
   uint32_t reserved2;
@@ -35,7 +35,7 @@ inline void lay_out(IvfHeader& header) {
   header.list_begin_offset =
       align64(header.centroids_offset + uint64_t{header.nlist} * header.dim * sizeof(float));
   header.row_offset = align64(header.list_begin_offset + (uint64_t{header.nlist} + 1) * 4);
-  header.total_bytes = align64(header.row_offset + header.rows * 4);
+  header.total_bytes = align64(header.row_offset + (header.rows - header.absent_rows) * 4);
   header.inv_norms_offset = header.metric == 2 ? header.total_bytes : 0;
   if (header.metric == 2) header.total_bytes = align64(header.total_bytes + header.rows * 4);
 }

@@ -71,8 +71,9 @@ class VectorIndex {
 
   // Pushes the best visible rows found for query `query` of the batch into `out` (ids are rows of
   // the segment) and returns how many rows it found, at most out.k(). `visible`: bit i shows row i,
-  // null shows all; `kept`: number of visible rows. Fewer hits than min(out.k(), kept) without a
-  // range means that the caller must scan exactly.
+  // null shows all, and no row that the build took for absent may be shown; `kept`: number of
+  // visible rows. Fewer hits than min(out.k(), kept) without a range means that the caller must scan
+  // exactly.
   virtual size_t search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
                         const uint64_t* visible, size_t kept, TopK& out,
                         SearchScratch& scratch) const = 0;
@@ -103,6 +104,9 @@ struct IndexBuildControl {
   size_t max_threads = 0;               // 0: all of the pool and the caller
   const CancelToken* cancel = nullptr;  // raised: kCanceled within about a millisecond a thread
   std::atomic<uint64_t>* progress = nullptr;  // rows done
+  // Bit i: row i has a vector. The others (nulls) stay out of the index, and searches must hide
+  // them. Null: every row has one.
+  const uint64_t* present = nullptr;
 };
 
 // Writes the index's file image to *out. Same input, params and one thread: same bytes.

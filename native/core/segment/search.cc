@@ -49,13 +49,10 @@ class Part {
     }
     dim_ = field->dim;
     field_id_ = field->field_id;
-    const bool has_nulls = hide_nulls(*snapshot_, field_id_, &mask_);
+    hide_nulls(*snapshot_, field_id_, &mask_);
     index_ = snapshot_->vector_index(field_id_);
     if (index_ == nullptr) return Status::ok();
-    // A graph over null rows, which all lie at the origin, leads the walk astray.
-    const bool is_misleading = has_nulls && index_->kind() == IndexKind::kHnsw;
-    const bool is_other_metric = metric_of(*index_).value_or(request.metric) != request.metric;
-    if (is_misleading || is_other_metric) index_ = nullptr;
+    if (metric_of(*index_).value_or(request.metric) != request.metric) index_ = nullptr;
     return Status::ok();
   }
 

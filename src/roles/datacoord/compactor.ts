@@ -2,6 +2,7 @@
 // transaction → the shard leader swaps → the inputs' files go (R3). Readers and writers are never
 // blocked.
 
+import type { CollectionSchema } from '../../model/schema.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -13,6 +14,9 @@ import type { SegmentTable } from './segment-table.ts';
 /** Finished jobs whose state can still be asked for. */
 const JOBS_MAX = 1024;
 const DELETED_SHARE_MIN = 0.2;
+/** Checkpoints that one merge may meet before it gives up. */
+const DELETE_FILE_RETRIES_MAX = 5;
+const SEALING_POLL_MS = 20;
 
 interface Job {
   readonly plans: CompactionPlan[];
@@ -78,15 +82,17 @@ export class Compactor {
     const waiting = this.#queue.get(collectionId);
     if (waiting !== undefined && job !== undefined) waiting.executing = 0;
     this.#queue.set(collectionId, job ?? waiting);
-    this.#running ??= this.#runQueue().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#runQueue();
   }
 
   async #runQueue(): Promise<void> {
     for (;;) {
       const next = this.#queue.entries().next();
-      if (next.done === true || this.#stopped) return;
+      if (next.done === true || this.#stopped) {
+        // In this turn: what is enqueued from now on starts a new run.
+        this.#running = undefined;
+        return;
+      }
       const [collectionId, job] = next.value;
       this.#queue.delete(collectionId);
       try {
@@ -107,10 +113,10 @@ export class Compactor {
     const segmentIds = segments.map((segment) => segment.segmentId);
     const stats = await peers.querynode.getStats({ segmentIds }, {});
     const deletedRows = new Map(stats.segments.map((s) => [s.segmentId, s.deletedRows]));
-    const candidates = segments.map((segment) => ({
-      segment,
-      deletedRows: deletedRows.get(segment.segmentId) ?? 0,
-    }));
+    // Only what is held is merged: a segment whose swap has failed is read through its inputs still.
+    const candidates = segments
+      .filter(({ segmentId }) => deletedRows.has(segmentId))
+      .map((segment) => ({ segment, deletedRows: deletedRows.get(segment.segmentId) ?? 0 }));
     const limits = { segmentBytesMax, deletedShareMin: DELETED_SHARE_MIN };
     for (const inputs of planCompactions(candidates, limits, job !== undefined)) {
       if (this.#stopped) return;
@@ -130,25 +136,19 @@ export class Compactor {
       const { segments } = await peers.streamingnode.listGrowing({ collectionId }, {});
       const sealing = segments.filter((segment) => segment.isSealing);
       if (sealing.length === 0 || this.#stopped) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await this.#deps.sleep(SEALING_POLL_MS);
     }
   }
 
   async #merge(collectionId: bigint, inputIds: readonly bigint[]): Promise<bigint> {
-    const { peers, nowMs, mvccRetentionMs, storage, logger } = this.#deps;
+    const { peers, storage, logger } = this.#deps;
     const inputs = inputIds
       .map((id) => this.#table.find(collectionId, id))
       .filter((segment) => segment?.state === SegmentState.Flushed) as SegmentInfo[];
     const [first] = inputs;
     if (first === undefined || inputs.length !== inputIds.length) return 0n;
     const { schema } = await peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
-    const { deleteFiles } = this.#table.getChannel(collectionId, first.vchannel);
-    const { first: target } = await peers.rootcoord.allocateIds({ count: 1 }, {});
-    const horizon = composeTimestamp(Math.max(0, nowMs() - mvccRetentionMs));
-    const { segment } = await peers.datanode.compact(
-      { schema, inputs, deleteFiles, target, dropDeletedUpTo: horizon },
-      {},
-    );
+    const segment = await this.#rewrite(schema, inputs, first);
     const added = segment === undefined ? [] : [segment];
     const indexFiles =
       segment === undefined
@@ -182,6 +182,30 @@ export class Compactor {
       { collectionId: String(collectionId), inputs: inputs.length, rows: segment?.rows ?? 0 },
       'segments merged',
     );
-    return target;
+    return segment?.segmentId ?? 0n;
+  }
+
+  /** Merges the inputs into a new segment; undefined when no row is left. */
+  async #rewrite(
+    schema: CollectionSchema,
+    inputs: readonly SegmentInfo[],
+    { collectionId, vchannel }: SegmentInfo,
+  ): Promise<SegmentInfo | undefined> {
+    const { peers, mvccRetentionMs } = this.#deps;
+    const { first: target } = await peers.rootcoord.allocateIds({ count: 1 }, {});
+    const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
+    const dropDeletedUpTo = now - composeTimestamp(mvccRetentionMs);
+    for (let attempt = 0; ; attempt++) {
+      const { deleteFiles } = this.#table.getChannel(collectionId, vchannel);
+      try {
+        const request = { schema, inputs, deleteFiles, target, dropDeletedUpTo };
+        return (await peers.datanode.compact(request, {})).segment;
+      } catch (error) {
+        // A checkpoint may have put other delete files in the place of those.
+        const isChanged =
+          this.#table.getChannel(collectionId, vchannel).deleteFiles !== deleteFiles;
+        if (!isChanged || attempt >= DELETE_FILE_RETRIES_MAX) throw error;
+      }
+    }
   }
 }

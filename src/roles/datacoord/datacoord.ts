@@ -18,6 +18,7 @@ export interface DataCoordDeps {
   readonly isAutoCompactionOn: boolean;
   readonly mvccRetentionMs: number;
   readonly nowMs: () => number;
+  readonly sleep: (delayMs: number) => Promise<void>;
 }
 
 /**
@@ -129,6 +130,7 @@ export class DataCoordRole implements DataCoord {
     }));
     await this.#table.commit({ segments: tombstones });
     for (const { file } of dropped) if (file !== '') await this.#deps.storage.remove(file);
+    await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
     return EMPTY;
   };
 

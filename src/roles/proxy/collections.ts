@@ -22,7 +22,7 @@ const SCHEMA_MESSAGE = 'milvus.proto.schema.CollectionSchema';
 const FIELD_MESSAGE = 'milvus.proto.schema.FieldSchema';
 const PARTITION_KEY_PARTITIONS = 16;
 /** Properties that change what the server does and that it does not do yet. */
-const PROPERTIES_NOT_YET = [
+export const PROPERTIES_NOT_YET = [
   'collection.ttl.seconds',
   'ttl_field',
   'partitionkey.isolation',
@@ -110,7 +110,7 @@ function decodeSchema(proxy: Proxy, bytes: Uint8Array): WireCollectionSchema {
 function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: number): number {
   if (!fields.some((field) => field.isPartitionKey)) {
     if (asked > 1)
-      throw invalidParameter('num_partitions should only be specified with partition key field');
+      throw invalidParameter('num_partitions should only be specified with partition key field enabled');
     return 1;
   }
   if (asked < 0)
@@ -402,7 +402,7 @@ function checkFieldProperties(
   const maxLength = properties['max_length'];
   if (maxLength !== undefined) {
     if (field.maxLength === 0)
-      throw invalidParameter(`field ${field.name} can not alter max_length: it is not a VarChar`);
+      throw invalidParameter('can not modify the maxlength for non-string types');
     const value = Number(maxLength);
     if (!Number.isInteger(value) || value < 1 || value > maxVarCharLength) {
       throw invalidParameter(
@@ -431,7 +431,7 @@ export async function addCollectionField(
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
   const wire = proxy.deps.decodeMessage(FIELD_MESSAGE, request.schema) as WireFieldSchema;
-  const field = readField(wire, proxy.deps.limits);
+  const field = readField(wire, request.collection_name, proxy.deps.limits);
   const { name } = field;
   if (!field.nullable)
     throw invalidParameter(`added field must be nullable, please check it, field name = ${name}`);

@@ -42,7 +42,7 @@ export function compileRequestFilter(
     });
   } catch (error) {
     if (!(error instanceof MilvusError)) throw error;
-    throw invalidParameter(`failed to create ${what} plan: ${error.message}`);
+    throw refuseFilter(text, error.message, what);
   }
   const node = compiled.plan;
   return {
@@ -51,6 +51,18 @@ export function compileRequestFilter(
     partitionIds: prunePartitions(info, node),
     keys: readExactKeys(info, node),
   };
+}
+
+/** Milvus words the same mistake differently for reads and for deletes. */
+function refuseFilter(text: string, problem: string, what: 'query' | 'delete'): MilvusError {
+  const head = `cannot parse expression: ${text}, error: `;
+  if (what === 'query' || !problem.startsWith(head)) {
+    return invalidParameter(`failed to create ${what} plan: ${problem}`);
+  }
+  const detail = problem.slice(head.length);
+  return invalidParameter(
+    `failed to create delete plan: cannot parse expression: ${text}: ${detail}: query plan failed`,
+  );
 }
 
 function prunePartitions(info: CollectionInfo, node: PlanNode): readonly bigint[] | undefined {

@@ -61,7 +61,10 @@ export async function createIndex(
   return OK_STATUS;
 }
 
-/** Parameters arrive flat, as JSON under `params`, or both. */
+/**
+ * Parameters arrive flat, as JSON under `params`, or both. The flat form has them all; the JSON stays beside it,
+ * because clients that sent it look for it in DescribeIndex.
+ */
 function flattenParams(pairs: readonly KeyValuePair[]): Record<string, string> {
   const { params, ...flat } = toRecord(pairs);
   if (params === undefined || params === '') return flat;
@@ -76,7 +79,8 @@ function flattenParams(pairs: readonly KeyValuePair[]): Record<string, string> {
     key,
     typeof value === 'string' ? value : JSON.stringify(value),
   ]);
-  return { ...Object.fromEntries(inner), ...flat } as Record<string, string>;
+  const echoed = inner.length === 0 ? {} : { params };
+  return { ...Object.fromEntries(inner), ...flat, ...echoed } as Record<string, string>;
 }
 
 export async function describeIndex(
@@ -233,7 +237,9 @@ export async function alterIndex(
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   if (state !== 'notLoad') {
     throw new MilvusError('CollectionLoaded', {
-      message: "can't alter index on loaded collection, please release the collection first",
+      message:
+        "can't alter index on loaded collection, please release the collection first: " +
+        'collection already loaded',
       fields: { collection: request.collection_name },
     });
   }

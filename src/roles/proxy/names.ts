@@ -1,6 +1,6 @@
 // Names that clients choose: their form, and Milvus' words when they do not have it.
 
-import { MilvusError, invalidParameter } from '../../model/error.ts';
+import { ERRORS, MilvusError, invalidParameter } from '../../model/error.ts';
 
 const FIRST = /^[A-Za-z_]/;
 const REST = /^[A-Za-z0-9_$]*$/;
@@ -9,44 +9,73 @@ export type NameKind = 'collection' | 'alias' | 'database' | 'partition' | 'fiel
 
 /**
  * Checks a name that a client gives to something new, or looks something up by.
- * @throws MilvusError ParameterInvalid (DatabaseInvalidName for databases) with Milvus' text
+ * @throws MilvusError ParameterInvalid (DatabaseInvalidName, FieldInvalidName) with Milvus' text
  */
 export function checkName(kind: NameKind, name: string, bytesMax: number): void {
   if (kind === 'partition') checkPartitionName(name, bytesMax);
   else if (kind === 'index') checkIndexName(name, bytesMax);
+  else if (kind === 'field') checkFieldName(name, bytesMax);
   else checkIdentifier(kind, name, bytesMax);
 }
 
-function checkIdentifier(kind: NameKind, name: string, bytesMax: number): void {
-  const title = kind === 'alias' ? 'collection alias' : kind;
-  const head = `Invalid ${title} name: ${name}. `;
-  if (name === '') {
-    throw refuse(
-      kind,
-      kind === 'field' ? 'field name should not be empty' : `${title} name should not be empty`,
-    );
-  }
+function checkIdentifier(
+  kind: 'collection' | 'alias' | 'database',
+  name: string,
+  bytesMax: number,
+): void {
+  const title = kind === 'alias' ? 'collection alias' : `${kind} name`;
+  const refuse = (problem: string): MilvusError => {
+    if (kind !== 'database') return invalidParameter(problem);
+    const { text } = ERRORS.DatabaseInvalidName;
+    return new MilvusError('DatabaseInvalidName', {
+      message: `${problem}: ${text}`,
+      fields: { database: name },
+    });
+  };
+  const head = kind === 'database' ? '' : `Invalid ${title}: ${name}. `;
+  if (name === '') throw refuse(`${title} should not be empty`);
   if (Buffer.byteLength(name) > bytesMax) {
-    const noun = kind === 'field' ? 'field' : title;
-    throw refuse(
-      kind,
-      `${head}the length of a ${noun} name must be less than ${bytesMax} characters`,
+    throw refuse(`${head}the length of a ${title} must be less than ${bytesMax} characters`);
+  }
+  if (!FIRST.test(name)) {
+    throw refuse(`${head}the first character of a ${title} must be an underscore or letter`);
+  }
+  if (!REST.test(name)) {
+    throw refuse(`${head}${title} can only contain numbers, letters and underscores`);
+  }
+}
+
+function checkFieldName(name: string, bytesMax: number): void {
+  const head = `Invalid field name: ${name}. `;
+  if (name.trim() === '') throw refuseFieldName(name, 'field name should not be empty');
+  if (Buffer.byteLength(name) > bytesMax) {
+    throw refuseFieldName(
+      name,
+      `${head}The length of a field name must be less than ${bytesMax} characters.`,
     );
   }
   if (!FIRST.test(name)) {
-    throw refuse(
-      kind,
-      `${head}the first character of a ${title} name must be an underscore or letter`,
+    throw refuseFieldName(
+      name,
+      `${head}The first character of a field name must be an underscore or letter.`,
     );
   }
   if (!REST.test(name)) {
-    throw refuse(
-      kind,
-      `${head}${capitalize(title)} name can only contain numbers, letters, dollars and underscores`
-        .replace('Collection name', 'collection name')
-        .replace('Field name', 'Field name'),
+    throw refuseFieldName(
+      name,
+      `${head}Field name can only contain numbers, letters, and underscores.`,
     );
   }
+  if (isReservedFieldName(name)) {
+    throw refuseFieldName(name, `${head}${name} is keyword in milvus.`);
+  }
+}
+
+function refuseFieldName(name: string, problem: string): MilvusError {
+  return new MilvusError('FieldInvalidName', {
+    message: `${problem}: ${ERRORS.FieldInvalidName.text}`,
+    fields: { field: name },
+  });
 }
 
 function checkPartitionName(name: string, bytesMax: number): void {
@@ -86,16 +115,6 @@ function checkIndexName(name: string, bytesMax: number): void {
   if (!/^[A-Za-z0-9_$[\]]*$/.test(name)) {
     throw invalidParameter(`${head}Index name can only contain numbers, letters, and underscores.`);
   }
-}
-
-function refuse(kind: NameKind, message: string): MilvusError {
-  return kind === 'database'
-    ? new MilvusError('DatabaseInvalidName', { message })
-    : invalidParameter(message);
-}
-
-function capitalize(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 const RESERVED_FIELD_NAMES = new Set([
@@ -139,7 +158,7 @@ const RESERVED_FIELD_NAMES = new Set([
   'RANDOM_SAMPLE',
 ]);
 
-/** Whether a field may not be called so: system fields and words of the filter language. */
-export function isReservedFieldName(name: string): boolean {
+/** System fields and words of the filter language. */
+function isReservedFieldName(name: string): boolean {
   return RESERVED_FIELD_NAMES.has(name) || name.toLowerCase() === 'null';
 }

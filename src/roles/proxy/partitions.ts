@@ -27,7 +27,7 @@ export async function createPartition(
   request: PartitionRequest,
   context: RequestContext,
 ): Promise<object> {
-  await requirePartitionable(proxy, request, context);
+  await requirePartitionable(proxy, request, 'create', context);
   const dbName = getDbName(request, context);
   await proxy.peers.rootcoord.createPartition(
     { dbName, name: request.collection_name, partitionName: request.partition_name },
@@ -41,7 +41,7 @@ export async function dropPartition(
   request: PartitionRequest,
   context: RequestContext,
 ): Promise<object> {
-  const info = await requirePartitionable(proxy, request, context);
+  const info = await requirePartitionable(proxy, request, 'drop', context);
   const partition = info.partitions.find(({ name }) => name === request.partition_name);
   if (partition !== undefined) {
     const { collectionId } = info;
@@ -69,13 +69,14 @@ export async function dropPartition(
 async function requirePartitionable(
   proxy: Proxy,
   request: PartitionRequest,
+  verb: 'create' | 'drop',
   context: RequestContext,
 ): Promise<CollectionInfo> {
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
   checkName('partition', request.partition_name, proxy.deps.limits.maxNameLength);
   if (findPartitionKeyField(info.schema) !== undefined) {
-    throw invalidParameter('disable create partition if partition key mode is used');
+    throw invalidParameter(`disable ${verb} partition if partition key mode is used`);
   }
   return info;
 }

@@ -8,7 +8,7 @@ import {
   type DefaultValue,
   type FieldSchema,
 } from '../../model/schema.ts';
-import { checkName, isReservedFieldName } from './names.ts';
+import { checkName } from './names.ts';
 import type { ProxyLimits } from './proxy.ts';
 import { toRecord, type WireCollectionSchema, type WireFieldSchema } from './wire-types.ts';
 
@@ -71,7 +71,7 @@ export function readSchema(wire: WireCollectionSchema, limits: ProxyLimits): Col
   if (wire.external_source !== '') throw notYet('external collections');
   const declared = wire.fields.filter((field) => !field.is_dynamic);
   checkCounts(declared, limits);
-  const fields = declared.map((field) => readField(field, limits));
+  const fields = declared.map((field) => readField(field, wire.name, limits));
   checkKeys(fields, wire.autoID);
   const withAutoId = fields.map((field) =>
     field.isPrimaryKey && wire.autoID ? { ...field, autoId: true } : field,
@@ -88,12 +88,13 @@ export function readSchema(wire: WireCollectionSchema, limits: ProxyLimits): Col
 }
 
 /** Checks one field on its own, as `AddCollectionField` gives it too. */
-export function readField(wire: WireFieldSchema, limits: ProxyLimits): FieldSchema {
+export function readField(
+  wire: WireFieldSchema,
+  collectionName: string,
+  limits: ProxyLimits,
+): FieldSchema {
   const { name } = wire;
   checkName('field', name, limits.maxNameLength);
-  if (isReservedFieldName(name)) {
-    throw invalidParameter(`Invalid field name: ${name}. ${name} is keyword in milvus.`);
-  }
   const params = toRecord(wire.type_params);
   const dataType = wire.data_type;
   checkType(name, dataType, wire.element_type);
@@ -112,8 +113,8 @@ export function readField(wire: WireFieldSchema, limits: ProxyLimits): FieldSche
     typeParams: params,
     indexParams: toRecord(wire.index_params),
     dim: dataType === DataType.FloatVector ? readDim(name, params, limits) : 0,
-    maxLength: readMaxLength(name, dataType, wire.element_type, params, limits),
-    maxCapacity: dataType === DataType.Array ? readMaxCapacity(name, params, limits) : 0,
+    maxLength: readMaxLength(wire, collectionName, params, limits),
+    maxCapacity: dataType === DataType.Array ? readMaxCapacity(name, collectionName, params, limits) : 0,
   };
   checkRoles(field);
   const defaultValue = readDefault(wire, field);
@@ -239,21 +240,21 @@ function readDim(
 }
 
 function readMaxLength(
-  name: string,
-  dataType: number,
-  elementType: number,
+  wire: WireFieldSchema,
+  collectionName: string,
   params: Readonly<Record<string, string>>,
   limits: ProxyLimits,
 ): number {
+  const { name, data_type: dataType, element_type: elementType } = wire;
   const isText =
     dataType === DataType.VarChar ||
     (dataType === DataType.Array && elementType === DataType.VarChar);
   if (!isText) return 0;
   const text = params['max_length'];
-  const type = dataType === DataType.Array ? 'array element' : 'varChar';
   if (text === undefined) {
     throw invalidParameter(
-      `type param(max_length) should be specified for the field(${name}) of collection`,
+      `type param(max_length) should be specified for the field(${name}) of collection ` +
+        collectionName,
     );
   }
   const value = Number(text);
@@ -268,15 +269,22 @@ function readMaxLength(
 
 function readMaxCapacity(
   name: string,
+  collectionName: string,
   params: Readonly<Record<string, string>>,
   limits: ProxyLimits,
 ): number {
   const text = params['max_capacity'];
   if (text === undefined) {
-    throw invalidParameter(`type param(max_capacity) should be specified for array field ${name}`);
+    throw invalidParameter(
+      `type param(max_capacity) should be specified for array field ${name} of collection ` +
+        collectionName,
+    );
   }
   const value = Number(text);
-  if (!Number.isInteger(value) || value <= 0 || value > limits.maxArrayCapacity) {
+  if (text.trim() === '' || !Number.isInteger(value)) {
+    throw invalidParameter(`the value for max_capacity of field ${name} must be an integer`);
+  }
+  if (value <= 0 || value > limits.maxArrayCapacity) {
     throw invalidParameter(
       `the maximum capacity specified for a Array should be in (0, ${limits.maxArrayCapacity}]`,
     );
@@ -331,7 +339,9 @@ function readDefault(wire: WireFieldSchema, field: FieldSchema): DefaultValue | 
     const bytes = Buffer.byteLength(value.string_data);
     if (bytes > field.maxLength) {
       throw invalidParameter(
-        `the length (${bytes}) of string exceeds max length (${field.maxLength}) of field ${name}`,
+        `the length (${bytes}) of string exceeds max length (${field.maxLength}): invalid ` +
+          'parameter[expected=valid length string][actual=string length exceeds max length]' +
+          `[field=${name}]`,
       );
     }
     return value.string_data;

@@ -99,7 +99,10 @@ function requireVectorField(info: CollectionInfo, name: string): FieldSchema {
   }
   const field = findField(info.schema, name);
   if (field === undefined) {
-    throw invalidParameter(`failed to get field schema by name: fieldName(${name}) not found`);
+    throw invalidParameter(
+      `failed to create query plan: failed to get field schema by name: fieldName(${name}) ` +
+        'not found',
+    );
   }
   if (!vectors.includes(field)) {
     throw invalidParameter(`field (${name}) to search is not of vector data type`);

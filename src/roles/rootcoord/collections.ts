@@ -108,12 +108,7 @@ export async function renameCollection(
   const info = names.require(request.dbName, request.name);
   const holder = names.find(request.newDbName, request.newName);
   if (holder !== undefined) {
-    const what =
-      holder.schema.name === request.newName
-        ? `duplicated new collection name ${request.newName} in database ${request.newDbName} ` +
-          'with other collection name or alias'
-        : `cannot rename collection to an existing alias: ${request.newName}`;
-    throw new MilvusError('Unexpected', { message: what });
+    throw refuseNewName(holder, request);
   }
   if (request.newDbName !== request.dbName && info.aliases.length > 0) {
     throw invalidParameter(
@@ -125,6 +120,28 @@ export async function renameCollection(
     dbId: target.dbId,
     dbName: request.newDbName,
     schema: { ...info.schema, name: request.newName },
+  });
+}
+
+function refuseNewName(
+  holder: CollectionInfo,
+  request: { dbName: string; name: string; newDbName: string; newName: string },
+): MilvusError {
+  const { newDbName, newName } = request;
+  if (newDbName === request.dbName && newName === request.name) {
+    return invalidParameter('collection name or database name should be different');
+  }
+  if (holder.schema.name === newName) {
+    const message =
+      `duplicated new collection name ${newDbName}:${newName} ` +
+      'with other collection name or alias';
+    return new MilvusError('Unexpected', { message });
+  }
+  return new MilvusError('AliasCollectionNameConflict', {
+    message:
+      `cannot rename collection to an existing alias: ${newName}: ` +
+      'alias and collection name conflict',
+    fields: { database: newDbName, alias: newName },
   });
 }
 

@@ -79,6 +79,7 @@ async function readView<Reply extends object>(
   read: (growing: Growing, segmentIds: bigint[], readTimestamp: bigint) => Promise<Reply>,
 ): Promise<Reply & { timestamp: bigint }> {
   for (let attempt = 0; ; attempt++) {
+    await shard.admitPin(request.pinnedTimestamp);
     const partitionIds = shard.requireReadable(request.partitionIds);
     const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);

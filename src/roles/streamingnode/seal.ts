@@ -4,7 +4,6 @@
 
 import { native } from '../../index/native.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
-import { composeTimestamp } from '../../model/timestamp.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
 import type { Shard } from './shard.ts';
@@ -13,9 +12,10 @@ import type { GrowingSegment } from './view.ts';
 export async function sealSegment(shard: Shard, growing: GrowingSegment): Promise<void> {
   // What was stamped into this segment before it was closed gets applied first.
   await shard.run(async () => undefined);
-  const { storage, nowMs, mvccRetentionMs } = shard.deps;
+  const { storage } = shard.deps;
   const { collectionId, schema } = shard.info;
-  const deletesUpTo = composeTimestamp(Math.max(0, nowMs() - mvccRetentionMs));
+  const deletesUpTo = await shard.chooseDeletesUpTo(growing);
+  if (!shard.view.growing.has(growing.segmentId)) return; // Dropped meanwhile.
   const file = `segments/${collectionId}/${growing.segmentId}`;
   const stats = native.segmentStats(growing.handle);
   const writer = await native.createWriter([growing.handle], deletesUpTo);

@@ -7,6 +7,7 @@ import type { WalMessage } from '../../codec/wal-message.ts';
 import { encodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
+import { getPrimaryKeyField } from '../../model/schema.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
 import type { ChannelInfo, DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { SegmentState } from '../../model/segment-info.ts';
@@ -20,6 +21,7 @@ import { getNativeFields } from '../../segment/native-fields.ts';
 import { DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { sealSegment } from './seal.ts';
+import { RecentWrites } from './recent-writes.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
 import { View, type GrowingSegment } from './view.ts';
 
@@ -56,15 +58,20 @@ export class Shard {
 
   readonly #shardIndex: number;
   readonly #pchannel: string;
+  /** What the log has before it is in segments and delete files (R1). */
+  readonly #checkpoint: bigint;
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
   readonly #known: Map<bigint, SegmentInfo>;
   readonly #writes: PendingWrite[] = [];
+  readonly #recent: RecentWrites;
   readonly #sealing = new Set<Promise<void>>();
   /** Partition id → the growing segment that takes its rows. */
   readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
   #segmentIds: bigint[] = [];
   #isPumping = false;
   #lastStamped = 0n;
+  /** The largest bound up to which a file left deletes out: later files leave out no fewer. */
+  #horizon = 0n;
   /** Position of the last applied record. */
   #applied = 0n;
   /** Records handed to the WAL and not yet applied. */
@@ -86,14 +93,17 @@ export class Shard {
     this.vchannel = channel.vchannel;
     this.#shardIndex = shardIndex;
     this.#pchannel = channel.vchannel.slice(0, channel.vchannel.lastIndexOf('_'));
+    this.#checkpoint = channel.checkpoint;
     this.deletes = new DeleteBuffer(channel.deleteFiles);
     this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
     this.lastTimestamp = info.createdTimestamp;
     for (const segment of segments) {
-      if (segment.maxTimestamp > this.lastTimestamp) this.lastTimestamp = segment.maxTimestamp;
+      this.lastTimestamp = max(this.lastTimestamp, segment.maxTimestamp);
+      this.#horizon = max(this.#horizon, segment.deletesUpTo);
     }
-    const lastDelete = this.deletes.lastFileTimestamp();
-    if (lastDelete > this.lastTimestamp) this.lastTimestamp = lastDelete;
+    this.lastTimestamp = max(this.lastTimestamp, this.deletes.lastFileTimestamp());
+    // What was written before this start has been applied before anything can be read.
+    this.#recent = new RecentWrites(0n);
   }
 
   /**
@@ -116,6 +126,10 @@ export class Shard {
 
   /** Applies a record of the WAL's tail, in the log's order, before anything else happens. */
   replay(message: WalMessage, position: bigint): void {
+    this.lastTimestamp = max(this.lastTimestamp, message.timestamp);
+    this.#applied = position;
+    // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
+    if (position < this.#checkpoint) return;
     for (const part of message.parts) {
       if (part.kind === 'delete') {
         this.#applyDeleteToGrowing(toDeleteEntry(part, message.timestamp), position);
@@ -123,8 +137,7 @@ export class Shard {
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
-      if (!this.info.partitions.some(({ partitionId }) => partitionId === part.partitionId))
-        continue;
+      if (!this.#hasPartition(part.partitionId)) continue;
       this.deps.budget.used += part.batch.byteLength;
       this.#appendToGrowing(part, message.timestamp, position);
       this.#open.set(part.partitionId, {
@@ -132,8 +145,6 @@ export class Shard {
         bytes: this.view.growing.get(part.segmentId)?.bytes ?? 0,
       });
     }
-    if (message.timestamp > this.lastTimestamp) this.lastTimestamp = message.timestamp;
-    this.#applied = position;
   }
 
   /** Opens the sealed segments, with every delete that they lack. After replay. */
@@ -141,6 +152,19 @@ export class Shard {
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
     if (segments.length > 0) await this.#loadAtQueryNode(segments, []);
     for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
+    await this.#requireOwnLog();
+  }
+
+  /** A log that ends before the checkpoint is another one: its next records must count. */
+  async #requireOwnLog(): Promise<void> {
+    const last = this.deps.wal.lastPosition();
+    if (this.#checkpoint <= last + 1n) return;
+    this.deps.logger.warn(
+      { vchannel: this.vchannel, checkpoint: String(this.#checkpoint), last: String(last) },
+      'the WAL has lost its end or was replaced; writes after the last checkpoint are missing',
+    );
+    this.#applied = last;
+    await this.#commit([], undefined);
   }
 
   // --- writes ---
@@ -168,7 +192,7 @@ export class Shard {
         await this.#stockSegmentIds(writes);
         const count = writes.length;
         const { first } = await this.deps.peers.rootcoord.allocateTimestamps({ count }, {});
-        let timestamp = first > this.#lastStamped ? first : this.#lastStamped + 1n;
+        let timestamp = max(first, max(this.#lastStamped, this.lastTimestamp) + 1n);
         for (const write of writes) this.#append(write, timestamp++);
       } catch (error) {
         for (const write of writes) write.reject(error);
@@ -195,6 +219,7 @@ export class Shard {
       return;
     }
     this.#lastStamped = timestamp;
+    this.#recent.push(write.request.parts, timestamp);
     const durable = this.deps.wal.append(this.#pchannel, encodeWalMessage(message));
     durable.catch(() => undefined); // Reported below, in order.
     this.#inFlight += 1;
@@ -255,12 +280,23 @@ export class Shard {
         fields: { got: request.schemaVersion, expected: this.info.schema.version },
       });
     }
-    for (const { partitionId } of request.parts) {
-      if (partitionId === 0n) continue;
-      if (!this.info.partitions.some((partition) => partition.partitionId === partitionId)) {
+    const { parts, dependsOn } = request;
+    const key = getPrimaryKeyField(this.info.schema);
+    if (dependsOn !== undefined && this.#recent.hasWritten(parts, dependsOn, key)) {
+      throw new MilvusError('InconsistentRequery', {
+        message: 'a row was written by someone else during a partial update',
+        fields: { collection: this.info.schema.name },
+      });
+    }
+    for (const { partitionId } of parts) {
+      if (partitionId !== 0n && !this.#hasPartition(partitionId)) {
         throw new MilvusError('PartitionNotFound', { fields: { partition: String(partitionId) } });
       }
     }
+  }
+
+  #hasPartition(partitionId: bigint): boolean {
+    return this.info.partitions.some((partition) => partition.partitionId === partitionId);
   }
 
   #toMessage(request: WriteRequest, timestamp: bigint): WalMessage {
@@ -311,6 +347,7 @@ export class Shard {
         rows: 0,
         bytes: 0,
         isSealing: false,
+        deletesUpTo: undefined,
       };
       this.view.growing.set(part.segmentId, growing);
     }
@@ -371,6 +408,7 @@ export class Shard {
       .catch((error: unknown) => {
         // Still readable and still in the WAL; the next flush or the next full segment tries again.
         growing.isSealing = false;
+        growing.deletesUpTo = undefined;
         this.deps.logger.error(
           { segmentId: String(growing.segmentId), error },
           'segment not written',
@@ -396,11 +434,22 @@ export class Shard {
    * shows the segments in place of the growing ones. Inside `run`.
    */
   async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
-    if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) return;
-    this.#known.set(segment.segmentId, segment);
-    await this.#commit([segment], growing.segmentId);
+    const { storage, peers } = this.deps;
     const isWritten = segment.state === SegmentState.Flushed;
+    if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) {
+      // Dropped meanwhile. A server that stops leaves the file to the next start.
+      if (isWritten && this.#state !== 'closed') await storage.remove(segment.file);
+      return;
+    }
+    // Opened first: what the catalog lists must be readable.
     if (isWritten) await this.#loadAtQueryNode([segment], []);
+    try {
+      await this.#commit([segment], growing.segmentId);
+    } catch (error) {
+      await peers.querynode.releaseSegments({ segmentIds: [segment.segmentId] }, {});
+      throw error;
+    }
+    this.#known.set(segment.segmentId, segment);
     if (isWritten) this.view.sealed.set(segment.segmentId, segment);
     this.view.growing.delete(growing.segmentId);
     native.closeSegment(growing.handle);
@@ -410,15 +459,34 @@ export class Shard {
 
   async #checkpointDeletes(): Promise<void> {
     if (this.#state !== 'open') return;
-    await this.#commit([], undefined);
-    this.deps.onCheckpoint();
+    try {
+      await this.#commit([], undefined);
+      this.deps.onCheckpoint();
+    } catch (error) {
+      // They are in the WAL; the next checkpoint tries again.
+      this.deps.logger.error({ vchannel: this.vchannel, error }, 'deletes not written');
+    }
+  }
+
+  /**
+   * Returns the timestamp up to which the file of this segment, about to be written, leaves deleted
+   * rows out: the retention's horizon, but not past what has been applied, because a delete that is
+   * still under way may be older.
+   */
+  async chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
+    const { peers, mvccRetentionMs } = this.deps;
+    const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
+    const horizon = now - composeTimestamp(mvccRetentionMs);
+    this.#horizon = max(this.#horizon, horizon < this.lastTimestamp ? horizon : this.lastTimestamp);
+    growing.deletesUpTo = this.#horizon;
+    return this.#horizon;
   }
 
   async #commit(segments: readonly SegmentInfo[], written: bigint | undefined): Promise<void> {
     const { storage, peers } = this.deps;
     const { collectionId } = this.info;
     const pending = this.deletes.takePending();
-    const horizon = this.#oldestDeletesUpTo(segments);
+    const horizon = this.#oldestDeletesUpTo(segments, written);
     const deleteFiles = await this.deletes.writeFiles(
       storage,
       peers,
@@ -440,24 +508,33 @@ export class Shard {
     this.deletes.setFiles(deleteFiles, pending.length);
   }
 
-  #oldestDeletesUpTo(added: readonly SegmentInfo[]): bigint | undefined {
-    const segments = [...this.view.sealed.values(), ...added].filter((s) => s.file !== '');
-    if (segments.length === 0) return undefined;
-    return segments.reduce(
-      (min, s) => (s.deletesUpTo < min ? s.deletesUpTo : min),
-      segments[0]!.deletesUpTo,
-    );
+  /** A file, written or still to be written, may lack the deletes after it; undefined = no file. */
+  #oldestDeletesUpTo(
+    added: readonly SegmentInfo[],
+    written: bigint | undefined,
+  ): bigint | undefined {
+    const bounds: bigint[] = [];
+    for (const { file, deletesUpTo } of [...this.view.sealed.values(), ...added]) {
+      if (file !== '') bounds.push(deletesUpTo);
+    }
+    for (const { segmentId, deletesUpTo } of this.view.growing.values()) {
+      if (segmentId !== written) bounds.push(deletesUpTo ?? this.#horizon);
+    }
+    if (bounds.length === 0) return undefined;
+    return bounds.reduce((least, bound) => (bound < least ? bound : least));
   }
 
   // --- compaction, drop, statistics ---
 
   async replaceSegments(
-    added: readonly SegmentInfo[],
+    made: readonly SegmentInfo[],
     removed: readonly bigint[],
     indexFiles: readonly IndexFile[],
   ): Promise<void> {
     await this.run(async () => {
       if (this.#state !== 'open') return;
+      // A partition that was dropped during the merge must not come back with its output (P3).
+      const added = made.filter(({ partitionId }) => this.#hasPartition(partitionId));
       for (const segment of added) this.#known.set(segment.segmentId, segment);
       for (const id of removed) {
         const known = this.#known.get(id);
@@ -593,10 +670,26 @@ export class Shard {
   }
 
   /**
-   * Returns the timestamp to read at: the client's pin, or everything acknowledged so far. Nothing
-   * at or before it is stamped afterwards (R5).
-   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept, or from the
-   * future
+   * Makes a pin from another shard readable here: waits for what is under way at or before it, and
+   * stamps nothing at or before it from now on (R5).
+   * @throws MilvusError ParameterInvalid for a pin from the future
+   */
+  async admitPin(pinned: bigint): Promise<void> {
+    if (pinned <= this.lastTimestamp) return;
+    const { first: now } = await this.deps.peers.rootcoord.allocateTimestamps({ count: 1 }, {});
+    if (pinned > now + composeTimestamp(CLOCK_SKEW_MS_MAX)) {
+      throw new MilvusError('ParameterInvalid', {
+        message: 'the read timestamp lies in the future',
+        fields: { got: pinned },
+      });
+    }
+    this.#lastStamped = max(this.#lastStamped, pinned);
+    await this.run(async () => undefined);
+  }
+
+  /**
+   * Returns the timestamp to read at: the client's pin, once admitted, or everything acknowledged.
+   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept
    */
   chooseReadTimestamp(pinned: bigint): bigint {
     if (pinned === 0n || pinned === this.lastTimestamp) return this.lastTimestamp;
@@ -607,13 +700,6 @@ export class Shard {
         fields: { got: pinned, expected: `>= ${deletesUpTo}` },
       });
     }
-    if (pinned > composeTimestamp(this.deps.nowMs() + CLOCK_SKEW_MS_MAX)) {
-      throw new MilvusError('ParameterInvalid', {
-        message: 'the read timestamp lies in the future',
-        fields: { got: pinned },
-      });
-    }
-    if (pinned > this.#lastStamped) this.#lastStamped = pinned;
     return pinned;
   }
 
@@ -636,6 +722,10 @@ export class Shard {
     }
     return partitionIds.length > 0 ? partitionIds : [...this.#loaded];
   }
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function toDeleteEntry(

@@ -19,6 +19,8 @@ export interface GrowingSegment {
   /** Of the row batches that it took. */
   bytes: number;
   isSealing: boolean;
+  /** Its file, which is being written, lacks the rows deleted up to here. */
+  deletesUpTo: bigint | undefined;
 }
 
 export class View {

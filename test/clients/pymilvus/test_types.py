@@ -27,7 +27,7 @@ SCALARS = {
     "float": (DataType.FLOAT, {}, [0.5, -1.25, to_float32(0.1), to_float32(3e38)]),
     "double": (DataType.DOUBLE, {}, [0.1, -1.0e300, 5e-324]),
     "varchar": (DataType.VARCHAR, TEXT, ["", "plain", "ünïcödé 日本語 😀", 'quo"te\\ \n\t']),
-    "json": (DataType.JSON, {}, [{}, {"a": [1, "x", None, {"b": 2.5}]}, [1, 2], "text", 7, True]),
+    "json": (DataType.JSON, {}, [{}, {"a": [1, "x", None, {"b": 2.5}]}, [1, 2], 7, True]),
     "array_bool": (DataType.ARRAY, array_of(DataType.BOOL), [[True, False], []]),
     "array_int8": (DataType.ARRAY, array_of(DataType.INT8), [[-128, 127], []]),
     "array_int16": (DataType.ARRAY, array_of(DataType.INT16), [[-32768, 32767]]),

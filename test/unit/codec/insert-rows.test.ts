@@ -221,7 +221,7 @@ const REFUSED: readonly (readonly [string, FieldSchema, Plain | undefined, reado
   ['NaN in a vector', FLOAT4, makeFieldData(FLOAT4, [[1, 2], [3, NaN]]),
     ["value 'NaN' is not a number or infinity", '[field=f]', '[row=1]', '[actual=NaN]']],
   ['infinity in a vector', FLOAT4, makeFieldData(FLOAT4, [[-Infinity, 2], [3, 4]]),
-    ["value '-Infinity' is not a number or infinity", '[row=0]']],
+    ["value '-Inf' is not a number or infinity", '[row=0]']],
   ['a vector of another dim', FLOAT4,
     makeFieldData({ ...FLOAT4, dim: 3 }, [[1, 2, 3], [1, 2, 3]]),
     ['the dim (3) of field data(f) is not equal to schema dim (2)', '[expected=2]', '[actual=3]']],

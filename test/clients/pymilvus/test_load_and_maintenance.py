@@ -1,0 +1,190 @@
+"""Load states and their errors; flush, compaction, statistics; properties; added fields."""
+
+import time
+
+import pytest
+from pymilvus import DataType
+
+from helpers import count, create, keys_of, make_index, make_schema, query, refused, search, unit
+
+
+def state_of(client, name, **options):
+    return str(client.get_load_state(name, **options)["state"])
+
+
+def test_load_and_release(client, name):
+    create(client, name)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    assert state_of(client, name) == "Loaded"
+    client.release_collection(name)
+    assert state_of(client, name) == "NotLoad"
+    with refused(101, "not loaded"):
+        client.search(name, data=[unit(1)], limit=1)
+    with refused(101, "not loaded"):
+        client.query(name, filter="id > 0")
+    client.load_collection(name)
+    assert search(client, name, unit(1))[0]["id"] == 1
+    client.load_collection(name)
+    client.release_collection(name)
+    client.release_collection(name)
+
+
+def test_writing_needs_no_load(client, name):
+    create(client, name)
+    client.release_collection(name)
+    client.insert(name, [{"id": i, "vector": unit(i)} for i in range(5)])
+    client.upsert(name, [{"id": 1, "vector": unit(8)}])
+    client.delete(name, ids=[2])
+    client.load_collection(name)
+    assert keys_of(query(client, name, "id >= 0")) == [0, 1, 3, 4]
+
+
+def test_loading_needs_an_index(client, name):
+    client.create_collection(name, schema=make_schema(vectors=("a", "b")))
+    with refused(700, "index"):
+        client.load_collection(name)
+    client.create_index(name, make_index("a"), sync=False)
+    with refused((700, 65535), "no vector index on field: [b]"):
+        client.load_collection(name)
+
+
+def test_a_collection_made_with_its_index_is_loaded(client, name):
+    client.create_collection(name, schema=make_schema(), index_params=make_index())
+    assert state_of(client, name) == "Loaded"
+
+
+def test_a_collection_made_without_index_is_not_loaded(client, name):
+    client.create_collection(name, schema=make_schema())
+    assert state_of(client, name) == "NotLoad"
+    assert state_of(client, name + "_no") == "NotExist"
+
+
+def test_partial_load(client, name):
+    create(client, name)
+    client.release_collection(name)
+    for i, partition in enumerate(["a", "b"]):
+        client.create_partition(name, partition)
+        client.insert(name, [{"id": i, "vector": unit(i)}], partition_name=partition)
+    client.load_partitions(name, ["a"])
+    assert state_of(client, name, partition_name="a") == "Loaded"
+    assert state_of(client, name, partition_name="b") == "NotLoad"
+    assert keys_of(query(client, name, "id >= 0", partition_names=["a"])) == [0]
+    assert keys_of(search(client, name, unit(0))) == [0]
+    with refused((101, 201), "not loaded"):
+        client.query(name, filter="id >= 0", partition_names=["b"])
+    client.load_partitions(name, ["b"])
+    assert keys_of(query(client, name, "id >= 0")) == [0, 1]
+    client.release_partitions(name, ["a"])
+    assert keys_of(query(client, name, "id >= 0")) == [1]
+    client.release_partitions(name, ["b"])
+    with refused(101, "not loaded"):
+        client.query(name, filter="id >= 0")
+
+
+def test_a_partition_added_to_a_loaded_collection_is_loaded(client, name):
+    create(client, name)
+    client.create_partition(name, "late")
+    client.insert(name, [{"id": 1, "vector": unit(1)}], partition_name="late")
+    assert state_of(client, name, partition_name="late") == "Loaded"
+    assert count(client, name, partition_names=["late"]) == 1
+
+
+def test_loading_what_is_not_there(client, name):
+    with refused(100, "collection not found"):
+        client.load_collection(name)
+    with refused(100, "collection not found"):
+        client.release_collection(name)
+
+
+def test_refresh_load(client, name):
+    create(client, name)
+    client.refresh_load(name)
+    assert state_of(client, name) == "Loaded"
+
+
+def test_flush_keeps_every_row_findable(client, name):
+    create(client, name, dim=8)
+    for batch in range(3):
+        client.insert(name, [{"id": batch * 500 + i, "vector": unit(i, 8)} for i in range(500)])
+        client.flush(name)
+    assert count(client, name) == 1500
+    client.flush(name)
+    assert search(client, name, unit(3, 8), limit=3)[0]["distance"] == 0
+
+
+def test_statistics_count_acknowledged_rows(client, name):
+    create(client, name)
+    assert int(client.get_collection_stats(name)["row_count"]) == 0
+    client.insert(name, [{"id": i, "vector": unit(i)} for i in range(10)])
+    assert int(client.get_collection_stats(name)["row_count"]) == 10
+    client.flush(name)
+    assert int(client.get_collection_stats(name)["row_count"]) == 10
+
+
+def test_compaction_ends_and_changes_no_answer(client, name):
+    create(client, name, dim=8)
+    for batch in range(4):
+        client.insert(name, [{"id": batch * 100 + i, "vector": unit(i, 8)} for i in range(100)])
+        client.flush(name)
+    client.delete(name, filter="id % 3 == 0")
+    before = query(client, name, "id >= 0", output_fields=["vector"])
+    job = client.compact(name)
+    deadline = time.monotonic() + 30
+    while str(client.get_compaction_state(job)) != "Completed":
+        assert time.monotonic() < deadline, "the compaction does not end"
+        time.sleep(0.05)
+    after = query(client, name, "id >= 0", output_fields=["vector"])
+    assert [row["id"] for row in after] == [row["id"] for row in before]
+    assert [list(row["vector"]) for row in after] == [list(row["vector"]) for row in before]
+    assert count(client, name) == len(before) == 266
+
+
+def test_collection_properties(client, name):
+    create(client, name)
+    client.alter_collection_properties(name, {"collection.autocompaction.enabled": "true"})
+    properties = client.describe_collection(name)["properties"]
+    assert properties["collection.autocompaction.enabled"] == "true"
+    client.drop_collection_properties(name, ["collection.autocompaction.enabled"])
+    properties = client.describe_collection(name).get("properties", {})
+    assert "collection.autocompaction.enabled" not in properties
+
+
+def test_properties_given_at_creation(client, name):
+    client.create_collection(name, schema=make_schema(), properties={"collection.ttl.seconds": 0,
+                                                                     "mmap.enabled": True})
+    assert str(client.describe_collection(name)["properties"]["mmap.enabled"]).lower() == "true"
+
+
+def test_a_longer_text_after_alter_field(client, name):
+    create(client, name, ("s", DataType.VARCHAR, {"max_length": 4}))
+    with refused(1100, "exceeds max length"):
+        client.insert(name, [{"id": 1, "vector": unit(1), "s": "too long"}])
+    client.alter_collection_field(name, "s", {"max_length": 10})
+    client.insert(name, [{"id": 1, "vector": unit(1), "s": "too long"}])
+    assert query(client, name, "s == 'too long'", output_fields=["id"]) == [{"id": 1}]
+
+
+def test_an_added_field_is_null_in_old_rows(client, name):
+    if not hasattr(client, "add_collection_field"):
+        pytest.skip("this client cannot add fields")
+    create(client, name)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    client.flush(name)
+    client.insert(name, [{"id": 2, "vector": unit(2)}])
+    client.add_collection_field(name, "note", DataType.VARCHAR, max_length=32, nullable=True)
+    client.insert(name, [{"id": 3, "vector": unit(3), "note": "new"}])
+    rows = query(client, name, "id > 0", output_fields=["note"])
+    assert [row["note"] for row in rows] == [None, None, "new"]
+    assert keys_of(query(client, name, "note is null")) == [1, 2]
+    assert keys_of(query(client, name, "note == 'new'")) == [3]
+    with refused(1100, "nullable"):
+        client.add_collection_field(name, "must", DataType.INT64, nullable=False)
+
+
+def test_descriptions_are_kept(client, name):
+    schema = make_schema(description="about this")
+    schema.add_field("n", DataType.INT64, description="a number")
+    client.create_collection(name, schema=schema)
+    about = client.describe_collection(name)
+    assert about["description"] == "about this"
+    assert about["fields"][2]["description"] == "a number"
