@@ -45,7 +45,9 @@ function buildProtocol() {
 }
 
 const stampPath = join(root, 'dist/.stamp');
-const sources = ['src', 'test', 'scripts'].flatMap((folder) => listFiles(join(root, folder), ['.ts']));
+const sources = ['src', 'test', 'scripts'].flatMap((folder) =>
+  listFiles(join(root, folder), ['.ts']),
+);
 const protos = listFiles(join(root, 'proto'), ['.proto']);
 const stamp = hashOf([...sources, ...protos, join(root, 'tsconfig.json')]);
 const isFresh = existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp;

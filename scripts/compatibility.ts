@@ -8,6 +8,7 @@ import { DataType, getDataTypeName } from '../src/model/data-type.ts';
 import {
   AUTOINDEX,
   FLOAT_METRICS,
+  getEngine,
   INDEX_ROWS_MIN,
   NPROBE,
   OTHER_SCALAR_INDEXES,
@@ -31,8 +32,9 @@ Elanus speaks the gRPC protocol of Milvus 2.6 on port 19530. Stock SDKs connect 
 run pymilvus 2.5, 2.6 and 3.0 and the Node SDK against it. This page lists what is answered, what
 is not, and where an answer differs on purpose.
 
-What is missing is refused, never ignored: an RPC that is not here answers gRPC \`UNIMPLEMENTED\`
-with its name, an option that is not here answers a \`Status\` that says "… is not available yet".
+What is missing is refused rather than ignored: an RPC that is not here answers gRPC
+\`UNIMPLEMENTED\` with its name, an option that is not here answers a \`Status\` that says "… is not
+available yet".
 `;
 
 const DEVIATIONS = `## Deviations on purpose
@@ -41,8 +43,9 @@ const DEVIATIONS = `## Deviations on purpose
   everything that was acknowledged before they began. Nobody waits for a time tick.
 - **Flush has no rate limit.** It answers when the seal is recorded; \`GetFlushState\` turns true
   when the segments are written. Flush is never needed for durability or for search.
-- **Index state counts sealed segments of at least ${INDEX_ROWS_MIN} rows.** Smaller ones and growing
-  data are searched exactly as they are and count as indexed, so \`pending_index_rows\` reaches 0.
+- **Index state counts sealed segments of at least ${INDEX_ROWS_MIN} rows.** Smaller ones and
+  growing data are searched exactly as they are and count as indexed, so \`pending_index_rows\`
+  reaches 0.
 - **\`ignore_growing\` is honoured** in search and query: rows not yet sealed are left out.
 - **Deleted rows are kept for 10 minutes** (\`elanus.mvccRetentionSeconds\`) for iterators that pin
   an older timestamp; only then may compaction drop them. An older pin gets a typed error.
@@ -53,7 +56,11 @@ const DEVIATIONS = `## Deviations on purpose
 - **Equal scores** are ordered by primary key.
 - **Load and release are immediate.** Data stays mapped; load opens it to readers. States and
   errors are those of Milvus. One replica; \`replica_number\` above 1 is refused.
-- **Scalar indexes** of all names are built as one structure; \`DescribeIndex\` echoes the name given.
+- **Index types are contracts.** Each names what a search may expect, not how it is built: the
+  table above says what is built. \`DescribeIndex\` echoes what was asked.
+- **Scalar indexes** of all names are built as one structure.
+- **Memory mapping** is how sealed data is always read;
+  \`mmap.enabled\` is stored and echoed, and changes nothing.
 - **AUTOINDEX** on float vectors is HNSW; \`index_type\` may be left out.
 - **The server listens on 127.0.0.1** until \`proxy.ip\` (\`PROXY_IP\`) says otherwise.
 - **Authorization is not there yet**: a configuration that asks for it is refused at start.
@@ -61,9 +68,9 @@ const DEVIATIONS = `## Deviations on purpose
 
 const MISSING = `## Not there yet, in short
 
-Vector types other than FLOAT_VECTOR; quantized, disk and GPU indexes; full-text search (analyzers,
-BM25) and other functions; users, roles and TLS; the RESTful API; bulk import; resource groups and
-replicas; several machines; backup and change data capture.
+Vector types other than FLOAT_VECTOR; compressed vectors and GPU indexes; full-text search
+(analyzers, BM25) and other functions; users, roles and TLS; the RESTful API; bulk import; resource
+groups and replicas; several machines; backup and change data capture.
 `;
 
 /** Names of the RPCs of the service that clients call, in the order of the file. */
@@ -83,6 +90,12 @@ function listRefusals(): string[] {
     for (const [, quoted] of text.matchAll(/notYet\(\s*`([^`$]+?)( \(.*)?`/g)) found.add(quoted!);
   }
   return [...found].sort();
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly default: number;
 }
 
 const code = (text: string): string => `\`${text}\``;
@@ -106,33 +119,43 @@ function renderRpcs(): string {
 function renderTypes(): string {
   return [
     '## Data types\n',
-    `Fields: ${typeNames(STORED)}, and dynamic fields. Elements of an Array: ${typeNames(ELEMENTS)}.`,
+    `Fields: ${typeNames(STORED)}, and dynamic fields. Elements of an Array: ` +
+      `${typeNames(ELEMENTS)}.`,
     'Every field but the primary key and the partition key may be nullable or, where Milvus allows',
     'it, have a default value.\n',
     `Not yet: ${typeNames(NOT_YET)}.\n`,
   ].join('\n');
 }
 
+/** How searches over each engine are tuned. */
+const SEARCH_PARAMS = { FLAT: '–', IVF: '`nprobe`', HNSW: '`ef` (≥ limit)' } as const;
+const BUILT_AS = { FLAT: 'a scan', IVF: 'IVF_FLAT', HNSW: 'HNSW' } as const;
+
+function renderRange(key: string, { min, max, default: value }: Range): string {
+  return `\`${key}\` (${min}–${max}${value === 0 ? '' : `, ${value}`})`;
+}
+
 function renderIndexes(): string {
   const lines = [
     '## Indexes\n',
     `Metrics of float vectors: ${join(FLOAT_METRICS)}.\n`,
-    '| vector index | build parameters (range, default) | search parameters |',
-    '|---|---|---|',
+    '| vector index | built as | build parameters (range, default) | search parameters |',
+    '|---|---|---|---|',
   ];
-  const search: Readonly<Record<string, string>> = {
-    FLAT: '–',
-    IVF_FLAT: `\`nprobe\` (${NPROBE.min}–${NPROBE.max}, ${NPROBE.default})`,
-    HNSW: '`ef` (≥ limit)',
-  };
   for (const [name, params] of Object.entries(VECTOR_INDEXES)) {
-    const built = Object.entries(params).map(
-      ([key, range]) => `\`${key}\` (${range.min}–${range.max}, ${range.default})`,
-    );
-    lines.push(`| ${code(name)} | ${built.join(', ') || '–'} | ${search[name] ?? '–'} |`);
+    const built = Object.entries(params).map(([key, range]) => renderRange(key, range));
+    const engine = getEngine(name);
+    const tuned = name === 'DISKANN' ? '`search_list` (≥ limit)' : SEARCH_PARAMS[engine];
+    lines.push(`| ${code(name)} | ${BUILT_AS[engine]} | ${built.join(', ') || '–'} | ${tuned} |`);
   }
-  lines.push(`| ${code(AUTOINDEX)} | – | \`ef\` |`, '');
-  lines.push('Every index: `radius`, `range_filter`, `ignore_growing`, `round_decimal`, `offset`.\n');
+  lines.push(`| ${code(AUTOINDEX)} | HNSW | – | \`ef\` |`, '');
+  lines.push(
+    'Every index also takes `radius`, `range_filter`, `ignore_growing`, `round_decimal`, `offset`.',
+    `\`nprobe\` is ${NPROBE.min}–${NPROBE.max}, by default ${NPROBE.default}. Scores come from the`,
+    'full vectors, whatever the type: quantized types keep no codes yet, lose no exactness and ' +
+      'save',
+    'no memory.\n',
+  );
   lines.push(`Not yet: ${join(OTHER_VECTOR_INDEXES)}.\n`);
   lines.push('| scalar index | fields |', '|---|---|');
   const types = [...STORED].filter((type) => type < DataType.BinaryVector);
@@ -142,7 +165,11 @@ function renderIndexes(): string {
     const arrays = elements.length > 0 ? `; arrays of ${typeNames(elements)}` : '';
     lines.push(`| ${code(name)} | ${typeNames(plain)}${arrays} |`);
   }
-  lines.push('', `Not yet: ${join(OTHER_SCALAR_INDEXES)}; scalar indexes on \`JSON\`.\n`);
+  lines.push(
+    '',
+    'On paths of JSON and dynamic fields, with `json_cast_type`: all but the tries.\n',
+  );
+  lines.push(`Not yet: ${join(OTHER_SCALAR_INDEXES)}.\n`);
   return lines.join('\n');
 }
 
@@ -157,11 +184,12 @@ function renderRefusals(): string {
 
 const READS = `## Searches and queries
 
-Search: one vector field, filter with templates, partitions, \`limit\` and \`offset\`, output fields and
-dynamic keys, range search, search by primary keys, iterators. Hybrid search: RRF and weighted
-ranker (\`norm_score\`). Query: filter, primary keys, \`limit\` and \`offset\`, \`count(*)\`, iterators.
-Filters: comparison, arithmetic, \`in\`, \`like\`, \`is null\`, \`exists\`, \`json_contains\` and
-\`array_contains\` with \`_all\` and \`_any\`, \`array_length\`, JSON paths, \`and\`, \`or\`, \`not\`.
+Search: one vector field, filter with templates, partitions, \`limit\` and \`offset\`, output fields
+and dynamic keys, range search, search by primary keys, iterators. Hybrid search: RRF and weighted
+ranker (\`norm_score\`). Query: filter, primary keys, \`limit\` and \`offset\`, \`count(*)\`,
+iterators. Filters: comparison, arithmetic, \`in\`, \`like\`, \`is null\`, \`exists\`,
+\`json_contains\` and \`array_contains\` with \`_all\` and \`_any\`, \`array_length\`, JSON paths,
+\`and\`, \`or\`, \`not\`.
 `;
 
 /** Returns the whole page. */

@@ -32,9 +32,11 @@ export default async function* report(source) {
     return `${printed}${mark} ${relative(process.cwd(), current)}: ${counts} (${seconds} s)\n`;
   };
   for await (const { type, data } of source) {
-    if (type === 'test:stdout' || type === 'test:stderr') {
+    if (type === 'test:stdout' || type === 'test:stderr' || type === 'test:diagnostic') {
+      if (data.file === undefined) continue;
       const entry = of(data.file);
-      entry.output = (entry.output + data.message).slice(-OUTPUT_CHARACTERS_MAX);
+      const ending = type === 'test:diagnostic' ? '\n' : '';
+      entry.output = (entry.output + data.message + ending).slice(-OUTPUT_CHARACTERS_MAX);
     }
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details.type === 'suite') continue;

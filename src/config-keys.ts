@@ -1,7 +1,7 @@
 // Every setting: key, kind, default, bounds and what it does. The single source of defaults:
 // deploy/elanus.yaml is rendered from this table and a test holds the two together.
 // Keys outside `elanus.` are Milvus' own, with Milvus' default unless the description says
-// otherwise (milvus-features §1.2 and §8). A key is here only if the server obeys it.
+// otherwise. A key is here only if the server obeys it.
 
 export type KeyKind = 'int' | 'float' | 'bool' | 'string' | 'bytes';
 

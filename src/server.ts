@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { FileSystem } from './base/file-system.ts';
 import type { Logger } from './base/logger.ts';
 import { NodeFileSystem } from './base/node-file-system.ts';
 import { createPinoLogger } from './base/pino-logger.ts';
@@ -12,6 +13,7 @@ import { systemRuntime } from './base/system-runtime.ts';
 import type { Config } from './config.ts';
 import { native } from './index/native.ts';
 import { Catalog } from './meta/catalog.ts';
+import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
 import { DataCoordRole } from './roles/datacoord/datacoord.ts';
@@ -44,36 +46,66 @@ const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
 const MIB = 1024 * 1024;
 
+/** What a test puts in the place of the machine's own; the server closes the store when it stops. */
+export interface Seams {
+  readonly fileSystem?: FileSystem;
+  readonly kv?: Kv;
+  readonly logger?: Logger;
+}
+
 /** @throws MilvusError, ConfigError when it cannot start; whatever was opened is closed again */
-export async function startServer(config: Config): Promise<RunningServer> {
+export async function startServer(config: Config, seams: Seams = {}): Promise<RunningServer> {
   const stops: (() => Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const step of stops.splice(0).reverse()) await step();
-  };
+  const stop = (): Promise<void> => runAll(stops.splice(0).reverse());
   try {
-    return await start(config, stops, stop);
+    return await start(config, seams, stops, stop);
   } catch (error) {
-    await stop();
+    await stop().catch(() => undefined);
     throw error;
   }
 }
 
+let areThreadsConfigured = false;
+
+/** The pool is the process's: a later server in the same process gets the first one's threads. */
+function configureThreadsOnce({ elanus }: Config): void {
+  if (areThreadsConfigured) return;
+  native.configureThreads(elanus.threads.search, elanus.threads.build);
+  areThreadsConfigured = true;
+}
+
+/** Runs every step, also after one that fails, and throws the first failure. */
+async function runAll(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
 async function start(
   config: Config,
+  seams: Seams,
   stops: (() => Promise<void>)[],
   stop: () => Promise<void>,
 ): Promise<RunningServer> {
   const root = findRoot();
   const version = readVersion(root);
   const dataPath = config.localStorage.path;
-  const logger = createPinoLogger({ level: config.log.level, format: config.log.format });
+  const { level, format } = config.log;
+  const logger = seams.logger ?? createPinoLogger({ level, format });
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
-  native.configureThreads(config.elanus.threads.search, config.elanus.threads.build);
+  configureThreadsOnce(config);
 
-  const fileSystem = new NodeFileSystem();
-  const kv = await openLmdbKv({ folder: join(dataPath, 'meta'), runtime: systemRuntime });
+  const fileSystem = seams.fileSystem ?? new NodeFileSystem();
+  const kv =
+    seams.kv ?? (await openLmdbKv({ folder: join(dataPath, 'meta'), runtime: systemRuntime }));
   stops.push(() => kv.close());
   const catalog = new Catalog(kv);
   await catalog.open();
@@ -124,7 +156,6 @@ async function start(
       segmentBytesMax,
       isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
       mvccRetentionMs,
-      nowMs,
       sleep: (delayMs) => systemRuntime.sleep(delayMs),
     }),
   );

@@ -50,8 +50,12 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'prom-client': /^http\/prometheus\.ts$/,
   protobufjs: /^rpc\/(milvus-proto|proto-subset)\.ts$/,
   yaml: /^config\.ts$/,
-  'node:fs':
-    /^(base\/node-file-system|config|machine|meta\/lmdb|server|index\/native|rpc\/milvus-proto)\.ts$/,
+  'node:fs': new RegExp(
+    `^(${[
+      ...['base/node-file-system', 'config', 'index/native', 'machine', 'meta/lmdb'],
+      ...['rpc/milvus-proto', 'server'],
+    ].join('|')})\\.ts$`,
+  ),
   'node:http': /^http\//,
   'node:http2': /^rpc\/grpc-window\.ts$/,
   'node:net': /^http\//,
@@ -95,7 +99,13 @@ const LONG_LINES_LEFT = 0;
 const LONG_FILES: Readonly<Record<string, number>> = {};
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {};
 /** Files that know each other's types. No cycle of values is allowed. */
-const TYPE_CYCLES: readonly string[] = [];
+const TYPE_CYCLES: readonly string[] = [
+  'roles/datacoord/compactor.ts roles/datacoord/datacoord.ts',
+  'roles/rootcoord/aliases.ts roles/rootcoord/collections.ts roles/rootcoord/databases.ts ' +
+    'roles/rootcoord/partitions.ts roles/rootcoord/rootcoord.ts',
+  'roles/streamingnode/read.ts roles/streamingnode/seal.ts roles/streamingnode/shard.ts ' +
+    'roles/streamingnode/streamingnode.ts',
+];
 
 interface Import {
   readonly specifier: string;
@@ -226,7 +236,8 @@ function listFunctions(path: string): { name: string; lines: number }[] {
   const lineOf = (position: number): number => file.getLineAndCharacterOfPosition(position).line;
   const visit = (node: ts.Node): void => {
     if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
-      const own = node.name ?? (ts.isVariableDeclaration(node.parent) ? node.parent.name : undefined);
+      const own =
+        node.name ?? (ts.isVariableDeclaration(node.parent) ? node.parent.name : undefined);
       const lines = lineOf(node.getEnd()) - lineOf(node.getStart(file)) + 1;
       found.push({ name: own?.getText(file) ?? 'anonymous', lines });
     }

@@ -8,6 +8,7 @@
 #include "js.h"
 #include "runtime.h"
 #include "index/vector_index.h"
+#include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
 #include "segment/row_mask.h"
@@ -22,6 +23,65 @@ SegmentHandle* sealed_segment(napi_env env, napi_value value) {
   js::throw_status(env, {StatusCode::kInternal, "a growing segment has no index"});
   return nullptr;
 }
+
+// A path into a JSON field and the type of the values there, as JavaScript gives them; absent when
+// the path is undefined.
+class JsonTarget {
+ public:
+  bool read(napi_env env, napi_value path, napi_value cast_type) {
+    is_present_ = !js::is_undefined(env, path);
+    if (!is_present_) return true;
+    if (!js::is_undefined(env, cast_type)) {
+      uint32_t number = 0;
+      if (!js::read(env, cast_type, "jsonCastType", &number)) return false;
+      cast_type_ = number < 256 ? static_cast<DataType>(number) : DataType::kNone;
+      if (!JsonPathIndex::is_cast_type(cast_type_))
+        return js::refuse(env, "jsonCastType", "Bool, Double or VarChar");
+    }
+    return read_path(env, path);
+  }
+  bool is_present() const { return is_present_; }
+  DataType cast_type() const { return cast_type_; }  // kNone when undefined
+  // Views into this object.
+  std::vector<PathStep> path() const {
+    std::vector<PathStep> path;
+    for (const Step& step : steps_) path.push_back({step.is_key, step.index, step.key});
+    return path;
+  }
+
+ private:
+  struct Step {
+    bool is_key = false;
+    uint32_t index = 0;
+    std::string key;
+  };
+
+  bool read_path(napi_env env, napi_value path) {
+    bool is_array = false;
+    uint32_t length = 0;
+    napi_is_array(env, path, &is_array);
+    if (!is_array || napi_get_array_length(env, path, &length) != napi_ok)
+      return js::refuse(env, "jsonPath", "an array of strings and numbers");
+    for (uint32_t i = 0; i < length; ++i) {
+      napi_value item = nullptr;
+      napi_valuetype type = napi_undefined;
+      if (napi_get_element(env, path, i, &item) != napi_ok ||
+          napi_typeof(env, item, &type) != napi_ok) {
+        return js::refuse(env, "jsonPath", "an array of strings and numbers");
+      }
+      Step& step = steps_.emplace_back();
+      step.is_key = type == napi_string;
+      const bool is_read = step.is_key ? js::read(env, item, "jsonPath", &step.key)
+                                       : js::read(env, item, "jsonPath", &step.index);
+      if (!is_read) return false;
+    }
+    return true;
+  }
+
+  bool is_present_ = false;
+  DataType cast_type_ = DataType::kNone;
+  std::vector<Step> steps_;
+};
 
 napi_value attach_index(napi_env env, napi_callback_info info) {
   const js::Arguments<3> args(env, info);
@@ -38,10 +98,17 @@ napi_value attach_index(napi_env env, napi_callback_info info) {
 }
 
 napi_value detach(napi_env env, napi_callback_info info) {
-  const js::Arguments<2> args(env, info);
+  const js::Arguments<4> args(env, info);
   const SegmentHandle* handle = sealed_segment(env, args[0]);
   int64_t field_id = 0;
-  if (handle != nullptr && js::read_int64(env, args[1], "fieldId", &field_id)) {
+  JsonTarget json;
+  if (handle == nullptr || !js::read_int64(env, args[1], "fieldId", &field_id) ||
+      !json.read(env, args[2], args[3])) {
+    return nullptr;
+  }
+  if (json.is_present()) {
+    handle->sealed->detach_json_index(field_id, json.path(), json.cast_type());
+  } else {
     detach_index(*handle->sealed, field_id);
   }
   return nullptr;
@@ -66,6 +133,13 @@ class BuildJob final : public Job {
     if (!is_read) return false;
     if (kind_ != "HNSW" && kind_ != "IVF_FLAT" && kind_ != "SCALAR") {
       return js::refuse(env, "kind", "HNSW, IVF_FLAT or SCALAR");
+    }
+    if (!json_.read(env, js::get(env, params, "jsonPath"), js::get(env, params, "jsonCastType")))
+      return false;
+    if (json_.is_present()) {
+      if (kind_ != "SCALAR") return js::refuse(env, "kind", "SCALAR for a jsonPath");
+      if (json_.cast_type() == DataType::kNone)
+        return js::refuse(env, "jsonCastType", "Bool, Double or VarChar");
     }
     params_.kind = kind_ == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
     if (kind_ == "SCALAR") return true;
@@ -112,6 +186,8 @@ class BuildJob final : public Job {
     const std::unique_ptr<SegmentSnapshot> rows = segment_->snapshot(kReadAll);
     if (kind_ == "SCALAR") {
       if (cancel_.is_canceled()) return {StatusCode::kCanceled, "the build was canceled"};
+      if (json_.is_present())
+        return build_json_path_index(*rows, field_id_, json_.path(), json_.cast_type(), &image_);
       return build_scalar_index(*rows, field_id_, field->type, field->element_type, &image_);
     }
     const ColumnView column = rows->column(0, field_id_);
@@ -136,6 +212,7 @@ class BuildJob final : public Job {
   std::shared_ptr<const Segment> segment_;
   int64_t field_id_ = 0;
   std::string kind_;
+  JsonTarget json_;
   IndexBuildParams params_;
   std::vector<uint8_t> image_;
 };

@@ -75,27 +75,35 @@ TEST(every_form_of_a_kernel_gives_the_same_bits) {
       const size_t dim = round < 80 ? round + 1 : 1 + random() % 1100;
       const size_t rows = 1 + random() % 9;
       const Unaligned base(rows * dim, random() % 4, random);
-      const Unaligned query(4 * dim, random() % 4, random);
+      const size_t query_count = 1 + random() % 14;
+      const Unaligned query(query_count * dim, random() % 4, random);
       std::vector<uint32_t> ids(1 + random() % 12);
       for (uint32_t& id : ids) id = static_cast<uint32_t>(random() % rows);
-      const float* queries[4];
-      for (size_t q = 0; q < 4; ++q) queries[q] = query.data() + q * dim;
+      std::vector<const float*> queries;
+      for (size_t q = 0; q < query_count; ++q) queries.push_back(query.data() + q * dim);
       for (const bool l2 : {true, false}) {
         const auto single = l2 ? set->l2_sq : set->inner_product;
         const auto batch = l2 ? set->l2_sq_batch : set->inner_product_batch;
-        const auto batch4 = l2 ? set->l2_sq_batch4 : set->inner_product_batch4;
+        const auto block = l2 ? set->l2_sq_block : set->inner_product_block;
         for (const bool by_id : {true, false}) {
           const size_t count = by_id ? ids.size() : rows;
           const uint32_t* list = by_id ? ids.data() : nullptr;
           std::vector<float> one(count);
-          std::vector<float> four(4 * count);
+          std::vector<float> many(query_count * count);
+          std::vector<float> tiled(query_count * count);
+          std::vector<float> packed((count + 3) / 4 * 4 * set->packed_floats(dim));
+          std::vector<float> scratch(set->tile_queries * set->packed_floats(dim));
           batch(queries[0], base.data(), list, count, dim, one.data());
-          batch4(queries, base.data(), list, count, dim, four.data());
+          block(queries.data(), query_count, base.data(), list, count, dim, many.data());
+          set->pack(base.data(), list, count, dim, packed.data());
+          (l2 ? set->l2_sq_packed : set->inner_product_packed)(
+              queries.data(), query_count, packed.data(), count, dim, scratch.data(), tiled.data());
           for (size_t i = 0; i < count; ++i) {
             const float* row = base.data() + (by_id ? ids[i] : i) * dim;
             CHECK_EQ(bits_of(one[i]), bits_of(single(queries[0], row, dim)));
-            for (size_t q = 0; q < 4; ++q) {
-              CHECK_EQ(bits_of(four[q * count + i]), bits_of(single(queries[q], row, dim)));
+            for (size_t q = 0; q < query_count; ++q) {
+              CHECK_EQ(bits_of(many[q * count + i]), bits_of(single(queries[q], row, dim)));
+              CHECK_EQ(bits_of(tiled[q * count + i]), bits_of(many[q * count + i]));
             }
           }
         }
@@ -112,16 +120,18 @@ TEST(scores_are_the_same_bits_from_every_entry_point) {
       for (const size_t dim : {1u, 7u, 64u, 100u, 129u, 768u}) {
         constexpr size_t kRows = 21;
         const Unaligned base(kRows * dim, 0, random);
-        const Unaligned query(4 * dim, 3, random);
+        const Unaligned query(RowBlock::kQueries * dim, 3, random);
         std::vector<float> norms(kRows);
         compute_inverse_norms(base.data(), kRows, dim, norms.data());
         const VectorRows rows{base.data(), kRows, dim, metric, norms.data()};
-        const QueryBatch queries(query.data(), 4, dim, metric);
+        const QueryBatch queries(query.data(), RowBlock::kQueries, dim, metric);
         std::vector<uint32_t> ids;
         for (uint32_t id = 0; id < kRows; ++id) ids.push_back(id);
-        std::vector<float> four(4 * kRows);
-        score_four(rows, queries, 0, nullptr, 0, kRows, four.data());
-        for (size_t q = 0; q < 4; ++q) {
+        std::vector<float> many(RowBlock::kQueries * kRows);
+        RowBlock block;
+        block.assign(rows, ids.data(), 0, kRows, RowBlock::kQueries);
+        block.score(queries, 0, RowBlock::kQueries, many.data());
+        for (size_t q = 0; q < RowBlock::kQueries; ++q) {
           const Scorer scorer(rows, queries, q);
           std::vector<float> by_id(kRows);
           std::vector<float> by_range(kRows);
@@ -133,7 +143,7 @@ TEST(scores_are_the_same_bits_from_every_entry_point) {
             CHECK_EQ(bits_of(one), bits_of(by_id[i]));
             CHECK_EQ(bits_of(one), bits_of(by_range[i]));
             CHECK_EQ(bits_of(one), bits_of(scorer.score(i)));
-            CHECK_EQ(bits_of(one), bits_of(four[q * kRows + i]));
+            CHECK_EQ(bits_of(one), bits_of(many[q * kRows + i]));
           }
         }
       }

@@ -331,9 +331,165 @@ class Generator {
     }
   }
 
+  // ---- what an index over a JSON path is asked
+
+  static constexpr size_t kIndexedPaths = 6;
+  static std::vector<PathStep> indexed_path(size_t i) {
+    const PathStep a{true, 0, "a"};
+    const PathStep b{true, 0, "b"};
+    const PathStep list{true, 0, "list"};
+    const PathStep second{false, 1, {}};
+    const std::vector<PathStep> paths[kIndexedPaths] = {{},     {a},         {b},
+                                                        {b, a}, {list, second}, {a, list, second}};
+    return paths[i];
+  }
+  // A document with scalars at most places that an index may be over.
+  Val flat_json() {
+    Val value = json(0);
+    for (const char* key : {"a", "b"}) {
+      if (!chance(4)) value.keys[key] = json(4);
+    }
+    if (chance(3)) {
+      Val list;
+      list.kind = Val::kArray;
+      for (size_t n = below(4); n > 0; --n) list.items.push_back(json(4));
+      value.keys["list"] = list;
+    }
+    return value;
+  }
+  // A leaf over one of the paths; most have literals of one type.
+  void json_leaf(PlanWriter* w) {
+    PlanWriter body;
+    body.bytes.clear();
+    const std::vector<PathStep> steps = indexed_path(below(kIndexedPaths));
+    if (steps.empty() && chance(2)) {
+      body.field(300, DataType::kJson);
+    } else {
+      body.path(300, static_cast<uint16_t>(steps.size()));
+      for (const PathStep& step : steps) {
+        step.is_key ? body.key(step.key) : body.index(step.index);
+      }
+    }
+    const DataType type =
+        pick<DataType>({DataType::kBool, DataType::kInt64, DataType::kDouble, DataType::kVarChar,
+                        DataType::kInt64, DataType::kVarChar, DataType::kJson});
+    switch (below(9)) {
+      case 0:
+      case 1:
+      case 2:
+        w->tag(PlanTag::kCompare).raw(body).u8(op());
+        return literal(w, type);
+      case 3:
+      case 4:
+        w->tag(PlanTag::kRange).raw(body).u8(static_cast<int>(below(4)));
+        literal(w, type);
+        return literal(w, type);
+      case 5:
+      case 6:
+        w->tag(PlanTag::kIn).raw(body);
+        return literals(w, type);
+      case 7: {
+        const size_t kind = below(6);
+        w->tag(PlanTag::kLike).raw(body).u8(static_cast<int>(std::min<size_t>(kind, 4)));
+        w->text(kind >= 4 ? pick(kPatterns) : pick(kStrings));
+        return;
+      }
+      default:  // these no index answers
+        if (chance(2)) {
+          w->tag(chance(2) ? PlanTag::kIsNull : PlanTag::kExists).raw(body);
+          return;
+        }
+        w->tag(PlanTag::kContains).raw(body).u8(static_cast<int>(below(3)));
+        return literals(w, type);
+    }
+  }
+  void json_node(PlanWriter* w, int depth) {
+    const size_t kind = depth >= 3 ? 9 : below(10);
+    if (kind < 4) {
+      const size_t n = 1 + below(3);
+      w->tag(kind < 2 ? PlanTag::kAnd : PlanTag::kOr).put(static_cast<uint16_t>(n));
+      for (size_t i = 0; i < n; ++i) json_node(w, depth + 1);
+    } else if (kind < 6) {
+      w->tag(PlanTag::kNot);
+      json_node(w, depth + 1);
+    } else {
+      json_leaf(w);
+    }
+  }
+
  private:
   std::mt19937_64 random_;
 };
+
+// Takes integers that a double would round out of the document.
+void make_exact(Val* value) {
+  if (value->kind == Val::kInt && value->i % 3 == 1 && (value->i > 1000 || value->i < -1000))
+    value->i = 4;
+  if (value->kind == Val::kInt && static_cast<double>(value->i) >= 0x1p63) value->i = 5;
+  if (value->kind == Val::kInt && static_cast<int64_t>(static_cast<double>(value->i)) != value->i)
+    value->i = 6;
+  for (Val& item : value->items) make_exact(&item);
+  for (auto& [key, item] : value->keys) make_exact(&item);
+}
+
+struct JsonCounts {
+  size_t compared = 0;    // (plan, rows, layout, way)
+  size_t by_index = 0;    // of them, those that an index answered in part
+  size_t kept_rows = 0;
+};
+
+// Random filters over paths that have an index of each type, against the oracle.
+void compare_json_with_oracle(uint64_t seed, size_t plans, JsonCounts* counts) {
+  Generator generator(seed);
+  const size_t rows = generator.pick<size_t>({1, 64, 65, 200, 333, 640});
+  Field field{300, DataType::kJson, DataType::kNone, generator.chance(2), {}};
+  for (size_t row = 0; row < rows; ++row) {
+    const bool null = field.nullable && generator.chance(5);
+    field.cells.push_back(null ? std::nullopt : std::optional<Val>(generator.flat_json()));
+    if (!null && generator.chance(20)) field.cells.back() = generator.json(4);
+    if (!null && seed % 2 == 0) make_exact(&*field.cells.back());
+  }
+  FakeSource growing({field}, rows, false, generator.chunk_begins(rows));
+  FakeSource mapped({field}, rows, true, {});
+  for (FakeSource* source : {&growing, &mapped}) {
+    for (size_t i = 0; i < Generator::kIndexedPaths; ++i) {
+      for (const DataType cast : {DataType::kBool, DataType::kDouble, DataType::kVarChar}) {
+        const auto path = Generator::indexed_path(i);
+        CHECK(source->add_json_index(300, path, cast).is_ok());
+        CHECK(source->json_index(300, path, cast)->values().verify().is_ok());
+      }
+    }
+  }
+  const std::vector<Field> fields{field};
+  const test::Oracle oracle(fields);
+  for (size_t i = 0; i < plans; ++i) {
+    PlanWriter writer;
+    generator.json_node(&writer, 0);
+    const Plan plan = decoded(writer.bytes);
+    std::vector<test::Tri> want;
+    for (size_t row = 0; row < rows; ++row) want.push_back(oracle.evaluate(plan.root(), row));
+    for (const FakeSource* source : {&growing, &mapped}) {
+      for (const EvaluateOptions options :
+           {EvaluateOptions{false, false}, {true, true}, {true, false}}) {
+        Bitset got(rows);
+        std::unique_ptr<Evaluator> evaluator;
+        Status status = Evaluator::prepare(plan, *source, options, &evaluator);
+        if (status.is_ok()) status = evaluator->evaluate_range(0, rows, &got);
+        if (!status.is_ok()) CHECK_EQ(status.message(), std::string("ok"));
+        const long row = status.is_ok() ? first_difference(got, want) : 0;
+        ++counts->compared;
+        counts->by_index += status.is_ok() && evaluator->index_leaf_count() > 0 ? 1 : 0;
+        counts->kept_rows += got.count();
+        if (row < 0) continue;
+        std::fprintf(stderr, "seed %llu plan %zu row %ld mapped %d index %d tag %d\n",
+                     static_cast<unsigned long long>(seed), i, row, source == &mapped,
+                     options.always_index, static_cast<int>(plan.root().tag));
+        CHECK(row < 0);
+        return;
+      }
+    }
+  }
+}
 
 uint64_t seed_of_run() {
   const char* text = std::getenv("ELANUS_SEED");
@@ -465,6 +621,74 @@ TEST(an_index_gives_what_the_scan_gives) {
   for (uint64_t data = 0; data < 60; ++data)
     compared += compare_with_oracle(seed + data, 100, true);
   std::printf("%zu pairs\n", compared);
+}
+
+TEST(an_index_over_a_json_path_gives_what_the_scan_gives) {
+  const uint64_t seed = seed_of_run() + 2000;
+  JsonCounts counts;
+  for (uint64_t data = 0; data < 100; ++data) compare_json_with_oracle(seed + data, 80, &counts);
+  std::printf("%zu pairs, %zu by an index, %zu rows kept\n", counts.compared, counts.by_index,
+              counts.kept_rows);
+  CHECK(counts.by_index >= 10000);
+}
+
+TEST(an_index_over_a_json_path_is_used_when_it_answers_as_a_scan_does) {
+  constexpr int64_t kBig = int64_t{1} << 53;
+  const auto json_of = [](std::vector<int64_t> numbers) {
+    Field field{300, DataType::kJson, DataType::kNone, false, {}};
+    for (const int64_t x : numbers) {
+      Val document;
+      document.kind = Val::kObject;
+      document.keys["a"].kind = Val::kInt;
+      document.keys["a"].i = x;
+      field.cells.push_back(document);
+    }
+    return field;
+  };
+  const PathStep a{true, 0, "a"};
+  FakeSource exact({json_of({1, kBig, kBig + 2})}, 3, true, {});
+  FakeSource rounded({json_of({1, kBig, kBig + 1})}, 3, true, {});
+  for (FakeSource* source : {&exact, &rounded}) {
+    for (const DataType cast : {DataType::kBool, DataType::kDouble, DataType::kVarChar})
+      CHECK(source->add_json_index(300, {a}, cast).is_ok());
+  }
+  const auto leaves = [](const FakeSource& source, const auto& write) {
+    PlanWriter writer;
+    write(writer);
+    const Plan plan = decoded(writer.bytes);
+    std::unique_ptr<Evaluator> evaluator;
+    CHECK(Evaluator::prepare(plan, source, {true, true}, &evaluator).is_ok());
+    return evaluator->index_leaf_count();
+  };
+  const auto equals = [&](int64_t x) {
+    return [x](PlanWriter& w) {
+      w.tag(PlanTag::kCompare).path(300, 1).key("a").u8(0).integer(x);
+    };
+  };
+  CHECK_EQ(leaves(exact, equals(kBig - 1)), 1);
+  CHECK_EQ(leaves(exact, equals(kBig + 2)), 1);
+  CHECK_EQ(leaves(exact, equals(kBig + 1)), 0);
+  CHECK_EQ(leaves(exact, equals(INT64_MAX)), 0);
+  CHECK_EQ(leaves(exact, equals(INT64_MIN)), 1);
+  CHECK_EQ(leaves(rounded, equals(kBig - 1)), 1);
+  CHECK_EQ(leaves(rounded, equals(kBig)), 0);
+  CHECK_EQ(leaves(rounded, equals(-kBig)), 0);
+  const auto real = [](PlanWriter& w) {
+    w.tag(PlanTag::kCompare).path(300, 1).key("a").u8(5).real(9007199254740992.0);
+  };
+  CHECK_EQ(leaves(rounded, real), 1);
+  const auto mixed = [](PlanWriter& w) {
+    w.tag(PlanTag::kIn).path(300, 1).key("a").put<uint32_t>(2).integer(1).string("x");
+  };
+  CHECK_EQ(leaves(exact, mixed), 0);
+  const auto none = [](PlanWriter& w) {
+    w.tag(PlanTag::kIn).path(300, 1).key("a").put<uint32_t>(0);
+  };
+  CHECK_EQ(leaves(exact, none), 0);
+  const auto other_path = [](PlanWriter& w) {
+    w.tag(PlanTag::kCompare).path(300, 1).key("b").u8(0).integer(1);
+  };
+  CHECK_EQ(leaves(exact, other_path), 0);
 }
 
 TEST(ranges_evaluated_by_several_threads_make_up_the_whole) {

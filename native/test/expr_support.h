@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "expr/json_path.h"
 #include "expr/plan.h"
+#include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/json_variant.h"
 #include "segment/row_source.h"
@@ -188,6 +190,23 @@ class FakeSource : public RowSource {
   const ScalarIndex* scalar_index(int64_t field_id) const override {
     const auto found = indexes_.find(field_id);
     return found == indexes_.end() ? nullptr : found->second.get();
+  }
+
+  const JsonPathIndex* json_index(int64_t, const std::vector<PathStep>& path,
+                                  DataType cast_type) const override {
+    for (const auto& index : json_indexes_) {
+      if (index->cast_type() == cast_type && is_same_path(index->path(), path)) return index.get();
+    }
+    return nullptr;
+  }
+
+  // One JSON field at most.
+  Status add_json_index(int64_t field_id, const std::vector<PathStep>& path, DataType cast_type) {
+    std::vector<uint8_t> image;
+    Status status = build_json_path_index(*this, field_id, path, cast_type, &image);
+    if (!status.is_ok()) return status;
+    images_.push_back(std::move(image));
+    return JsonPathIndex::open(images_.back(), &json_indexes_.emplace_back());
   }
 
   Status add_index(int64_t field_id, DataType type, DataType element) {
@@ -388,6 +407,7 @@ class FakeSource : public RowSource {
   std::vector<std::unique_ptr<ColumnView>> child_views_;
   std::vector<std::vector<uint8_t>> images_;
   std::map<int64_t, std::unique_ptr<ScalarIndex>> indexes_;
+  std::vector<std::unique_ptr<JsonPathIndex>> json_indexes_;
 };
 
 }  // namespace elanus::test

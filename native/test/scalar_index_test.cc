@@ -7,6 +7,8 @@
 
 #include "check.h"
 #include "expr_support.h"
+#include "scalar/json_path_format.h"
+#include "scalar/json_path_index.h"
 #include "scalar/scalar_index_format.h"
 
 using namespace elanus;
@@ -233,6 +235,132 @@ TEST(damaged_files_are_refused_or_answer_without_a_crash) {
         bytes[sizeof(header) + random() % (bytes.size() - sizeof(header))] =
             static_cast<uint8_t>(random());
       }
+      (void)reopened(bytes);
+    }
+  }
+}
+
+namespace {
+
+Val document(Val value) {
+  Val outer;
+  outer.kind = Val::kObject;
+  outer.keys["k"] = std::move(value);
+  return outer;
+}
+
+}  // namespace
+
+TEST(a_path_index_holds_the_values_of_its_type_and_says_what_it_is) {
+  Val flag;
+  flag.kind = Val::kBool;
+  flag.i = 1;
+  const std::vector<std::optional<Val>> cells = {
+      document(number(2)),  document(real(-0.5)),  document(text("2")),
+      document(flag),       document(Val()),       std::nullopt,
+      number(2),            document(list({number(2)})), document(number(INT64_MIN))};
+  const Field field{100, DataType::kJson, DataType::kNone, true, cells};
+  const std::vector<PathStep> path = {{true, 0, "k"}};
+  for (const bool mapped : {false, true}) {
+    const FakeSource source({field}, cells.size(), mapped, {0});
+    const auto rows_of = [&](DataType type) {
+      std::vector<uint8_t> image;
+      CHECK(build_json_path_index(source, 100, path, type, &image).is_ok());
+      std::unique_ptr<JsonPathIndex> index;
+      CHECK_EQ(JsonPathIndex::open(image, &index).message(), std::string());
+      CHECK(index->cast_type() == type && is_same_path(index->path(), path));
+      Bitset valid;
+      index->values().not_null(&valid);
+      Rows rows;
+      for_each_set(valid.words(), valid.word_count(), [&](size_t row) { rows.push_back(row); });
+      return rows;
+    };
+    CHECK(rows_of(DataType::kDouble) == Rows({0, 1, 8}));
+    CHECK(rows_of(DataType::kVarChar) == Rows({2}));
+    CHECK(rows_of(DataType::kBool) == Rows({3}));
+  }
+}
+
+TEST(a_path_index_is_built_of_json_fields_and_of_three_types) {
+  std::vector<uint8_t> image;
+  const auto code = [&](const RowSource& source, DataType type, size_t steps) {
+    const std::vector<PathStep> path(steps, PathStep{true, 0, "k"});
+    return build_json_path_index(source, 100, path, type, &image).code();
+  };
+  const FakeSource ints({Field{100, DataType::kInt64, DataType::kNone, false, {number(1)}}}, 1,
+                        true, {});
+  CHECK(code(ints, DataType::kDouble, 1) == StatusCode::kInvalidParameter);
+  const FakeSource unknown({}, 10, true, {});
+  CHECK(code(unknown, DataType::kInt64, 1) == StatusCode::kInvalidParameter);
+  CHECK(code(unknown, DataType::kDouble, 65536) == StatusCode::kInvalidParameter);
+  CHECK(code(unknown, DataType::kDouble, 65535) == StatusCode::kOk);
+  std::unique_ptr<JsonPathIndex> index;
+  CHECK(JsonPathIndex::open(image, &index).is_ok());
+  CHECK_EQ(index->path().size(), size_t{65535});
+  CHECK_EQ(index->values().value_count(), uint64_t{0});
+  const FakeSource empty({}, 0, true, {});
+  CHECK(code(empty, DataType::kVarChar, 0) == StatusCode::kOk);
+  CHECK(JsonPathIndex::open(image, &index).is_ok());
+}
+
+TEST(damaged_path_indexes_are_refused_or_answer_without_a_crash) {
+  std::mt19937_64 random(12);
+  std::vector<std::optional<Val>> cells;
+  for (int64_t i = 0; i < 300; ++i) {
+    const int64_t x = static_cast<int64_t>(random() % 50);
+    cells.push_back(document(i % 3 == 0 ? text("a" + std::to_string(x)) : number(x)));
+  }
+  const FakeSource source({Field{100, DataType::kJson, DataType::kNone, true, cells}}, 300, true,
+                          {});
+  for (const DataType type : {DataType::kDouble, DataType::kVarChar, DataType::kBool}) {
+    std::vector<uint8_t> image;
+    const std::vector<PathStep> path = {{true, 0, "k"}, {false, 7, {}}, {true, 0, "some key"}};
+    const std::vector<PathStep> used = {path[0]};
+    CHECK(build_json_path_index(source, 100, random() % 2 == 0 ? path : used, type, &image)
+              .is_ok());
+    const auto reopened = [&](const std::vector<uint8_t>& bytes) {
+      std::unique_ptr<uint64_t[]> words(new uint64_t[(bytes.size() + 7) / 8]);
+      if (!bytes.empty()) std::memcpy(words.get(), bytes.data(), bytes.size());
+      std::unique_ptr<JsonPathIndex> index;
+      const Status status =
+          JsonPathIndex::open({reinterpret_cast<uint8_t*>(words.get()), bytes.size()}, &index);
+      if (!status.is_ok()) CHECK(status.code() == StatusCode::kDataIntegrity);
+      if (!status.is_ok()) return false;
+      exercise(index->values(), index->values().row_count());
+      size_t key_bytes = 0;
+      for (const PathStep& step : index->path()) {
+        for (const char c : step.key) key_bytes += static_cast<unsigned char>(c) != 0;
+      }
+      CHECK(key_bytes <= bytes.size());
+      return index->values().verify().is_ok();
+    };
+    CHECK(reopened(image));
+    for (size_t size = 0; size < image.size(); size += 1 + size / 64) {
+      CHECK(!reopened(
+          std::vector<uint8_t>(image.begin(), image.begin() + static_cast<long>(size))));
+    }
+    for (int round = 0; round < 4000; ++round) {
+      std::vector<uint8_t> bytes = image;
+      const size_t at = random() % bytes.size();
+      bytes[at] = static_cast<uint8_t>(bytes[at] ^ (1u << (random() % 8)));
+      CHECK(!reopened(bytes));
+      // Head and path damaged before their checksums were taken.
+      bytes = image;
+      JsonPathHeader header;
+      std::memcpy(&header, bytes.data(), sizeof(header));
+      const size_t head_bytes = sizeof(header) + (header.path_bytes + 7) / 8 * 8;
+      for (int i = 0; i < 3; ++i) {
+        const size_t where = 8 + random() % (head_bytes - 8);
+        bytes[where] = static_cast<uint8_t>(random() % 3 == 0 ? random() : random() % 4);
+      }
+      std::memcpy(&header, bytes.data(), sizeof(header));
+      if (round % 4 != 0) header.file_bytes = bytes.size();
+      const uint64_t path_end = (uint64_t{header.path_bytes} + 7) / 8 * 8;
+      if (path_end <= bytes.size() - sizeof(header))
+        header.path_checksum = checksum_words(bytes.data() + sizeof(header), path_end);
+      std::memcpy(bytes.data(), &header, sizeof(header));
+      header.header_checksum = checksum_words(bytes.data(), sizeof(header) - 8);
+      std::memcpy(bytes.data(), &header, sizeof(header));
       (void)reopened(bytes);
     }
   }

@@ -1,5 +1,5 @@
 // Metrics as roles see them, and the table of those this server fills. Names, labels and buckets
-// are Milvus' own, so that its stock dashboards and alerts work (milvus-features §6.2).
+// are Milvus' own, so that its stock dashboards and alerts work.
 // http/prometheus.ts keeps the numbers; roles need not know it.
 
 export interface MetricDefinition {

@@ -188,10 +188,11 @@ function addStrings(target: Target, spans: Spans): void {
 function checkCapacity(target: Target, count: number): void {
   const { field, collection } = target.place;
   if (count <= field.maxCapacity) return;
+  const row = findRow(target.place, target.index);
   throw refuseValue(collection, {
-    text: `array length ${count} exceeds max_capacity ${field.maxCapacity}`,
+    text: `the length (${count}) of ${row}th array exceeds max capacity (${field.maxCapacity})`,
     field: field.name,
-    row: findRow(target.place, target.index),
+    row,
     expected: `at most ${field.maxCapacity} elements`,
     actual: count,
   });

@@ -110,7 +110,9 @@ function checkColumn(
   const collection = options.collectionName;
   if (field.isPrimaryKey && field.autoId && options.allowInsertAutoId !== true) {
     throw refuseValue(collection, {
-      text: `field ${field.name} is an auto id primary key, its data must not be given`,
+      text:
+        `field ${field.name} is an auto id primary key, its data must not be given: ` +
+        'more fieldData has pass in',
       field: field.name,
     });
   }

@@ -1,10 +1,19 @@
 // A FloatVector column of an insert: kind, dimension and length. Its floats are looked at after the
 // one copy that aligns them (codec/field-data-to-rows.ts).
 
+import { invalidParameter, type MilvusError } from '../model/error.ts';
 import type { FieldSchema } from '../model/schema.ts';
 import { refuseValue } from './check-error.ts';
 import type { CheckedValues } from './checked-values.ts';
 import type { FieldDataView } from './field-data.ts';
+
+function refuseKind(field: FieldSchema, got: string, collection: string | undefined): MilvusError {
+  const root = 'invalid parameter[expected=need float vector]';
+  return invalidParameter(
+    `float vector field '${field.name}' is illegal, array type mismatch: ${root}[actual=got ${got}]` +
+      `${collection === undefined ? '' : `[collection=${collection}]`}[field=${field.name}]`,
+  );
+}
 
 /** @throws MilvusError ParameterInvalid, also for the vector kinds that cannot be stored yet */
 export function checkVectorColumn(
@@ -15,24 +24,14 @@ export function checkVectorColumn(
   const { vectors } = view;
   const column = vectors?.column;
   if (vectors === undefined || (column === undefined && vectors.dim === 0)) {
-    if (view.scalars === undefined && view.structArrays === undefined) return { kind: 'absent' };
+    const isEmpty = view.scalars === undefined && view.structArrays === undefined;
+    if (isEmpty && field.nullable) return { kind: 'absent' };
+    if (isEmpty) throw refuseKind(field, 'nil', collection);
   }
   if (column !== undefined && column.kind !== 'float') {
-    throw refuseValue(collection, {
-      text: `field '${field.name}' illegal, array type mismatch`,
-      field: field.name,
-      expected: 'need float vector array',
-      actual: `got ${column.kind} vector array`,
-    });
+    throw refuseKind(field, `${column.kind} vector`, collection);
   }
-  if (vectors === undefined) {
-    throw refuseValue(collection, {
-      text: `field '${field.name}' illegal, array type mismatch`,
-      field: field.name,
-      expected: 'need float vector array',
-      actual: 'got scalar array',
-    });
-  }
+  if (vectors === undefined) throw refuseKind(field, 'scalar', collection);
   if (vectors.dim !== field.dim) {
     throw refuseValue(collection, {
       text:

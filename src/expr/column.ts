@@ -86,10 +86,12 @@ export function getColumnTypeName(column: Column): string {
 /** Throws unless the column may be tested with `is null`. */
 export function checkNullTest({ field, operand }: Column): void {
   if (isVectorType(field.dataType)) {
-    throw new FilterError(`'is null' is not supported on vector field ${field.name}`);
+    throw new FilterError('IsNull/IsNotNull operations are not supported on vector fields');
   }
   if (operand.kind === 'element') {
-    throw new FilterError(`'is null' is not supported on an element of array field ${field.name}`);
+    throw new FilterError(
+      'IsNull/IsNotNull operations are not supported on array element access',
+    );
   }
   if (field.dataType === DataType.Text) {
     throw new FilterError(`'is null' is not supported on Text field ${field.name}`);

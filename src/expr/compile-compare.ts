@@ -1,6 +1,5 @@
 // Comparisons, ranges and `in` of a typed filter as plan nodes: which types may meet, which side is
-// the constant, and integer constants that the field's type cannot hold. Source: milvus-features
-// §3.3.
+// the constant, and integer constants that the field's type cannot hold. Source: Milvus 2.6.
 
 import { DataType, isIntegerType, isNumericType } from '../model/data-type.ts';
 import type { CompareSign } from './ast.ts';

@@ -9,7 +9,7 @@ import { checkNullTest, resolveColumn, toContainer } from './column.ts';
 import type { Column } from './column.ts';
 import { compileCompare, compileIn, compileRange, negate } from './compile-compare.ts';
 import { castLiteral, formatLiteral, getLiteralTypeName, toLiteral } from './constant.ts';
-import { FilterError, formatPosition } from './filter-error.ts';
+import { FilterError, NotBooleanError, formatPosition } from './filter-error.ts';
 import type { FilterSchema, TemplateValue } from './filter-schema.ts';
 import { lowerLike } from './like-pattern.ts';
 import { parseFilter } from './parser.ts';
@@ -29,8 +29,9 @@ const CONTAINS_MODES: ReadonlyMap<string, ContainsMode> = new Map([
  *
  * @param templates  values of the `{name}` placeholders
  * @throws MilvusError ParameterInvalid, `cannot parse expression: <text>, error: <detail>`; the
- *   detail of a syntax error begins with `line L:C`
- * Source: milvus-features §3.
+ *   detail of a syntax error begins with `line L:C`. A filter that is no condition is
+ *   `predicate is not a boolean expression: <text>, data type: <type>`
+ * Source: Milvus 2.6.
  */
 export function compileFilter(
   text: string,
@@ -47,11 +48,17 @@ export function compileFilter(
 }
 
 function toMilvusError(text: string, error: FilterError): MilvusError {
+  // Whoever compiles for a request ends the message: it depends on what the plan is for.
+  if (error instanceof NotBooleanError) {
+    return new MilvusError('ParameterInvalid', {
+      message: `predicate is not a boolean expression: ${text}, data type: ${error.type}`,
+    });
+  }
   const { offset, message } = error;
   const detail = offset === undefined ? message : `${formatPosition(text, offset)} ${message}`;
-  // Whoever compiles for a request ends the message: it depends on what the plan is for.
-  const message = `cannot parse expression: ${text}, error: ${detail}`;
-  return new MilvusError('ParameterInvalid', { message });
+  return new MilvusError('ParameterInvalid', {
+    message: `cannot parse expression: ${text}, error: ${detail}`,
+  });
 }
 
 class Compiler {
@@ -72,7 +79,7 @@ class Compiler {
     }
     const type = describeValue(value);
     if (place === 'root') {
-      throw new FilterError(`predicate is not a boolean expression, data type: ${type}`);
+      throw new NotBooleanError(type);
     }
     if (place === 'not') {
       throw new FilterError(

@@ -1,5 +1,5 @@
 // Constants of a filter: their types' names, folding of operators on them, and casts to a field's
-// type. int64 stays exact; an int and a double meet as doubles. Source: milvus-features §3.2, §3.3.
+// type. int64 stays exact; an int and a double meet as doubles. Source: Milvus 2.6.
 
 import { DataType, getDataTypeName, isIntegerType } from '../model/data-type.ts';
 import type { ArithmeticSign, CompareSign } from './ast.ts';
@@ -236,8 +236,19 @@ export function toLiteral(value: TemplateValue, depth = 1): Literal {
   }
 }
 
+/** Milvus prints the constant as the member of its plan message that holds it. */
+const WIRE_MEMBER: Readonly<Record<Literal['kind'], string>> = {
+  bool: 'bool_val:',
+  int64: 'int64_val:',
+  double: 'float_val:',
+  string: 'string_val:',
+  array: '',
+};
+
 /** Returns the error for a list element that the field's type cannot hold. */
 export function cannotCast(literal: Literal, dataType: number): FilterError {
-  const [value, type] = [formatLiteral(literal), getDataTypeName(dataType)];
-  return new FilterError(`value '${value}' in list cannot be casted to ${type}`);
+  const value = `${WIRE_MEMBER[literal.kind]}${formatLiteral(literal)}`;
+  return new FilterError(
+    `value '${value}' in list cannot be casted to ${getDataTypeName(dataType)}`,
+  );
 }

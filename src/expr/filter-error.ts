@@ -13,6 +13,16 @@ export class FilterError extends Error {
   }
 }
 
+/** The whole filter is a value of some type instead of a condition. */
+export class NotBooleanError extends FilterError {
+  readonly type: string;
+
+  constructor(type: string) {
+    super(`predicate is not a boolean expression, data type: ${type}`);
+    this.type = type;
+  }
+}
+
 /** Returns `line L:C` for an offset: lines from 1, columns from 0, as ANTLR counts them. */
 export function formatPosition(text: string, offset: number): string {
   const before = text.slice(0, offset);

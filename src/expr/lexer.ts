@@ -1,6 +1,6 @@
 // Splits a filter into tokens, one at a time: the lexer's fields describe the current token, so a
 // list of thousands of integers makes no token objects. Keywords are all lower or all upper case;
-// `is null` is one token with exactly one space. Source: milvus-features §3.1.
+// `is null` is one token with exactly one space. Source: Milvus 2.6.
 
 import { FilterError } from './filter-error.ts';
 import { unescapeString } from './string-literal.ts';

@@ -1,7 +1,6 @@
 // Escapes in a filter's string literals. Known ones are C's; an unknown one keeps its backslash,
 // because LIKE and regular expressions give it a meaning of their own (`\%`, `\d`). `\xNN` and
-// `\ooo` are bytes of UTF-8, so several together may make one character. Source: milvus-features
-// §3.1.
+// `\ooo` are bytes of UTF-8, so several together may make one character. Source: Milvus 2.6.
 
 import { FilterError } from './filter-error.ts';
 

@@ -1,6 +1,5 @@
 // The operations port (9091): health, liveness and metrics over HTTP, for probes and Prometheus.
-// Three GET routes that change nothing; anything else is 404 or 405. Answers are Milvus' own
-// (milvus-features §6.1).
+// Three GET routes that change nothing; anything else is 404 or 405. Answers are Milvus' own.
 
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';

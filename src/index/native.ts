@@ -165,6 +165,12 @@ export interface NativeIndexParams {
   readonly M: number;
   readonly efConstruction: number;
   readonly nlist: number;
+  /**
+   * SCALAR over a JSON field: the way to the values, keys and array positions; [] is the document.
+   */
+  readonly jsonPath?: readonly (string | number)[];
+  /** DataType Bool, Double or VarChar: the only values the index has. Goes with `jsonPath`. */
+  readonly jsonCastType?: number;
 }
 
 export interface NativeCore {
@@ -215,9 +221,21 @@ export interface NativeCore {
   segmentStats(segment: NativeSegment): NativeSegmentStats;
   closeSegment(segment: NativeSegment): void;
 
-  /** Attaches an index file to a sealed segment's field; replaces an earlier one. */
+  /**
+   * Attaches an index file to a sealed segment's field; replaces an earlier one. A JSON field has
+   * one for each path and cast type, which the file names.
+   */
   attachIndex(segment: NativeSegment, fieldId: bigint, path: string): void;
-  detachIndex(segment: NativeSegment, fieldId: bigint): void;
+  /**
+   * Detaches the field's own index, or with a path the JSON field's index over it (of that cast
+   * type; absent: of each).
+   */
+  detachIndex(
+    segment: NativeSegment,
+    fieldId: bigint,
+    jsonPath?: readonly (string | number)[],
+    jsonCastType?: number,
+  ): void;
   /**
    * Builds an index over a sealed segment's field at low priority.
    * Resolves with the file's bytes. `jobId` names it for `cancelBuild`.

@@ -23,7 +23,7 @@ const kind = (
   text,
 });
 
-/** Milvus' error codes (merr), by name. Source: milvus-features §7.2. */
+/** Milvus' error codes (merr), by name. Source: Milvus 2.6. */
 export const ERRORS = {
   ServiceNotReady: kind(1, 'service not ready', 'system', true),
   ServiceUnavailable: kind(2, 'service unavailable', 'system', true),

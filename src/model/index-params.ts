@@ -1,9 +1,10 @@
 // Index types as tables: which field types and metrics they take, which parameters with which
 // ranges, and what is built for them. DescribeIndex echoes what the user asked; how it is built is
-// ours (architecture §6). Facts: milvus-features §2.
+// ours. Facts: Milvus 2.6.
 
 import { DataType, getDataTypeName, isNumericType, isVectorType } from './data-type.ts';
 import { invalidParameter } from './error.ts';
+import { checkJsonCast, getJsonCastType } from './json-path.ts';
 import type { IndexInfo } from './segment-info.ts';
 
 /** Smaller segments are searched as they are and count as indexed (rule R23). */
@@ -37,29 +38,58 @@ const HNSW_PARAMS: ParamTable = {
   efConstruction: { min: 1, max: INT_MAX, default: 360 },
 };
 
-/** Vector index types that can be built, with their build parameters. */
+const NBITS: IntegerParam = { min: 1, max: 24, default: 8 };
+const SUBQUANTIZERS: IntegerParam = { min: 1, max: 65536, default: 0 };
+
+/** Vector index types that can be built, with their build parameters that are integers. */
 export const VECTOR_INDEXES: Readonly<Record<string, ParamTable>> = {
   FLAT: {},
   IVF_FLAT: { nlist: NLIST },
+  IVF_SQ8: { nlist: NLIST },
+  IVF_PQ: { nlist: NLIST, m: SUBQUANTIZERS, nbits: NBITS },
+  IVF_RABITQ: { nlist: NLIST, rbq_bits: { min: 1, max: 9, default: 1 } },
+  SCANN: { nlist: NLIST, sub_dim: SUBQUANTIZERS },
   HNSW: HNSW_PARAMS,
+  HNSW_SQ: HNSW_PARAMS,
+  HNSW_PQ: { ...HNSW_PARAMS, m: SUBQUANTIZERS, nbits: NBITS },
+  HNSW_PRQ: {
+    ...HNSW_PARAMS,
+    m: SUBQUANTIZERS,
+    nbits: NBITS,
+    nrq: { min: 1, max: 16, default: 2 },
+  },
+  DISKANN: {
+    max_degree: { min: 1, max: 2048, default: 56 },
+    search_list_size: { min: 1, max: INT_MAX, default: 100 },
+  },
 };
 
-/** What AUTOINDEX means on float vectors: milvus-features §2.5, older form. */
+/** Quantizers that must divide the vector into equal parts. */
+const DIVIDES_DIM: Readonly<Record<string, readonly string[]>> = {
+  IVF_PQ: ['m'],
+  HNSW_PQ: ['m'],
+  HNSW_PRQ: ['m'],
+  SCANN: ['sub_dim'],
+};
+const REQUIRED_PARAMS: Readonly<Record<string, readonly string[]>> = { IVF_PQ: ['m'] };
+
+/**
+ * What is built for a type: its contract is a recall, and these two engines keep at least it, with exact scores over
+ * mapped vectors. Compressed codes are not kept yet, so a quantized type saves no memory.
+ */
+export function getEngine(indexType: string): 'FLAT' | 'IVF' | 'HNSW' {
+  if (indexType === 'FLAT') return 'FLAT';
+  return indexType.startsWith('IVF') || indexType === 'SCANN' ? 'IVF' : 'HNSW';
+}
+
+/** What AUTOINDEX means on float vectors: Milvus 2.6, older form. */
 const AUTO_HNSW = { M: 18, efConstruction: 240 };
 
 /** Milvus' other vector index types: named in errors as not available yet. */
 export const OTHER_VECTOR_INDEXES = new Set([
-  'IVF_SQ8',
-  'IVF_PQ',
-  'IVF_RABITQ',
   'IVF_RABITQ_FASTSCAN',
   'IVF_FLAT_CC',
   'IVF_SQ_CC',
-  'SCANN',
-  'HNSW_SQ',
-  'HNSW_PQ',
-  'HNSW_PRQ',
-  'DISKANN',
   'AISAQ',
   'FAISS',
   'GPU_BRUTE_FORCE',
@@ -156,8 +186,37 @@ function checkVectorIndex(
     const value = given[key];
     if (value !== undefined) checkInteger(key, value, range);
   }
+  checkQuantizer(indexType, target.dim, given);
   return { indexType, metric: metric || DEFAULT_METRIC, params: pickParams(given), isAutoIndex };
 }
+
+function checkQuantizer(
+  indexType: string,
+  dim: number,
+  given: Readonly<Record<string, string>>,
+): void {
+  for (const key of REQUIRED_PARAMS[indexType] ?? []) {
+    if (given[key] === undefined) {
+      throw invalidParameter(`invalid parameter[expected=${key}][actual=missing] of ${indexType}`);
+    }
+  }
+  for (const key of DIVIDES_DIM[indexType] ?? []) {
+    const value = given[key];
+    if (value === undefined || dim % Number(value) === 0) continue;
+    throw invalidParameter(
+      `The dimension of the vector (dim) should be a multiple of the number of subquantizers (${key}). ` +
+        `Dimension:${dim}, ${key}:${value}`,
+    );
+  }
+  const refine = given['refine_type'];
+  if (refine !== undefined && !REFINE_TYPES.includes(refine.toLowerCase())) {
+    throw invalidParameter(
+      `invalid refine type : ${refine}, optional types are [${REFINE_TYPES.join(', ')}]`,
+    );
+  }
+}
+
+const REFINE_TYPES = ['sq4u', 'sq6', 'sq8', 'fp16', 'bf16', 'fp32', 'flat'];
 
 function refuseIndexType(target: IndexTarget, asked: string, indexType: string): Error {
   if (BINARY_INDEXES.has(indexType) || SPARSE_INDEXES.has(indexType)) {
@@ -166,7 +225,7 @@ function refuseIndexType(target: IndexTarget, asked: string, indexType: string):
   }
   if (OTHER_VECTOR_INDEXES.has(indexType)) {
     return invalidParameter(
-      `index type ${indexType} is not available yet; use HNSW, IVF_FLAT, FLAT or AUTOINDEX`,
+      `index type ${indexType} is not available yet; use one of ${Object.keys(VECTOR_INDEXES).join(', ')}, AUTOINDEX`,
     );
   }
   return invalidParameter(
@@ -194,7 +253,9 @@ function checkScalarIndex(
     throw invalidParameter(`invalid index type: ${asked}`);
   }
   if (target.dataType === DataType.JSON) {
-    throw invalidParameter(`${name} index on JSON field ${target.fieldName} is not available yet`);
+    if (name === 'TRIE' || name === 'MARISA-TRIE') throw refuseScalarField(name, type);
+    checkJsonCast(name, given['json_cast_type']);
+    return { indexType, metric: '', params: pickParams(given), isAutoIndex };
   }
   if (name === 'BITMAP' && target.isPrimaryKey) {
     throw invalidParameter('create bitmap index on primary key not supported');
@@ -242,34 +303,53 @@ export function checkInteger(key: string, text: string, range: IntegerParam): nu
   return value;
 }
 
+export interface PhysicalIndex {
+  readonly kind: string;
+  readonly metric: string;
+  readonly M: number;
+  readonly efConstruction: number;
+  readonly nlist: number;
+  readonly jsonPath?: readonly (string | number)[];
+  readonly jsonCastType?: number;
+}
+
 /** What the index node builds; undefined for one that needs no file. */
 export function getPhysicalIndex(
-  index: Pick<IndexInfo, 'indexType' | 'metric' | 'params'>,
+  index: Pick<IndexInfo, 'indexType' | 'metric' | 'params' | 'jsonPath'>,
   rows: number,
-): { kind: string; metric: string; M: number; efConstruction: number; nlist: number } | undefined {
+): PhysicalIndex | undefined {
   const { metric, params } = index;
   const read = (key: string, fallback: number): number => Number(params[key] ?? fallback);
   const base = { metric, M: 0, efConstruction: 0, nlist: 0 };
-  if (metric === '') return { ...base, kind: 'SCALAR' };
-  switch (index.indexType) {
-    case 'FLAT':
-      return undefined;
-    case 'IVF_FLAT':
-      return { ...base, kind: 'IVF_FLAT', nlist: Math.min(rows, read('nlist', NLIST.default)) };
-    case 'HNSW': {
-      const { M, efConstruction } = HNSW_PARAMS;
-      return {
-        ...base,
-        kind: 'HNSW',
-        M: read('M', M!.default),
-        efConstruction: read('efConstruction', efConstruction!.default),
-      };
-    }
-    default:
-      return { ...base, kind: 'HNSW', ...AUTO_HNSW };
+  if (index.jsonPath !== undefined) {
+    const jsonCastType = getJsonCastType(params['json_cast_type']);
+    if (jsonCastType === undefined) return undefined;
+    return { ...base, kind: 'SCALAR', jsonPath: index.jsonPath, jsonCastType };
   }
+  if (metric === '') return { ...base, kind: 'SCALAR' };
+  if (index.indexType === AUTOINDEX || index.indexType === '') {
+    return { ...base, kind: 'HNSW', ...AUTO_HNSW };
+  }
+  const engine = getEngine(index.indexType);
+  if (engine === 'FLAT') return undefined;
+  if (engine === 'IVF') {
+    return { ...base, kind: 'IVF_FLAT', nlist: Math.min(rows, read('nlist', NLIST.default)) };
+  }
+  if (index.indexType === 'DISKANN') {
+    const degree = read('max_degree', DISKANN_DEGREE);
+    return { ...base, kind: 'HNSW', M: Math.max(2, degree >> 1), efConstruction: DISKANN_EF };
+  }
+  const { M, efConstruction } = HNSW_PARAMS;
+  return {
+    ...base,
+    kind: 'HNSW',
+    M: read('M', M!.default),
+    efConstruction: read('efConstruction', efConstruction!.default),
+  };
 }
 
+const DISKANN_DEGREE = 56;
+const DISKANN_EF = 200;
 export const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
 const EF_MIN = 16;
 const RANGE_EF_DEFAULT = 512;
@@ -285,13 +365,21 @@ export function readSearchParams(
   isRange: boolean,
 ): { ef: number; nprobe: number } {
   const { indexType } = index;
-  if (indexType === 'IVF_FLAT') {
+  const engine = getEngine(indexType);
+  if (engine === 'FLAT') return { ef: 0, nprobe: 0 };
+  if (engine === 'IVF') {
+    const reorder = readInteger(given, 'reorder_k', { min: 1, max: INT_MAX, default: 0 });
+    if (reorder !== undefined && reorder < k) {
+      throw invalidParameter(`reorder_k(${reorder}) should be larger than k(${k})`);
+    }
     return { ef: 0, nprobe: readInteger(given, 'nprobe', NPROBE) ?? NPROBE.default };
   }
-  if (indexType !== 'HNSW' && indexType !== AUTOINDEX) return { ef: 0, nprobe: 0 };
-  const ef = readInteger(given, 'ef', { min: 1, max: INT_MAX, default: 0 });
+  const key =
+    indexType !== 'DISKANN' ? 'ef' : given['search_list'] === undefined ? 'search_list_size' : 'search_list';
+  const ef = readInteger(given, key, { min: 1, max: INT_MAX, default: 0 });
   if (ef !== undefined && ef < k && !isRange) {
-    throw invalidParameter(`ef(${ef}) should be larger than k(${k})`);
+    const shown = key === 'ef' ? 'ef' : 'search_list_size';
+    throw invalidParameter(`${shown}(${ef}) should be larger than k(${k})`);
   }
   return { ef: ef ?? Math.max(k, isRange ? RANGE_EF_DEFAULT : defaultEf(indexType, k)), nprobe: 0 };
 }
@@ -307,7 +395,7 @@ function readInteger(
   range: IntegerParam,
 ): number | undefined {
   const value = given[key];
-  if (value === undefined || value === null) return undefined;
+  if (value === undefined) return undefined;
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || Number.isNaN(number)) {
     throw invalidParameter(

@@ -65,6 +65,8 @@ export interface IndexInfo {
   /** The user's parameters as given, echoed by DescribeIndex. */
   readonly params: Readonly<Record<string, string>>;
   readonly isAutoIndex: boolean;
+  /** Path into a JSON field that the index covers; a JSON field may have several indexes. */
+  readonly jsonPath?: readonly (string | number)[];
   readonly createdTimestamp: bigint;
 }
 

@@ -1,5 +1,5 @@
 // Hybrid timestamps: unix milliseconds << 18 | logical counter, as bigint. Ordered; unique per
-// allocation. Source: Milvus' TSO, milvus-features §4.8.
+// allocation. Source: the TSO of Milvus 2.6.
 
 const LOGICAL_BITS = 18n;
 

@@ -158,6 +158,7 @@ export interface IndexCoord {
       metric: string;
       params: Properties;
       isAutoIndex: boolean;
+      jsonPath?: readonly (string | number)[];
     },
     Empty
   >;
@@ -190,6 +191,15 @@ export interface LoadStatus {
   readonly loadFields: readonly string[];
 }
 
+/** An index is gone: the plain one of a field, or one of a path into a JSON field. */
+export interface DetachRequest {
+  readonly collectionId: bigint;
+  readonly fieldId: bigint;
+  readonly jsonPath?: readonly (string | number)[];
+  /** Number of schema.DataType. */
+  readonly jsonCastType?: number;
+}
+
 export interface QueryCoord {
   readonly load: Method<
     {
@@ -207,7 +217,7 @@ export interface QueryCoord {
   readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
   /** A build has finished: the holders of the segment open the file. */
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
-  readonly detachIndex: Method<{ collectionId: bigint; fieldId: bigint }, Empty>;
+  readonly detachIndex: Method<DetachRequest, Empty>;
 }
 
 /** Primary keys of one kind. */
@@ -373,7 +383,7 @@ export interface QueryNode {
   >;
   readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
-  readonly detachIndex: Method<{ collectionId: bigint; fieldId: bigint }, Empty>;
+  readonly detachIndex: Method<DetachRequest, Empty>;
   readonly applyDeletes: Method<
     { segmentIds: readonly bigint[]; entries: readonly DeleteEntry[] },
     Empty

@@ -1,4 +1,4 @@
-// MilvusError ↔ common.Status, in one place. Codes and legacy codes: milvus-features §7.1–7.3.
+// MilvusError ↔ common.Status, in one place. Codes and legacy codes: Milvus 2.6.
 
 import { MilvusError, getErrorName } from '../model/error.ts';
 

@@ -7,7 +7,13 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseArgs } from 'node:util';
-import { CrashFinding, liveWithCrashes, type CrashSummary, type Victim } from '../support/crash/world.ts';
+import {
+  CrashFinding,
+  liveWithCrashes,
+  makeCrashSettings,
+  type CrashSummary,
+  type Victim,
+} from '../support/crash/world.ts';
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
 
 const KILLS = 16;
@@ -35,8 +41,8 @@ test(`nothing acknowledged is lost, comes back or is doubled by ${kills} kills`,
   }
 });
 
-/** Tiny segments and files, so that sealing, merging and cutting of the log happen in every life. */
 class KilledProcess implements Victim {
+  readonly startMsMax = 1200;
   readonly #dataPath: string;
   #server: ServerProcess | undefined;
 
@@ -45,7 +51,7 @@ class KilledProcess implements Victim {
   }
 
   async start(random: () => number): Promise<string> {
-    const server = new ServerProcess({ dataPath: this.#dataPath, settings: makeSettings(random) });
+    const server = new ServerProcess({ dataPath: this.#dataPath, settings: makeCrashSettings(random) });
     this.#server = server;
     return (await server.ready).grpc;
   }
@@ -57,17 +63,6 @@ class KilledProcess implements Victim {
   get complaints(): string {
     return this.#server?.output ?? '';
   }
-}
-
-function makeSettings(random: () => number): Record<string, string> {
-  const sealShares = ['0.002', '0.01', '0.05', '0.5'];
-  return {
-    DATACOORD_SEGMENT_MAXSIZE: '1',
-    DATACOORD_SEGMENT_SEALPROPORTION: sealShares[Math.floor(random() * sealShares.length)]!,
-    ELANUS_WAL_FILEBYTES: '65536',
-    ELANUS_WALBYTESMAX: '4194304',
-    ELANUS_MVCCRETENTIONSECONDS: random() < 0.5 ? '0' : '1',
-  };
 }
 
 function printSummary(summary: CrashSummary): string {

@@ -57,6 +57,16 @@ export function testRejected(name: string, table: FilterTable): void {
   });
 }
 
+/** Filters that are values, and of which type. */
+export function testNotBoolean(name: string, table: FilterTable): void {
+  test(name, () => {
+    for (const [text, type] of table) {
+      const message = `predicate is not a boolean expression: ${text}, data type: ${type}`;
+      assert.throws(() => compileToText(text), { code: 1100, message }, text);
+    }
+  });
+}
+
 function compileToText(text: string): string {
   const schema = text.startsWith(STRICT) ? STRICT_SCHEMA : DYNAMIC_SCHEMA;
   return printPlan(compileFilter(text.replace(STRICT, ''), schema, TEMPLATES), schema);

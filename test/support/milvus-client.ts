@@ -57,12 +57,25 @@ export interface Hit {
 
 type Plain = Record<string, unknown>;
 
+/** `common.Status` of a reply. */
+export interface ReplyStatus {
+  readonly code: number;
+  readonly error_code: number;
+  readonly reason: string;
+  readonly detail: string;
+  readonly retriable: boolean;
+  readonly extra_info: Readonly<Record<string, string>>;
+}
+
 export class MilvusReplyError extends Error {
   readonly code: number;
+  readonly status: ReplyStatus;
 
-  constructor(method: string, code: number, reason: string) {
-    super(`${method}: ${reason} (code ${code})`);
+  constructor(method: string, status: ReplyStatus) {
+    const code = status.code || status.error_code;
+    super(`${method}: ${status.reason} (code ${code})`);
     this.code = code;
+    this.status = status;
   }
 }
 
@@ -107,9 +120,8 @@ export class MilvusClient {
       arrays: true,
       objects: true,
     }) as Plain;
-    const status = (plain['status'] ?? plain) as { code?: number; error_code?: number; reason?: string };
-    const code = status.code || status.error_code || 0;
-    if (code !== 0) throw new MilvusReplyError(method, code, status.reason ?? '');
+    const status = (plain['status'] ?? plain) as ReplyStatus;
+    if ((status.code || status.error_code || 0) !== 0) throw new MilvusReplyError(method, status);
     return plain;
   }
 

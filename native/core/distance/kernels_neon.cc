@@ -11,6 +11,7 @@ struct NeonIsa {
   using Reg = float32x4_t;
   static constexpr size_t kWidth = 4;
   static constexpr int kQueriesPerPass = 4;
+  static constexpr int kTileQueries = 4;
   static inline Reg zero() { return vdupq_n_f32(0); }
   // Through memcpy, because vld1q_f32 may assume an aligned float.
   static inline Reg load(const float* p) {
@@ -18,6 +19,7 @@ struct NeonIsa {
     __builtin_memcpy(&r, p, sizeof(r));
     return r;
   }
+  static inline void store(float* p, Reg r) { vst1q_f32(p, r); }
   static inline Reg load_part(const float* p, size_t count) {
     float part[4] = {0, 0, 0, 0};
     __builtin_memcpy(part, p, count * sizeof(float));

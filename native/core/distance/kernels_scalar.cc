@@ -8,12 +8,14 @@ struct ScalarIsa {
   using Reg = float;
   static constexpr size_t kWidth = 1;
   static constexpr int kQueriesPerPass = 2;
+  static constexpr int kTileQueries = 2;
   static inline Reg zero() { return 0.0f; }
   static inline Reg load(const float* p) {
     float value;
     __builtin_memcpy(&value, p, sizeof(value));
     return value;
   }
+  static inline void store(float* p, Reg r) { *p = r; }
   static inline Reg load_part(const float* p, size_t) { return load(p); }
   static inline Reg add(Reg a, Reg b) { return a + b; }
   static inline Reg subtract(Reg a, Reg b) { return a - b; }

@@ -11,8 +11,10 @@ struct Sse2Isa {
   using Reg = __m128;
   static constexpr size_t kWidth = 4;
   static constexpr int kQueriesPerPass = 2;
+  static constexpr int kTileQueries = 2;
   static inline Reg zero() { return _mm_setzero_ps(); }
   static inline Reg load(const float* p) { return _mm_loadu_ps(p); }
+  static inline void store(float* p, Reg r) { _mm_storeu_ps(p, r); }
   static inline Reg load_part(const float* p, size_t count) {
     alignas(16) float part[4] = {0, 0, 0, 0};
     __builtin_memcpy(part, p, count * sizeof(float));

@@ -1,11 +1,14 @@
 #include "distance/score.h"
 
+#include <array>
 #include <cmath>
 
 #include "distance/dispatch.h"
 
 namespace elanus {
 namespace {
+
+constexpr size_t kPackQueries = 8;
 
 // The product's order is fixed: every form below must round alike.
 inline float cosine(float inner_product, float query_inv_norm, float row_inv_norm) {
@@ -75,17 +78,46 @@ void Scorer::score_range(size_t begin, size_t count, float* out) const {
   finish(rows_, query_inv_norm_, nullptr, begin, count, out);
 }
 
-void score_four(const VectorRows& rows, const QueryBatch& queries, size_t first,
-                const uint32_t* ids, size_t begin, size_t count, float* out) {
+void RowBlock::assign(const VectorRows& rows, const uint32_t* ids, size_t begin, size_t count,
+                      size_t query_count) {
   const KernelSet& set = kernels();
-  const float* four[4];
-  for (size_t q = 0; q < 4; ++q) four[q] = queries.query(first + q);
-  const float* base = ids == nullptr ? rows.base + begin * rows.dim : rows.base;
-  (rows.metric == Metric::kL2 ? set.l2_sq_batch4 : set.inner_product_batch4)(four, base, ids, count,
-                                                                             rows.dim, out);
-  for (size_t q = 0; q < 4; ++q) {
-    finish(rows, queries.inv_norm(first + q), ids, begin, count, out + q * count);
+  rows_ = rows;
+  ids_ = ids;
+  begin_ = begin;
+  count_ = count;
+  // Copying a row costs about as much as two queries do.
+  is_packed_ = count >= 4 && query_count >= kPackQueries;
+  if (!is_packed_) return;
+  const size_t floats = set.packed_floats(rows.dim);
+  packed_.resize((count + 3) / 4 * 4 * floats);
+  scratch_.resize(set.tile_queries * floats);
+  set.pack(ids == nullptr ? rows.base + begin * rows.dim : rows.base, ids, count, rows.dim,
+           packed_.data());
+}
+
+void RowBlock::run(const float* const* queries, size_t query_count, bool is_l2, float* out) {
+  const KernelSet& set = kernels();
+  size_t packed = 0;
+  if (is_packed_) {
+    // A last tile that is less than half full is better served without.
+    packed = query_count / set.tile_queries * set.tile_queries;
+    if ((query_count - packed) * 2 >= set.tile_queries) packed = query_count;
+    (is_l2 ? set.l2_sq_packed : set.inner_product_packed)(queries, packed, packed_.data(), count_,
+                                                          rows_.dim, scratch_.data(), out);
   }
+  if (packed == query_count) return;
+  const float* base = ids_ == nullptr ? rows_.base + begin_ * rows_.dim : rows_.base;
+  (is_l2 ? set.l2_sq_block : set.inner_product_block)(queries + packed, query_count - packed, base,
+                                                      ids_, count_, rows_.dim,
+                                                      out + packed * count_);
+}
+
+void RowBlock::score(const QueryBatch& queries, size_t first, size_t query_count, float* out) {
+  std::array<const float*, kQueries> some;
+  for (size_t q = 0; q < query_count; ++q) some[q] = queries.query(first + q);
+  run(some.data(), query_count, rows_.metric == Metric::kL2, out);
+  for (size_t q = 0; q < query_count; ++q)
+    finish(rows_, queries.inv_norm(first + q), ids_, begin_, count_, out + q * count_);
 }
 
 }  // namespace elanus

@@ -72,9 +72,34 @@ class Scorer {
   const KernelSet* set_;
 };
 
-// Four queries of a batch, beginning with `first`, against rows `ids` (or begin, begin + 1, ...
-// when ids is null): out[q * count + i].
-void score_four(const VectorRows& rows, const QueryBatch& queries, size_t first,
-                const uint32_t* ids, size_t begin, size_t count, float* out);
+// Some rows against many queries: rows `ids`, or begin, begin + 1, ... when ids is null. When there
+// are enough queries the rows are copied once into the form that the kernels like best, which
+// should stay in the second-level cache. Not shared between threads; reuse it for its memory.
+class RowBlock {
+ public:
+  // Queries that score takes at most.
+  static constexpr size_t kQueries = 12;
+
+  // `rows` and `ids` must outlive the calls of score.
+  void assign(const VectorRows& rows, const uint32_t* ids, size_t begin, size_t count,
+              size_t query_count);
+  // out[q * count + i] for `query_count` queries of the batch from `first` on.
+  void score(const QueryBatch& queries, size_t first, size_t query_count, float* out);
+  // The same without a metric: inner products.
+  void inner_products(const float* const* queries, size_t query_count, float* out) {
+    run(queries, query_count, false, out);
+  }
+
+ private:
+  void run(const float* const* queries, size_t query_count, bool is_l2, float* out);
+
+  VectorRows rows_;
+  const uint32_t* ids_ = nullptr;
+  size_t begin_ = 0;
+  size_t count_ = 0;
+  bool is_packed_ = false;
+  std::vector<float> packed_;
+  std::vector<float> scratch_;
+};
 
 }  // namespace elanus

@@ -8,6 +8,7 @@
 
 #include "expr/mask_kernels.h"
 #include "expr/value_test.h"
+#include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "util/bitset.h"
 
@@ -242,12 +243,56 @@ class IndexPlanner {
   std::vector<Lookup> lookups_;
 };
 
+// The type of the values that the node decides about, which is that of its literals; kNone when
+// they have several, or one that no index has.
+DataType type_of_literals(const PlanNode& node) {
+  if (node.tag == PlanTag::kLike) return DataType::kVarChar;
+  const auto type_of = [](const Literal& literal) {
+    switch (literal.kind) {
+      case LiteralKind::kBool:
+        return DataType::kBool;
+      case LiteralKind::kString:
+        return DataType::kVarChar;
+      case LiteralKind::kArray:
+        return DataType::kNone;
+      default:
+        return DataType::kDouble;
+    }
+  };
+  if (node.literals.empty()) return DataType::kNone;
+  const DataType type = type_of(node.literals[0]);
+  for (const Literal& literal : node.literals) {
+    if (type_of(literal) != type) return DataType::kNone;
+  }
+  return type;
+}
+
+// The index over the operand's path, when its null rows are the node's unknown ones and it orders
+// the literals as a scan does.
+const ScalarIndex* json_index(const PlanNode& node, const RowSource& source) {
+  const bool is_value_test = node.tag == PlanTag::kCompare || node.tag == PlanTag::kRange ||
+                             node.tag == PlanTag::kIn || node.tag == PlanTag::kLike;
+  const DataType type = is_value_test ? type_of_literals(node) : DataType::kNone;
+  if (type == DataType::kNone) return nullptr;
+  const Operand& operand = node.operands[0];
+  const JsonPathIndex* index = source.json_index(operand.field_id, operand.path, type);
+  if (index == nullptr || index->values().row_count() != source.row_count()) return nullptr;
+  const bool can_compare =
+      std::all_of(node.literals.begin(), node.literals.end(),
+                  [&](const Literal& literal) { return index->can_compare(literal); });
+  return can_compare ? &index->values() : nullptr;
+}
+
 }  // namespace
 
 Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always,
                        std::unique_ptr<Leaf>* leaf) {
   if (node.operands.size() != 1) return Status::ok();
   const Operand& operand = node.operands[0];
+  if (operand.data_type == DataType::kJson) {
+    const ScalarIndex* values = json_index(node, source);
+    return values == nullptr ? Status::ok() : IndexPlanner(node, *values, always).make(leaf);
+  }
   if (operand.kind != OperandKind::kField) return Status::ok();
   const ScalarIndex* index = source.scalar_index(operand.field_id);
   if (index == nullptr || index->row_count() != source.row_count()) return Status::ok();

@@ -1,5 +1,5 @@
-// A leaf answered by the field's scalar index instead of a scan, when that is estimated to be
-// cheaper. The answer is the same bit by bit, nulls included.
+// A leaf answered by the scalar index of its field or JSON path instead of a scan, when that is
+// estimated to be cheaper. The answer is the same bit by bit, nulls included.
 #pragma once
 
 #include <memory>

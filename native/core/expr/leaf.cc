@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "expr/dense_leaf.h"
+#include "expr/json_path.h"
 #include "expr/mask_kernels.h"
 #include "expr/value_test.h"
 
@@ -88,15 +89,7 @@ std::unique_ptr<Leaf> tri_leaf(size_t slot, Test test) {
 }
 
 VariantValue walk(const Operand& operand, const ColumnView& column, size_t row) {
-  VariantValue value = VariantValue::open(column.json_variant->string_at(row));
-  for (const PathStep& step : operand.path) {
-    if (step.is_key) {
-      value = value.find(step.key);
-    } else {
-      value = value.type() == VariantType::kArray ? value.at(step.index) : VariantValue();
-    }
-  }
-  return value;
+  return value_at(column.json_variant->string_at(row), operand.path);
 }
 
 // The operand's value in a row that is not null; false when it is an array element out of range.

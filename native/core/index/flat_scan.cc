@@ -10,13 +10,22 @@
 namespace elanus {
 namespace {
 
+#ifndef KT
+#define KT 256
+#endif
 constexpr size_t kTileBytes =
-    128 << 10;  // stays in the second-level cache while all queries pass over it
+    KT << 10;  // stays in the second-level cache while all queries pass over it
 constexpr size_t kTileRowsMax = 256;
 
 size_t tile_rows(size_t dim) {
   const size_t fit = kTileBytes / (std::max<size_t>(1, dim) * sizeof(float));
   return std::clamp<size_t>(fit, 16, kTileRowsMax);
+}
+
+// Kept for its memory, which is as large as a tile.
+RowBlock& block_of_thread() {
+  thread_local RowBlock block;
+  return block;
 }
 
 // Scores tiles of rows for every query and offers them to the heaps.
@@ -27,38 +36,39 @@ class TileScanner {
 
   // `ids` null: rows begin, begin + 1, ... of the block.
   void scan(const uint32_t* ids, size_t begin, size_t count) {
-    size_t q = 0;
-    for (; q + 4 <= queries_.count(); q += 4) {
-      score_four(args_.rows, queries_, q, ids, begin, count, scores_.data());
-      for (size_t j = 0; j < 4; ++j)
+    block_.assign(args_.rows, ids, begin, count, queries_.count());
+    for (size_t q = 0; q < queries_.count(); q += RowBlock::kQueries) {
+      const size_t some = std::min(RowBlock::kQueries, queries_.count() - q);
+      block_.score(queries_, q, some, scores_.data());
+      for (size_t j = 0; j < some; ++j)
         offer(heaps_[q + j], scores_.data() + j * count, ids, begin, count);
-    }
-    for (; q < queries_.count(); ++q) {
-      const Scorer scorer(args_.rows, queries_, q);
-      if (ids == nullptr) {
-        scorer.score_range(begin, count, scores_.data());
-      } else {
-        scorer.score_ids(ids, count, scores_.data());
-      }
-      offer(heaps_[q], scores_.data(), ids, begin, count);
     }
   }
 
  private:
   void offer(TopK& heap, const float* scores, const uint32_t* ids, size_t begin, size_t count) {
+    constexpr size_t kGlance = 16;
     float worst = heap.worst();
-    for (size_t i = 0; i < count; ++i) {
-      if (!(scores[i] >= worst)) continue;
-      if (args_.range != nullptr && !args_.range->contains(scores[i])) continue;
-      heap.push(scores[i], args_.row_begin + (ids == nullptr ? begin + i : ids[i]));
-      worst = heap.worst();
+    for (size_t from = 0; from < count; from += kGlance) {
+      const size_t to = std::min(count, from + kGlance);
+      // Most rows are no better than what the heap has: one look at several of them.
+      unsigned is_any_better = 0;
+      for (size_t i = from; i < to; ++i) is_any_better |= scores[i] >= worst ? 1u : 0u;
+      if (is_any_better == 0) continue;
+      for (size_t i = from; i < to; ++i) {
+        if (!(scores[i] >= worst)) continue;
+        if (args_.range != nullptr && !args_.range->contains(scores[i])) continue;
+        heap.push(scores[i], args_.row_begin + (ids == nullptr ? begin + i : ids[i]));
+        worst = heap.worst();
+      }
     }
   }
 
   const FlatScanArgs& args_;
   const QueryBatch& queries_;
   TopK* heaps_;
-  std::array<float, 4 * kTileRowsMax> scores_;
+  RowBlock& block_ = block_of_thread();
+  std::array<float, RowBlock::kQueries * kTileRowsMax> scores_;
 };
 
 void scan_all(const FlatScanArgs& args, TileScanner& scanner, size_t begin, size_t end) {

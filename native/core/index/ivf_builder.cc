@@ -120,18 +120,22 @@ void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
   std::array<float, kTileRows> best;
   best.fill(-std::numeric_limits<float>::infinity());
   std::fill(nearest, nearest + (end - begin), 0);
-  std::array<float, 4 * kTileRows> products;
+  constexpr size_t kBlockRows = RowBlock::kQueries;
+  std::array<float, kBlockRows * kTileRows> products;
+  thread_local RowBlock centroids;  // of this thread, for its memory
   for (size_t list = 0; list < nlist; list += kTileRows) {
     const size_t lists = std::min(kTileRows, nlist - list);
-    for (size_t i = begin; i < end; i += 4) {
-      const float* four[4];
-      for (size_t q = 0; q < 4; ++q) {
-        const size_t at = std::min(i + q, end - 1);
-        four[q] = rows_.base + (sample != nullptr ? sample[at] : at) * rows_.dim;
+    centroids.assign({centroids_, nlist, rows_.dim, Metric::kIp, nullptr}, nullptr, list, lists,
+                     end - begin);
+    for (size_t i = begin; i < end; i += kBlockRows) {
+      const size_t some = std::min(kBlockRows, end - i);
+      std::array<const float*, kBlockRows> block;
+      for (size_t q = 0; q < some; ++q) {
+        const size_t at = i + q;
+        block[q] = rows_.base + (sample != nullptr ? sample[at] : at) * rows_.dim;
       }
-      kernels().inner_product_batch4(four, centroids_ + list * rows_.dim, nullptr, lists, rows_.dim,
-                                     products.data());
-      for (size_t q = 0; q < 4 && i + q < end; ++q) {
+      centroids.inner_products(block.data(), some, products.data());
+      for (size_t q = 0; q < some; ++q) {
         const size_t at = i + q - begin;
         for (size_t j = 0; j < lists; ++j) {
           const float score = products[q * lists + j] - (is_l2 ? penalties_[list + j] : 0.0f);

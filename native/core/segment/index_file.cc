@@ -6,6 +6,8 @@
 
 #include "index/hnsw_format.h"
 #include "index/ivf_format.h"
+#include "scalar/json_path_format.h"
+#include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "scalar/scalar_index_format.h"
 #include "util/mapped_file.h"
@@ -41,9 +43,10 @@ class MappedVectorIndex final : public VectorIndex {
   Metric metric_;
 };
 
-struct MappedScalarIndex {
+template <typename Index>
+struct Mapped {
   std::unique_ptr<MappedFile> file;
-  std::unique_ptr<ScalarIndex> index;
+  std::unique_ptr<Index> index;
 };
 
 Status damaged(const std::string& path, const std::string& why) {
@@ -52,7 +55,7 @@ Status damaged(const std::string& path, const std::string& why) {
 
 Status attach_scalar(SealedSegment& segment, int64_t field_id, const std::string& path,
                      std::unique_ptr<MappedFile> file) {
-  const auto held = std::make_shared<MappedScalarIndex>();
+  const auto held = std::make_shared<Mapped<ScalarIndex>>();
   held->file = std::move(file);
   Status status = ScalarIndex::open({held->file->data(), held->file->size()}, &held->index);
   if (!status.is_ok()) return damaged(path, status.message());
@@ -62,6 +65,20 @@ Status attach_scalar(SealedSegment& segment, int64_t field_id, const std::string
     return damaged(path, "rows or type differ from the segment's");
   }
   segment.attach_scalar_index(field_id, {held, held->index.get()});
+  return Status::ok();
+}
+
+Status attach_json(SealedSegment& segment, int64_t field_id, const std::string& path,
+                   std::unique_ptr<MappedFile> file) {
+  const auto held = std::make_shared<Mapped<JsonPathIndex>>();
+  held->file = std::move(file);
+  Status status = JsonPathIndex::open({held->file->data(), held->file->size()}, &held->index);
+  if (!status.is_ok()) return damaged(path, status.message());
+  if (held->index->values().row_count() != segment.row_count() ||
+      segment.schema().find(field_id)->type != DataType::kJson) {
+    return damaged(path, "rows or type differ from the segment's");
+  }
+  segment.attach_json_index(field_id, {held, held->index.get()});
   return Status::ok();
 }
 
@@ -101,6 +118,7 @@ Status attach_index_file(SealedSegment& segment, int64_t field_id, const std::st
   uint32_t magic = 0;
   if (file->size() >= sizeof(magic)) std::memcpy(&magic, file->data(), sizeof(magic));
   if (magic == kScalarIndexMagic) return attach_scalar(segment, field_id, path, std::move(file));
+  if (magic == kJsonPathMagic) return attach_json(segment, field_id, path, std::move(file));
   if (magic == kHnswMagic || magic == kIvfMagic)
     return attach_vector(segment, field_id, path, std::move(file));
   return damaged(path, "not an index file");

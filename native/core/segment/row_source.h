@@ -5,12 +5,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "segment/column.h"
 
 namespace elanus {
 
-class ScalarIndex;  // scalar/scalar_index.h
+class JsonPathIndex;  // scalar/json_path_index.h
+class ScalarIndex;    // scalar/scalar_index.h
+struct PathStep;      // expr/plan.h
 
 class RowSource {
  public:
@@ -25,6 +28,12 @@ class RowSource {
   virtual ColumnView column(size_t chunk, int64_t field_id) const = 0;
   // The field's scalar index over all rows of the source, or nullptr.
   virtual const ScalarIndex* scalar_index(int64_t field_id) const = 0;
+  // The index over the values of that type at the path of a JSON field, or nullptr.
+  virtual const JsonPathIndex* json_index(int64_t field_id, const std::vector<PathStep>& path,
+                                          DataType cast_type) const {
+    (void)field_id, (void)path, (void)cast_type;
+    return nullptr;
+  }
 };
 
 }  // namespace elanus

@@ -7,7 +7,9 @@
 #include <new>
 
 #include "distance/score.h"
+#include "expr/json_path.h"
 #include "index/vector_index.h"
+#include "scalar/json_path_index.h"
 
 namespace elanus {
 
@@ -82,8 +84,20 @@ struct SealedSegment::Column {
 };
 
 struct SealedSegment::Attachments {
+  struct Json {
+    int64_t field_id;
+    std::shared_ptr<const JsonPathIndex> index;
+
+    bool is_of(int64_t field, const std::vector<PathStep>& path, DataType cast_type) const {
+      return field_id == field &&
+             (cast_type == DataType::kNone || index->cast_type() == cast_type) &&
+             is_same_path(index->path(), path);
+    }
+  };
+
   std::map<int64_t, std::shared_ptr<const VectorIndex>> vector_indexes;
   std::map<int64_t, std::shared_ptr<const ScalarIndex>> scalar_indexes;
+  std::vector<Json> json_indexes;  // at most one of a field, path and cast type
 };
 
 namespace {
@@ -124,6 +138,13 @@ class SealedSnapshot final : public SegmentSnapshot {
 
   const ScalarIndex* scalar_index(int64_t field_id) const override {
     return find_or_null(attachments_->scalar_indexes, field_id).get();
+  }
+  const JsonPathIndex* json_index(int64_t field_id, const std::vector<PathStep>& path,
+                                  DataType cast_type) const override {
+    for (const auto& json : attachments_->json_indexes) {
+      if (json.is_of(field_id, path, cast_type)) return json.index.get();
+    }
+    return nullptr;
   }
   const VectorIndex* vector_index(int64_t field_id) const override {
     return find_or_null(attachments_->vector_indexes, field_id).get();
@@ -343,6 +364,27 @@ void SealedSegment::attach_scalar_index(int64_t field_id,
   const std::lock_guard lock(attach_mutex_);
   auto changed = std::make_shared<Attachments>(*attachments_);
   changed->scalar_indexes[field_id] = std::move(index);
+  attachments_ = std::move(changed);
+}
+
+void SealedSegment::attach_json_index(int64_t field_id,
+                                      std::shared_ptr<const JsonPathIndex> index) {
+  const std::lock_guard lock(attach_mutex_);
+  auto changed = std::make_shared<Attachments>(*attachments_);
+  std::erase_if(changed->json_indexes, [&](const Attachments::Json& json) {
+    return json.is_of(field_id, index->path(), index->cast_type());
+  });
+  changed->json_indexes.push_back({field_id, std::move(index)});
+  attachments_ = std::move(changed);
+}
+
+void SealedSegment::detach_json_index(int64_t field_id, const std::vector<PathStep>& path,
+                                      DataType cast_type) {
+  const std::lock_guard lock(attach_mutex_);
+  auto changed = std::make_shared<Attachments>(*attachments_);
+  std::erase_if(changed->json_indexes, [&](const Attachments::Json& json) {
+    return json.is_of(field_id, path, cast_type);
+  });
   attachments_ = std::move(changed);
 }
 

@@ -18,7 +18,9 @@
 
 namespace elanus {
 
-class ScalarIndex;  // scalar/scalar_index.h
+class JsonPathIndex;  // scalar/json_path_index.h
+class ScalarIndex;    // scalar/scalar_index.h
+struct PathStep;      // expr/plan.h
 
 // A LargeUtf8 or LargeBinary part: int64 × (n + 1) offsets and their bytes. Positions from the
 // file's begin.
@@ -63,6 +65,10 @@ class SealedSegment final : public Segment {
   // in flight keep what they have. Any thread.
   void attach_vector_index(int64_t field_id, std::shared_ptr<const VectorIndex> index);
   void attach_scalar_index(int64_t field_id, std::shared_ptr<const ScalarIndex> index);
+  // A JSON field has one index for each path and cast type.
+  void attach_json_index(int64_t field_id, std::shared_ptr<const JsonPathIndex> index);
+  // kNone: the path's indexes of every cast type.
+  void detach_json_index(int64_t field_id, const std::vector<PathStep>& path, DataType cast_type);
   std::shared_ptr<const VectorIndex> vector_index(int64_t field_id) const;
   std::shared_ptr<const ScalarIndex> scalar_index(int64_t field_id) const;
 

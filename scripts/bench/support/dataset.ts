@@ -87,13 +87,23 @@ function readNumbers(path: string): ArrayBuffer {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
 }
 
-async function makeDataset(stem: string, rows: number, dim: number): Promise<void> {
+/** Always the same rows. */
+export function makeClusters(rows: number, dim: number): Float32Array {
   const random = new Random(SEED);
-  const layers = {
+  return makeRows(random, rows, dim, makeLayers(random, dim));
+}
+
+function makeLayers(random: Random, dim: number): Layers {
+  return {
     first: random.fill(LATENT * HIDDEN, 1.5 / Math.sqrt(LATENT)),
     second: random.fill(HIDDEN * dim, 1 / Math.sqrt(HIDDEN)),
     centres: random.fill(CLUSTERS * LATENT, 1),
   };
+}
+
+async function makeDataset(stem: string, rows: number, dim: number): Promise<void> {
+  const random = new Random(SEED);
+  const layers = makeLayers(random, dim);
   const base = makeRows(random, rows, dim, layers);
   const queries = makeRows(random, QUERIES, dim, layers);
   const truth = await findExact(base, queries, dim, TRUTH_K);
@@ -110,7 +120,7 @@ interface Layers {
   readonly centres: Float32Array;
 }
 
-export function makeRows(
+function makeRows(
   random: Random,
   rows: number,
   dim: number,
@@ -168,7 +178,7 @@ function makeZipf(random: Random, count: number): () => number {
 }
 
 /** xorshift32, and Box-Muller over it. */
-export class Random {
+class Random {
   #state: number;
   #spare: number | undefined;
 

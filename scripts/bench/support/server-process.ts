@@ -34,13 +34,16 @@ export class ServerProcess {
   /**
    * Resolves when the server has answered GetVersion.
    *
-   * @param folder  data directory; default a new one
-   * @param port    default a free one
+   * @param folder     data directory; default a new one
+   * @param port       default a free one
+   * @param nodeFlags  of the runtime, such as --cpu-prof
    */
-  static async start(given: { folder?: string; port?: number } = {}): Promise<ServerProcess> {
+  static async start(
+    given: { folder?: string; port?: number; nodeFlags?: readonly string[] } = {},
+  ): Promise<ServerProcess> {
     const folder = given.folder ?? (await mkdtemp(join(tmpdir(), 'elanus-bench-')));
     const port = given.port ?? (await findFreePort());
-    const child = spawn(process.execPath, [join(ROOT, 'dist/src/main.js')], {
+    const child = spawn(process.execPath, [...(given.nodeFlags ?? []), join(ROOT, 'dist/src/main.js')], {
       cwd: ROOT,
       env: {
         ...process.env,
@@ -71,6 +74,10 @@ export class ServerProcess {
     const read = (name: string): number =>
       Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? NaN) / 1024;
     return { residentMiB: read('VmRSS'), anonymousMiB: read('RssAnon'), peakMiB: read('VmHWM') };
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   /** CPU time used so far. */

@@ -11,6 +11,17 @@ export function summarize(values: readonly number[]): Spread {
   return { median: sorted[sorted.length >> 1]!, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
+/** Milliseconds by percentile. */
+export function summarizeLatencies(times: readonly number[]): {
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+} {
+  const sorted = [...times].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))]!;
+  return { p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
+}
+
 export interface SweepPoint {
   readonly recall: number;
   readonly qps: number;

@@ -17,7 +17,6 @@ export interface DataCoordDeps {
   readonly segmentBytesMax: number;
   readonly isAutoCompactionOn: boolean;
   readonly mvccRetentionMs: number;
-  readonly nowMs: () => number;
   readonly sleep: (delayMs: number) => Promise<void>;
 }
 

@@ -2,11 +2,13 @@
 // One build at a time (each uses all build threads), largest segment first: small ones are soon
 // merged away.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../base/logger.ts';
 import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { MilvusError } from '../../model/error.ts';
 import { INDEX_ROWS_MIN } from '../../model/index-params.ts';
+import { getJsonCastType } from '../../model/json-path.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type IndexCoord, type IndexStatus, type Peers } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
@@ -16,6 +18,11 @@ export interface IndexCoordDeps {
   readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
+}
+
+interface BuildTask {
+  readonly index: IndexInfo;
+  readonly segment: SegmentInfo;
 }
 
 /** Numbers of common.IndexState. */
@@ -68,7 +75,10 @@ export class IndexCoordRole implements IndexCoord {
     const { collectionId, fieldId, name } = request;
     const existing = this.#indexes.get(collectionId) ?? [];
     const sameName = existing.find((index) => index.name === name);
-    const sameField = existing.find((index) => index.fieldId === fieldId);
+    const sameField = existing.find(
+      (index) =>
+        index.fieldId === fieldId && isDeepStrictEqual(index.jsonPath, request.jsonPath),
+    );
     if (sameName !== undefined) {
       if (isSameDefinition(sameName, request)) return EMPTY;
       throw new MilvusError('ParameterInvalid', {
@@ -105,7 +115,10 @@ export class IndexCoordRole implements IndexCoord {
       ]);
       const rest = (this.#indexes.get(collectionId) ?? []).filter((other) => other !== index);
       this.#indexes.set(collectionId, rest);
-      await this.#deps.peers.querycoord.detachIndex({ collectionId, fieldId }, call);
+      await this.#deps.peers.querycoord.detachIndex(
+        { collectionId, fieldId, ...getJsonTarget(index) },
+        call,
+      );
       await this.#removeFiles(collectionId, files);
     }
     return EMPTY;
@@ -211,21 +224,29 @@ export class IndexCoordRole implements IndexCoord {
   #wake(collectionId: bigint): void {
     if (this.#abort.signal.aborted) return;
     this.#dirty.add(collectionId);
-    this.#building ??= this.#buildMissing().finally(() => {
-      this.#building = undefined;
-    });
+    this.#building ??= this.#buildMissing();
   }
 
   async #buildMissing(): Promise<void> {
     for (;;) {
       const next = this.#dirty.values().next();
-      if (next.done === true) return;
-      const collectionId = next.value;
-      const task = await this.#findTask(collectionId);
-      if (task === undefined) {
-        this.#dirty.delete(collectionId);
-        continue;
+      if (next.done === true) {
+        // In this turn: who wakes us from now on starts a new run.
+        this.#building = undefined;
+        return;
       }
+      const collectionId = next.value;
+      // Before looking, so that what changes meanwhile is looked at again.
+      this.#dirty.delete(collectionId);
+      let task: BuildTask | undefined;
+      try {
+        task = await this.#findTask(collectionId);
+      } catch (error) {
+        const fields = { collectionId: String(collectionId), error };
+        this.#deps.logger.error(fields, 'missing indexes not looked for');
+      }
+      if (task === undefined || this.#abort.signal.aborted) continue;
+      this.#dirty.add(collectionId);
       const { index, segment } = task;
       try {
         const { schema } = await this.#deps.peers.rootcoord.describeCollection(
@@ -235,7 +256,10 @@ export class IndexCoordRole implements IndexCoord {
         const file = await this.#build(index, segment, schema);
         await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
       } catch (error) {
-        if (this.#abort.signal.aborted) return;
+        if (this.#abort.signal.aborted) {
+          this.#dirty.clear();
+          continue;
+        }
         const reason = error instanceof Error ? error.message : String(error);
         this.#failures.set(keyOf(segment.segmentId, index.indexId), reason);
         this.#deps.logger.warn(
@@ -247,9 +271,7 @@ export class IndexCoordRole implements IndexCoord {
   }
 
   /** Drops files of segments that are gone, and returns the largest segment that lacks an index. */
-  async #findTask(
-    collectionId: bigint,
-  ): Promise<{ index: IndexInfo; segment: SegmentInfo } | undefined> {
+  async #findTask(collectionId: bigint): Promise<BuildTask | undefined> {
     const indexes = this.#indexes.get(collectionId) ?? [];
     const { segments } = await this.#deps.peers.datacoord.listSegments({ collectionId }, {});
     const alive = new Set(segments.map((segment) => segment.segmentId));
@@ -331,13 +353,22 @@ export class IndexCoordRole implements IndexCoord {
   }
 }
 
+/** What tells one index of a JSON field from its others. */
+function getJsonTarget(
+  index: IndexInfo,
+): { jsonPath?: readonly (string | number)[]; jsonCastType?: number } {
+  const jsonCastType = getJsonCastType(index.params['json_cast_type']);
+  if (index.jsonPath === undefined || jsonCastType === undefined) return {};
+  return { jsonPath: index.jsonPath, jsonCastType };
+}
+
 function keyOf(segmentId: bigint, indexId: bigint): string {
   return `${segmentId}/${indexId}`;
 }
 
 function isSameDefinition(
   index: IndexInfo,
-  request: Pick<IndexInfo, 'fieldId' | 'indexType' | 'metric' | 'params'>,
+  request: Pick<IndexInfo, 'fieldId' | 'indexType' | 'metric' | 'params' | 'jsonPath'>,
 ): boolean {
   const { fieldId, indexType, metric, params } = request;
   const keys = new Set([...Object.keys(index.params), ...Object.keys(params)]);
@@ -345,6 +376,7 @@ function isSameDefinition(
     index.fieldId === fieldId &&
     index.indexType === indexType &&
     index.metric === metric &&
+    isDeepStrictEqual(index.jsonPath, request.jsonPath) &&
     [...keys].every((key) => index.params[key] === params[key])
   );
 }

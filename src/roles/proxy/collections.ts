@@ -319,6 +319,9 @@ export async function alterCollection(
   if (request.properties.length > 0 && request.delete_keys.length > 0) {
     throw invalidParameter('cannot provide both DeleteKeys and ExtraParams');
   }
+  if (request.properties.length === 0 && request.delete_keys.length === 0) {
+    throw invalidParameter('no properties or delete keys provided');
+  }
   checkProperties(properties);
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
@@ -448,8 +451,6 @@ export async function addCollectionField(
   }
   if (field.defaultValue !== undefined)
     throw notYet(`a default value of an added field (field ${name})`);
-  if (field.dim > 0)
-    throw invalidParameter(`not support to add vector field, field name = ${name}`);
   await proxy.peers.rootcoord.addCollectionField(
     { dbName, name: request.collection_name, field },
     context,

@@ -1,5 +1,6 @@
 // Databases as clients ask for them.
 
+import { invalidParameter } from '../../model/error.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
@@ -52,6 +53,17 @@ export async function alterDatabase(
   request: DatabaseRequest & { delete_keys: readonly string[] },
   context: RequestContext,
 ): Promise<object> {
+  if (request.properties.length === 0 && request.delete_keys.length === 0) {
+    throw invalidParameter(
+      'alter database with empty properties and delete keys, expected to set either properties ' +
+        'or delete keys',
+    );
+  }
+  if (request.properties.length > 0 && request.delete_keys.length > 0) {
+    throw invalidParameter(
+      'alter database cannot modify properties and delete keys at the same time',
+    );
+  }
   await proxy.peers.rootcoord.alterDatabase(
     {
       name: request.db_name || 'default',

@@ -1,5 +1,5 @@
 // Hybrid search: several searches on several vector fields, their lists merged by rank (RRF) or
-// weighted score. Formulas: milvus-features §4.3.
+// weighted score. Formulas: Milvus 2.6.
 
 import { concatRows, takeRows } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';

@@ -2,8 +2,9 @@
 
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { checkIndexDefinition } from '../../model/index-params.ts';
-import { isVectorType } from '../../model/data-type.ts';
-import { findField } from '../../model/schema.ts';
+import { DataType, isVectorType } from '../../model/data-type.ts';
+import { parseJsonPath } from '../../model/json-path.ts';
+import { findDynamicField, findField, type FieldSchema } from '../../model/schema.ts';
 import type { IndexStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
@@ -39,26 +40,47 @@ export async function createIndex(
       `index params are too large: ${bytes} bytes, at most ${limits.maxIndexParamsSize}`,
     );
   }
-  const field = findField(info.schema, request.field_name);
+  // An unknown name may be a key of the dynamic field.
+  const field = findField(info.schema, request.field_name) ?? findDynamicField(info.schema);
   if (field === undefined) {
-    throw invalidParameter(`cannot create index on non-exist field: ${request.field_name}`);
+    throw new MilvusError('Unexpected', {
+      message: `cannot create index on non-exist field: ${request.field_name}`,
+    });
   }
-  const definition = checkIndexDefinition(
-    { ...field, fieldName: field.name },
-    flattenParams(request.extra_params),
-  );
-  const name = request.index_name === '' ? field.name : request.index_name;
+  const params = flattenParams(request.extra_params);
+  const definition = checkIndexDefinition({ ...field, fieldName: request.field_name }, params);
+  const json =
+    field.dataType === DataType.JSON ? readJsonTarget(field, request.field_name, params) : undefined;
+  const name = request.index_name === '' ? (json?.name ?? field.name) : request.index_name;
   await proxy.peers.indexcoord.createIndex(
     {
       collectionId: info.collectionId,
       fieldId: field.fieldId,
-      fieldName: field.name,
+      fieldName: request.field_name,
       name,
       ...definition,
+      ...(json === undefined ? {} : { params: json.params, jsonPath: json.jsonPath }),
     },
     context,
   );
   return OK_STATUS;
+}
+
+/** Where in a JSON field an index looks; its default name spells the path. */
+function readJsonTarget(
+  field: FieldSchema,
+  fieldName: string,
+  params: Readonly<Record<string, string>>,
+): { name: string; jsonPath: readonly (string | number)[]; params: Record<string, string> } {
+  const text = params['json_path'] ?? fieldName;
+  const { root, steps } = parseJsonPath(text);
+  const { index_type: _type, metric_type: _metric, ...kept } = params;
+  const jsonPath = field.isDynamic && root !== field.name ? [root, ...steps] : steps;
+  return {
+    name: [field.name, ...jsonPath].join('/'),
+    jsonPath,
+    params: { ...kept, json_path: text },
+  };
 }
 
 /**

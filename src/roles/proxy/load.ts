@@ -3,7 +3,7 @@
 
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { getVectorFields } from '../../model/schema.ts';
+import { findPartitionKeyField, getVectorFields } from '../../model/schema.ts';
 import type { LoadStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import {
@@ -58,11 +58,18 @@ export async function loadPartitions(
     request.collection_name,
     context,
   );
+  refusePartitionKey(info, 'load');
   if (request.partition_names.length === 0) {
     throw invalidParameter('due to no partition specified');
   }
   await load(proxy, info, findPartitionIds(info, request.partition_names), request, context);
   return OK_STATUS;
+}
+
+/** With a partition key, partitions are the server's business. */
+function refusePartitionKey(info: CollectionInfo, verb: 'load' | 'release'): void {
+  if (findPartitionKeyField(info.schema) === undefined) return;
+  throw invalidParameter(`disable ${verb} partitions if partition key mode is used`);
 }
 
 async function load(
@@ -160,8 +167,14 @@ export async function releasePartitions(
     request.collection_name,
     context,
   );
+  refusePartitionKey(info, 'release');
   const partitionIds = findPartitionIds(info, request.partition_names);
-  if (partitionIds.length === 0) throw invalidParameter('due to no partition specified');
+  if (partitionIds.length === 0) {
+    throw invalidParameter(
+      'due to no partition specified: invalid parameter' +
+        '[expected=any partition][actual=empty partition list]',
+    );
+  }
   await proxy.peers.querycoord.release({ collectionId: info.collectionId, partitionIds }, context);
   return OK_STATUS;
 }

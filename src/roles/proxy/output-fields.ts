@@ -17,6 +17,7 @@ export interface OutputSelection {
   readonly fieldIds: readonly bigint[];
 }
 
+const IDENTIFIER = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
 const DYNAMIC_KEY = /^\$meta\[(["'])(.*)\1\]$/;
 
 /** @throws MilvusError ParameterInvalid for a field that the schema does not have */
@@ -47,6 +48,9 @@ export function selectOutputFields(
     const key = DYNAMIC_KEY.exec(name)?.[2] ?? name;
     if (dynamic === undefined || key === '' || key.includes('[')) {
       throw invalidParameter(`field ${name} not exist`);
+    }
+    if (key === name && !IDENTIFIER.test(name)) {
+      throw invalidParameter(`parse output field name failed: ${name}`);
     }
     dynamicKeys.add(key);
   }

@@ -2,7 +2,7 @@
 
 import type { KeyValue } from '../../codec/request-parts.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import { invalidParameter } from '../../model/error.ts';
+import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
 import type { ShardReadRequest } from '../../rpc/contract.ts';
 import type { Filter } from './filter.ts';
@@ -18,6 +18,13 @@ export function selectPartitions(
     throw invalidParameter(
       'not support manually specifying the partition names if partition key mode is used',
     );
+  }
+  const unknown = names.find((name) => !info.partitions.some((other) => other.name === name));
+  if (unknown !== undefined) {
+    throw new MilvusError('PartitionNotFound', {
+      message: `partition name ${unknown} not found: partition not found`,
+      fields: { partition: unknown },
+    });
   }
   if (names.length > 0) return [...new Set(findPartitionIds(info, names))];
   return filter?.partitionIds ?? [];
@@ -53,7 +60,8 @@ export function isTrue(value: string | undefined): boolean {
 export function readInteger(params: readonly KeyValue[], key: string): number | undefined {
   const pair = params.findLast((candidate) => candidate.key === key);
   if (pair === undefined || pair.value === '') return undefined;
-  const value = Number(pair.value);
-  if (!Number.isInteger(value)) throw invalidParameter(`${key} [${pair.value}] is invalid`);
+  const text = pair.value.trim();
+  const value = text === '' ? Number.NaN : Number(text);
+  if (!Number.isInteger(value)) throw invalidParameter(`${key} [${text}] is invalid`);
   return value;
 }

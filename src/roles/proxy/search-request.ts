@@ -10,12 +10,13 @@ import {
 import type { SearchRequest } from '../../codec/search-request.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { readSearchParams } from '../../model/index-params.ts';
+import { NPROBE, readSearchParams } from '../../model/index-params.ts';
 import { findField, getVectorFields, type FieldSchema } from '../../model/schema.ts';
 import type { IndexInfo } from '../../model/segment-info.ts';
 import type { Proxy } from './proxy.ts';
 import { notYet } from './read-schema.ts';
 import { isTrue } from './read-target.ts';
+import { getPageBound, readIteratorSettings, type IteratorSettings } from './search-iterator.ts';
 
 export interface SearchSettings {
   readonly field: FieldSchema;
@@ -28,6 +29,7 @@ export interface SearchSettings {
   readonly nprobe: number;
   readonly radius?: number;
   readonly rangeFilter?: number;
+  readonly iterator?: IteratorSettings;
 }
 
 type Params = Readonly<Record<string, unknown>>;
@@ -55,8 +57,13 @@ export function readSearchSettings(
     );
   }
   const range = readRange(params, index.metric);
-  const isRange = range.radius !== undefined;
+  const iterator = readIteratorSettings(flat, proxy.deps.limits.topK);
+  const isRange = range.radius !== undefined || iterator !== undefined;
   const { ef, nprobe } = readSearchParams(index, params, k + offset, isRange);
+  const rangeFilter =
+    iterator === undefined
+      ? range.rangeFilter
+      : getPageBound(iterator, index.metric, range.rangeFilter);
   return {
     field,
     index,
@@ -65,8 +72,11 @@ export function readSearchSettings(
     roundDecimal: readRoundDecimal(flat),
     ignoreGrowing: isTrue(String(params['ignore_growing'] ?? 'false')),
     ef,
-    nprobe,
+    // An iterator goes on to the last row, so it must see every list.
+    nprobe: iterator === undefined || nprobe === 0 ? nprobe : NPROBE.max,
     ...range,
+    ...(rangeFilter === undefined ? {} : { rangeFilter }),
+    ...(iterator === undefined ? {} : { iterator }),
   };
 }
 

@@ -18,6 +18,7 @@ import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { notYet } from './read-schema.ts';
 import { getPinnedTimestamp, selectPartitions, toShardRead } from './read-target.ts';
+import { readPage, toIteratorResult } from './search-iterator.ts';
 import { readQueryVectors, readSearchSettings, type SearchSettings } from './search-request.ts';
 
 /** One search, still with the hits before `offset`. */
@@ -57,6 +58,9 @@ export async function search(
       rows,
       outputs: selection.outputs,
       allSearchCount: page.visibleRows,
+      ...(settings.iterator === undefined
+        ? {}
+        : { iterator: toIteratorResult(settings.iterator, page.scores) }),
     },
   });
 }
@@ -103,6 +107,25 @@ export async function searchShards(
     ignoreGrowing: settings.ignoreGrowing,
     pinnedTimestamp: getPinnedTimestamp(request.searchParams, request.guaranteeTimestamp),
   };
+  const run = (wanted: number): Promise<MergedReply> =>
+    askShards(proxy, info, { ...params, k: wanted }, target, context);
+  if (settings.iterator === undefined) return { ...(await run(params.k)), settings, nq };
+  if (nq !== 1) throw invalidParameter('search_iterator_v2 takes one query vector');
+  const { topK } = proxy.deps.limits;
+  return { ...(await readPage(settings.iterator.batchSize, topK, run)), settings, nq };
+}
+
+interface MergedReply extends SearchReply {
+  readonly timestamp: bigint;
+}
+
+async function askShards(
+  proxy: Proxy,
+  info: CollectionInfo,
+  params: SearchParams,
+  target: Parameters<typeof toShardRead>[2],
+  context: RequestContext,
+): Promise<MergedReply> {
   const replies = await Promise.all(
     info.vchannels.map((vchannel) =>
       proxy.peers.streamingnode.search({ ...toShardRead(info, vchannel, target), params }, context),
@@ -116,7 +139,7 @@ export async function searchShards(
     (max, reply) => (reply.timestamp > max ? reply.timestamp : max),
     0n,
   );
-  return { ...merged, settings, nq, timestamp };
+  return { ...merged, timestamp };
 }
 
 /**
@@ -141,6 +164,9 @@ async function readVectorsOfKeys(
   }
   const primary = getPrimaryKeyField(info.schema);
   const keys = toKeys(ids, primary);
+  if (new Set<bigint | string>(keys.values).size < nq) {
+    throw invalidParameter('duplicate IDs found in search request');
+  }
   const params = { keys, limit: 0, outputFieldIds: [field.fieldId], countOnly: false };
   const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
   const vectors = new Map<bigint | string, Uint8Array>();
@@ -175,9 +201,8 @@ function toKeys(ids: Ids, primary: FieldSchema): Keys {
     return { kind: 'int64', values: ids.values };
   if (ids.kind === 'string' && primary.dataType !== DataType.Int64)
     return { kind: 'string', values: ids.values };
-  throw invalidParameter(
-    `the type of the ids does not match the primary key field ${primary.name}`,
-  );
+  const type = primary.dataType === DataType.Int64 ? 'int64' : 'varchar';
+  throw invalidParameter(`primary key is ${type}, but IDs type mismatch`);
 }
 
 function refuseOtherFeatures(request: SearchRequest): void {

@@ -63,9 +63,11 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
-  readonly detachIndex: QueryNode['detachIndex'] = async ({ collectionId, fieldId }) => {
+  readonly detachIndex: QueryNode['detachIndex'] = async (request) => {
+    const { collectionId, fieldId, jsonPath, jsonCastType } = request;
     for (const { segment, handle } of this.#segments.values()) {
-      if (segment.collectionId === collectionId) native.detachIndex(handle, fieldId);
+      if (segment.collectionId !== collectionId) continue;
+      native.detachIndex(handle, fieldId, jsonPath, jsonCastType);
     }
     return EMPTY;
   };

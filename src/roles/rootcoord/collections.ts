@@ -35,6 +35,11 @@ export async function createCollection(
   const database = names.requireDatabase(dbName);
   const withIds = assignFieldIds(schema);
   const existing = names.find(dbName, schema.name);
+  if (existing !== undefined && existing.schema.name !== schema.name) {
+    throw new MilvusError('AliasCollectionNameConflict', {
+      fields: { database: dbName, alias: schema.name },
+    });
+  }
   if (existing !== undefined) return requireSameDefinition(existing, withIds, request);
   requireCapacity(state, request);
 
@@ -225,14 +230,13 @@ function requireSameDefinition(
   request: CreateCollection,
 ): CollectionInfo {
   const isSame =
-    existing.schema.name === schema.name &&
     existing.schema.description === schema.description &&
     isDeepStrictEqual(existing.schema.fields, schema.fields) &&
     existing.vchannels.length === request.shardCount;
   if (isSame) return existing;
-  throw new MilvusError('ParameterInvalid', {
-    message: `create duplicate collection with different parameters, collection: ${schema.name}`,
-  });
+  throw invalidParameter(
+    `create duplicate collection with different parameters, collection: ${schema.name}`,
+  );
 }
 
 function requireCapacity({ names, deps }: RootCoordState, request: CreateCollection): void {
@@ -240,8 +244,12 @@ function requireCapacity({ names, deps }: RootCoordState, request: CreateCollect
   const total = names.list().length;
   const inDatabase = names.list(request.dbName).length;
   if (total >= limits.maxCollectionNum || inDatabase >= limits.maxCollectionNumPerDb) {
-    const limit = Math.min(limits.maxCollectionNum, limits.maxCollectionNumPerDb);
+    const isTotal = total >= limits.maxCollectionNum;
+    const limit = isTotal ? limits.maxCollectionNum : limits.maxCollectionNumPerDb;
     throw new MilvusError('CollectionNumLimitExceeded', {
+      message:
+        `failed to create collection, maxCollectionNum${isTotal ? '' : 'PerDB'}=${limit}, ` +
+        'exceeded the limit number of collections',
       fields: { db: request.dbName, limit },
     });
   }

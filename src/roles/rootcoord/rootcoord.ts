@@ -7,7 +7,7 @@ import { KEYS } from '../../meta/catalog.ts';
 import type { Logger } from '../../base/logger.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { CollectionInfo, DatabaseInfo } from '../../model/collection-info.ts';
-import { MilvusError } from '../../model/error.ts';
+import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { EMPTY, type CollectionRef, type Peers, type RootCoord } from '../../rpc/contract.ts';
 import { alterAlias, createAlias, describeAlias, dropAlias, listAliases } from './aliases.ts';
 import {
@@ -139,9 +139,7 @@ export class RootCoordRole implements RootCoord {
       const info = names.find(dbName, name);
       if (info === undefined) return; // Milvus: dropping what is not there succeeds.
       if (info.schema.name !== name) {
-        throw new MilvusError('ParameterInvalid', {
-          message: `cannot drop the collection via alias = ${name}`,
-        });
+        throw invalidParameter(`cannot drop the collection via alias = ${name}`);
       }
       if (info.aliases.length > 0) {
         throw new MilvusError('Unexpected', {

@@ -379,6 +379,12 @@ export class Shard {
     return ids;
   }
 
+  /** Closes one growing segment to inserts and writes it out in the background. */
+  seal(segmentId: bigint): void {
+    const growing = this.view.growing.get(segmentId);
+    if (growing !== undefined) this.#seal(growing);
+  }
+
   /** Writes out what pins the oldest part of the WAL. */
   relieve(): void {
     const low = this.lowWater();
@@ -566,9 +572,10 @@ export class Shard {
   }
 
   async dropPartition(partitionId: bigint): Promise<void> {
+    // Refused from this turn on (R10): what is stamped later would be applied after the drop.
+    const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
+    this.info = { ...this.info, partitions };
     await this.run(async () => {
-      const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
-      this.info = { ...this.info, partitions };
       this.#open.delete(partitionId);
       const released = this.view.selectSealed([partitionId]);
       for (const id of released) this.view.sealed.delete(id);

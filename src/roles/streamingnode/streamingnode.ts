@@ -170,15 +170,27 @@ export class StreamingNodeRole implements StreamingNode {
     }
   }
 
-  /** The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). */
+  /**
+   * The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). Growing data fills half its
+   * memory: the largest segment is written out, so that inserts need not be refused (R19).
+   */
   #relieve(): void {
     const { wal, walBytesMax } = this.#deps;
+    if (this.#budget.used > this.#budget.bytesMax / 2) this.#sealLargest();
     if (wal.bytes() <= walBytesMax) return;
     let oldest: Shard | undefined;
     for (const shard of this.#shards()) {
       if (shard.lowWater() < (oldest?.lowWater() ?? wal.lastPosition())) oldest = shard;
     }
     oldest?.relieve();
+  }
+
+  #sealLargest(): void {
+    const growing = this.#shards()
+      .flatMap((shard) => shard.listGrowing().map((segment) => ({ shard, segment })))
+      .filter(({ segment }) => !segment.isSealing && segment.rows > 0)
+      .sort((a, b) => b.segment.bytes - a.segment.bytes);
+    growing[0]?.shard.seal(growing[0].segment.segmentId);
   }
 
   #truncateWal(): void {

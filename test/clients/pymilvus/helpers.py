@@ -3,10 +3,12 @@
 import math
 import struct
 
+import pymilvus
 import pytest
 from pymilvus import DataType, MilvusClient, MilvusException
 
 DIM = 4
+CLIENT = tuple(int(part) for part in pymilvus.__version__.split(".")[:2])
 
 
 def to_float32(value):
@@ -16,7 +18,7 @@ def to_float32(value):
 
 def make_schema(*fields, key=("id", DataType.INT64), vectors=("vector",), dim=DIM, auto_id=False,
                 dynamic=False, **options):
-    """A schema of a key, vector fields, and `fields`: pairs (name, type) or triples with options."""
+    """A schema of key, vectors and `fields`: pairs (name, type) or triples with options."""
     schema = MilvusClient.create_schema(auto_id=auto_id, enable_dynamic_field=dynamic, **options)
     key_options = {"max_length": 64} if key[1] == DataType.VARCHAR else {}
     schema.add_field(key[0], key[1], is_primary=True, **key_options)

@@ -1,13 +1,27 @@
-"""Places where other servers of this protocol were found wanting, one test each; and wrong input."""
+"""Where other servers of this protocol were found wanting, one test each; and wrong input."""
 
 import pytest
 from pymilvus import Collection, DataType, MilvusClient, connections
 
-from helpers import DIM, count, create, keys_of, make_index, make_schema, query, refused, search, unit
+from helpers import (
+    CLIENT,
+    DIM,
+    count,
+    create,
+    keys_of,
+    make_index,
+    make_schema,
+    query,
+    refused,
+    search,
+    unit,
+)
 
 
 def test_a_cached_schema_is_refreshed_after_drop_and_create(client, connect, name):
     """The client keeps schemas and asks anew only when the server answers schema mismatch."""
+    if CLIENT < (2, 6):
+        pytest.skip("this client checks rows against the schema it kept, before it sends them")
     other = connect()
     create(client, name, ("old", DataType.INT64))
     client.insert(name, [{"id": 1, "vector": unit(1), "old": 1}])
@@ -66,7 +80,7 @@ def test_filters_in_upper_case_ignore_nothing(client, name):
     client.insert(name, [{"id": i, "vector": unit(i), "n": i} for i in range(10)])
     assert keys_of(query(client, name, "n > 2 AND n < 5")) == [3, 4]
     assert keys_of(query(client, name, "n < 1 OR n > 8")) == [0, 9]
-    assert keys_of(query(client, name, "NOT n IN [1, 2, 3, 4, 5, 6, 7, 8]")) == [0, 9]
+    assert keys_of(query(client, name, "NOT (n IN [1, 2, 3, 4, 5, 6, 7, 8])")) == [0, 9]
 
 
 @pytest.mark.parametrize("filter", ["", None])
@@ -113,7 +127,8 @@ def test_bad_collection_names_are_refused(client, bad):
     assert bad not in client.list_collections()
 
 
-@pytest.mark.parametrize("bad", ["1abc", "a-b", "a b", "RowID", "Timestamp", "$meta", "like", "and"])
+@pytest.mark.parametrize("bad", ["1abc", "a-b", "a b", "RowID", "Timestamp", "$meta", "like",
+                                 "and"])
 def test_bad_field_names_are_refused(client, name, bad):
     with pytest.raises(Exception):
         client.create_collection(name, schema=make_schema((bad, DataType.INT64)))
@@ -133,14 +148,16 @@ BAD_SCHEMAS = {
     "no key": lambda: fields(VECTOR),
     "no vector": lambda: fields(KEY),
     "float key": lambda: fields(("id", DataType.FLOAT, {"is_primary": True}), VECTOR),
-    "nullable key": lambda: fields(("id", DataType.INT64, {"is_primary": True, "nullable": True}), VECTOR),
+    "nullable key": lambda: fields(
+        ("id", DataType.INT64, {"is_primary": True, "nullable": True}), VECTOR),
     "dimension 1": lambda: fields(KEY, ("vector", DataType.FLOAT_VECTOR, {"dim": 1})),
     "dimension 0": lambda: fields(KEY, ("vector", DataType.FLOAT_VECTOR, {"dim": 0})),
     "dimension 32769": lambda: fields(KEY, ("vector", DataType.FLOAT_VECTOR, {"dim": 32769})),
     "no dimension": lambda: fields(KEY, ("vector", DataType.FLOAT_VECTOR, {})),
     "no max_length": lambda: fields(KEY, VECTOR, ("s", DataType.VARCHAR, {})),
     "max_length 0": lambda: fields(KEY, VECTOR, ("s", DataType.VARCHAR, {"max_length": 0})),
-    "no capacity": lambda: fields(KEY, VECTOR, ("a", DataType.ARRAY, {"element_type": DataType.INT64})),
+    "no capacity": lambda: fields(KEY, VECTOR, ("a", DataType.ARRAY, {
+        "element_type": DataType.INT64})),
     "capacity 4097": lambda: fields(KEY, VECTOR, ("a", DataType.ARRAY, {
         "element_type": DataType.INT64, "max_capacity": 4097})),
     "array of json": lambda: fields(KEY, VECTOR, ("a", DataType.ARRAY, {
@@ -149,7 +166,8 @@ BAD_SCHEMAS = {
     "65 fields": lambda: fields(KEY, VECTOR, *[("f%d" % i, DataType.INT64, {}) for i in range(63)]),
     "11 vectors": lambda: fields(KEY, *[("v%d" % i, VECTOR[1], VECTOR[2]) for i in range(11)]),
     "default for json": lambda: fields(KEY, VECTOR, ("j", DataType.JSON, {"default_value": {}})),
-    "float partition key": lambda: fields(KEY, VECTOR, ("f", DataType.FLOAT, {"is_partition_key": True})),
+    "float partition key": lambda: fields(KEY, VECTOR, ("f", DataType.FLOAT, {
+        "is_partition_key": True})),
     "nullable partition key": lambda: fields(KEY, VECTOR, ("n", DataType.INT64, {
         "is_partition_key": True, "nullable": True})),
 }
@@ -189,7 +207,7 @@ def test_collections_that_are_not_there(client, name):
         lambda: client.create_alias(name, name + "_a"),
         lambda: client.rename_collection(name, name + "_b"),
     ]:
-        with refused(100, "find"):
+        with refused(100):
             call()
     client.drop_collection(name)
     assert not client.has_collection(name)
@@ -208,7 +226,8 @@ def not_yet_cases(client, name):
         "float16 vectors": schema("h", DataType.FLOAT16_VECTOR, dim=4),
         "bfloat16 vectors": schema("h", DataType.BFLOAT16_VECTOR, dim=4),
         "grouping": lambda: client.search(name, data=[unit(1)], limit=1, group_by_field="n"),
-        "time to live": lambda: client.alter_collection_properties(name, {"collection.ttl.seconds": 60}),
+        "time to live": lambda: client.alter_collection_properties(
+            name, {"collection.ttl.seconds": 60}),
         "full text": lambda: client.create_collection(name + "_x", schema=full_text_schema()),
     }
 
@@ -216,8 +235,11 @@ def not_yet_cases(client, name):
 def full_text_schema():
     from pymilvus import Function, FunctionType
 
-    schema = fields(KEY, VECTOR, ("text", DataType.VARCHAR, {"max_length": 64, "enable_analyzer": True}),
-                    ("sparse", DataType.SPARSE_FLOAT_VECTOR, {}))
+    schema = fields(
+        KEY, VECTOR,
+        ("text", DataType.VARCHAR, {"max_length": 64, "enable_analyzer": True}),
+        ("sparse", DataType.SPARSE_FLOAT_VECTOR, {}),
+    )
     schema.add_function(Function("bm25", FunctionType.BM25, ["text"], ["sparse"]))
     return schema
 
@@ -231,12 +253,14 @@ def test_what_is_not_there_yet_says_so(client, name, case):
     assert not client.has_collection(name + "_x")
 
 
-def test_partial_upsert_is_refused_not_ignored(client, name):
+def test_partial_upsert_leaves_other_fields_alone(client, name):
+    if CLIENT < (2, 6):
+        pytest.skip("this client has no partial upsert")
     create(client, name, ("n", DataType.INT64))
     client.insert(name, [{"id": 1, "vector": unit(1), "n": 1}])
-    with pytest.raises(Exception):
-        client.upsert(name, [{"id": 1, "n": 2}], partial_update=True)
-    assert query(client, name, "id == 1", output_fields=["n"]) == [{"id": 1, "n": 1}]
+    client.upsert(name, [{"id": 1, "n": 2}], partial_update=True)
+    row = query(client, name, "id == 1", output_fields=["n", "vector"])[0]
+    assert (row["n"], [float(x) for x in row["vector"]]) == (2, unit(1))
 
 
 def test_users_and_roles_answer_an_error(client):

@@ -116,8 +116,8 @@ def test_an_index_that_does_not_fit_is_refused(client, name, kind, field):
     ("HNSW", "L2", {"M": 1}),
     ("HNSW", "L2", {"M": 2049}),
     ("HNSW", "L2", {"M": "x"}),
-    ("HNSW", "L2", {"efConstruction": 0}),
-    ("IVF_FLAT", "L2", {"nlist": 0}),
+    ("HNSW", "L2", {"efConstruction": -1}),
+    ("IVF_FLAT", "L2", {"nlist": -1}),
     ("IVF_FLAT", "L2", {"nlist": 65537}),
     ("IVF_PQ", "L2", {"nlist": 16, "m": 3}),
     ("HNSW", "HAMMING", {}),
@@ -192,7 +192,8 @@ def test_rows_are_counted_as_indexed_in_the_end(client, name):
 
 
 @pytest.mark.parametrize("params", [{"ef": 64}, {"params": {"ef": 64}}, {}, {"params": {}},
-                                    {"metric_type": "L2"}, {"metric_type": "L2", "params": {"ef": 64}}])
+                                    {"metric_type": "L2"},
+                                    {"metric_type": "L2", "params": {"ef": 64}}])
 def test_search_parameters_may_come_flat_or_nested(client, name, params):
     create(client, name, index_type="HNSW")
     client.insert(name, [{"id": i, "vector": unit(i)} for i in range(50)])

@@ -39,7 +39,8 @@ def make_row(i):
         "price": i / 4,
         "text": "%s-%03d" % ("even" if i % 2 == 0 else "odd", i),
         "ok": i % 3 == 0,
-        "doc": {"n": i, "nested": {"s": "s%d" % i}, "list": [i, i + 1], **({"rare": 1} if i < 5 else {})},
+        "doc": {"n": i, "nested": {"s": "s%d" % i}, "list": [i, i + 1],
+                **({"rare": 1} if i < 5 else {})},
         "tags": ["t%d" % (i % 4), "t%d" % (i % 6)],
         "maybe": i if i % 5 == 0 else None,
         "colour": "red" if i < 50 else "blue",
@@ -119,7 +120,8 @@ def test_filters(client, filled, filter):
     assert keys_of(hits) == expected
 
 
-BROKEN = ["n == 3 and ok", "ok", "n ==", "n = 3", "nope ==", "(n == 3", "n == 3)", "n == 'x'", "text == 3", "n like 'x'",
+BROKEN = ["n == 3 and ok", "ok", "n ==", "n = 3", "nope ==", "(n == 3", "n == 3)", "n == 'x'",
+          "text == 3", "n like 'x'",
           "id in 3", "ok + 1 == 2", "n == 3 n == 4", "n in ['a']", "'unclosed", "unknown_fn(n)",
           "array_length(n) == 1", "vector == 1"]
 
@@ -169,7 +171,8 @@ def test_no_filter_needs_a_limit(client, filled, filter):
     assert [row["id"] for row in rows] == list(range(7))
 
 
-@pytest.mark.parametrize("limit,offset", [(1, 0), (10, 0), (10, 5), (10, 95), (10, 100), (16384, 0)])
+@pytest.mark.parametrize("limit,offset", [(1, 0), (10, 0), (10, 5), (10, 95), (10, 100),
+                                          (16384, 0)])
 def test_limit_and_offset_go_in_the_order_of_keys(client, filled, limit, offset):
     rows = query(client, filled, "id >= 0", limit=limit, offset=offset, output_fields=["id"])
     assert [row["id"] for row in rows] == list(range(ROWS))[offset:offset + limit]

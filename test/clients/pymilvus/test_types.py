@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pymilvus import DataType
 
-from helpers import DIM, create, query, refused, search, to_float32, unit
+from helpers import CLIENT, DIM, create, query, refused, search, to_float32, unit
 
 ARRAY = {"max_capacity": 8}
 TEXT = {"max_length": 64}
@@ -45,7 +45,8 @@ def test_values_come_back_as_they_went_in(client, name, kind):
     create(client, name, ("value", data_type, options))
     rows = [{"id": i, "vector": unit(i), "value": value} for i, value in enumerate(values)]
     client.insert(name, rows)
-    assert [row["value"] for row in query(client, name, "id >= 0", output_fields=["value"])] == values
+    found = query(client, name, "id >= 0", output_fields=["value"])
+    assert [row["value"] for row in found] == values
     hits = search(client, name, unit(0), output_fields=["value"])
     assert {hit["id"]: hit["entity"]["value"] for hit in hits} == dict(enumerate(values))
 
@@ -64,7 +65,9 @@ def test_null_comes_back_as_none(client, name, kind):
     assert [row["id"] for row in query(client, name, "value is null")] == [2, 3]
     assert [row["id"] for row in query(client, name, "value is not null")] == [1]
     hits = search(client, name, unit(2), limit=1, output_fields=["value"])
-    assert hits[0]["entity"]["value"] is None
+    found = hits[0]["entity"]["value"]
+    # pymilvus 2.5 does not look at the validity of arrays in search results.
+    assert found is None or (CLIENT < (2, 6) and found == [])
 
 
 DEFAULTS = {

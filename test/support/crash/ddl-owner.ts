@@ -3,7 +3,7 @@
 // restart the collection is as before the request in flight or as after it.
 
 import { DataType } from '../../../src/model/data-type.ts';
-import { LostCallError, quoteKeys, type MilvusClient } from '../milvus-client.ts';
+import { quoteKeys, type MilvusClient } from '../milvus-client.ts';
 import { makeKey, makeRow, makeSpec, printRow, type Key } from './rows.ts';
 
 const DEFAULT_PARTITION = '_default';
@@ -51,8 +51,8 @@ export class DdlOwner {
     this.#spec = makeSpec(`owned_${owner}`, { keyType: DataType.Int64, shards: 1 });
   }
 
-  /** Makes one request. Returns what is wrong with what it read. */
-  async act(client: MilvusClient): Promise<string[]> {
+  /** Makes one request; whether a lost one took effect is unknown. Returns what is wrong with what it read. */
+  async act(client: MilvusClient, isLost: (error: unknown) => boolean): Promise<string[]> {
     const { exists, loaded } = this.#state;
     if (exists && loaded.size > 0 && this.#random() < 0.2) {
       const { wrong } = await this.#compareRows(client, this.#state, [...loaded]);
@@ -62,7 +62,7 @@ export class DdlOwner {
     try {
       await call(client);
     } catch (error) {
-      if (error instanceof LostCallError) this.#open = after;
+      if (isLost(error)) this.#open = after;
       throw error;
     }
     this.#state = after;

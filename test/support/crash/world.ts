@@ -3,11 +3,25 @@
 // A connection has at most one request in flight, and writes only keys of its own: that keeps the model exact.
 
 import { DataType } from '../../../src/model/data-type.ts';
-import { LostCallError, MilvusClient, quoteKeys } from '../milvus-client.ts';
+import { LostCallError, MilvusClient, MilvusReplyError, quoteKeys } from '../milvus-client.ts';
 import { makeRandom } from '../power-cut-wal.ts';
 import { DdlOwner } from './ddl-owner.ts';
 import { RowModel, type Change } from './row-model.ts';
 import { BUCKETS, getBucket, makeKey, makeRow, makeSpec, printRow, type Key } from './rows.ts';
+
+/**
+ * Settings for one life: tiny segments and files, so that sealing, merging and cutting of the log happen in every one.
+ */
+export function makeCrashSettings(random: () => number): Record<string, string> {
+  const sealShares = ['0.002', '0.01', '0.05', '0.5'];
+  return {
+    DATACOORD_SEGMENT_MAXSIZE: '1',
+    DATACOORD_SEGMENT_SEALPROPORTION: sealShares[Math.floor(random() * sealShares.length)]!,
+    ELANUS_WAL_FILEBYTES: '65536',
+    ELANUS_WALBYTESMAX: '4194304',
+    ELANUS_MVCCRETENTIONSECONDS: random() < 0.5 ? '0' : '1',
+  };
+}
 
 /** A server that can be started on the same data again after it was killed. */
 export interface Victim {
@@ -15,6 +29,8 @@ export interface Victim {
   start(random: () => number): Promise<string>;
   /** At any time, also while it starts. */
   kill(): Promise<void>;
+  /** Within this time a start is over, mostly. */
+  readonly startMsMax: number;
   /** What it has complained about in this life. */
   readonly complaints: string;
 }
@@ -24,8 +40,8 @@ export interface CrashOptions {
   readonly kills: number;
   readonly connections?: number;
   readonly keysPerConnection?: number;
-  /** Longest time from the end of the checks to the kill. */
-  readonly lifeMsMax?: number;
+  /** Most answers that a life gets before the kill. */
+  readonly answersMax?: number;
 }
 
 export interface CrashSummary {
@@ -34,6 +50,11 @@ export interface CrashSummary {
   readonly acknowledged: number;
   readonly inFlight: number;
   readonly rowsCompared: number;
+  /** Flushes and compactions that a connection saw to their end. */
+  readonly flushes: number;
+  readonly compactions: number;
+  /** Written segments at all checks together. */
+  readonly segmentsFound: number;
   /** Lines that the server wrote at level warn or above, with how often. */
   readonly complaints: ReadonlyMap<string, number>;
 }
@@ -43,8 +64,11 @@ export class CrashFinding extends Error {}
 
 const CONNECTIONS = 4;
 const KEYS_PER_CONNECTION = 150;
-const LIFE_MS_MAX = 400;
-const START_MS_MAX = 1200;
+const ANSWERS_MAX = 60;
+/** Some lives are long enough for merges and for the log to be cut. */
+const LONG_LIFE_SHARE = 0.2;
+const LONG_LIFE_FACTOR = 4;
+const LAST_WORK_MS_MAX = 15;
 const SHOWN_MAX = 8;
 
 /** @throws CrashFinding when the server has broken a promise */
@@ -72,6 +96,9 @@ class World {
   #acknowledged = 0;
   #inFlight = 0;
   #rowsCompared = 0;
+  #flushes = 0;
+  #compactions = 0;
+  #segmentsFound = 0;
   #killsWhileStarting = 0;
 
   constructor(victim: Victim, options: CrashOptions) {
@@ -101,7 +128,7 @@ class World {
       const starting = this.#victim.start(this.#random);
       starting.catch(() => undefined);
       if (!isFirst && this.#random() < 0.15) {
-        await delay(this.#random() * START_MS_MAX);
+        await delay(this.#random() * this.#victim.startMsMax);
         this.#killsWhileStarting += 1;
         await this.#kill();
         continue;
@@ -126,6 +153,9 @@ class World {
       acknowledged: this.#acknowledged,
       inFlight: this.#inFlight,
       rowsCompared: this.#rowsCompared,
+      flushes: this.#flushes,
+      compactions: this.#compactions,
+      segmentsFound: this.#segmentsFound,
       complaints: this.#complaints,
     };
   }
@@ -140,24 +170,35 @@ class World {
 
   /** All connections at once, until the kill. */
   async #work(clients: readonly MilvusClient[]): Promise<void> {
-    const lifeMs = this.#random() ** 2 * (this.#options.lifeMsMax ?? LIFE_MS_MAX);
-    const timer = delay(lifeMs).then(() => this.#kill());
+    const isLong = this.#random() < LONG_LIFE_SHARE;
+    const answersMax = (this.#options.answersMax ?? ANSWERS_MAX) * (isLong ? LONG_LIFE_FACTOR : 1);
+    const answers = this.#random() ** 2 * answersMax;
+    const lastAnswer = this.#acknowledged + answers;
+    const lastWorkMs = this.#random() * LAST_WORK_MS_MAX;
     const failures: unknown[] = [];
+    let killing: Promise<void> | undefined;
     const workers = clients.map(async (client, owner) => {
       try {
-        while (!this.#isKilled) await this.#act(client, owner);
+        while (!this.#isKilled) {
+          if (this.#acknowledged >= lastAnswer) killing ??= delay(lastWorkMs).then(() => this.#kill());
+          await this.#act(client, owner);
+        }
       } catch (error) {
-        if (error instanceof LostCallError && this.#isKilled) return;
+        if (this.#isKilled && this.#isLost(error)) return;
         failures.push(error);
+        killing ??= this.#kill();
       }
     });
-    await Promise.all([timer, ...workers]);
+    await Promise.all(workers);
+    await killing;
     if (failures.length > 0) throw this.#findingOf('traffic', failures[0]);
   }
 
   async #act(client: MilvusClient, owner: number): Promise<void> {
     if (this.#random() < 0.3) {
-      const wrong = await this.#track(() => this.#owners[owner]!.act(client));
+      const wrong = await this.#track(() =>
+        this.#owners[owner]!.act(client, (error) => this.#isLost(error)),
+      );
       if (wrong.length > 0) throw new Error(wrong.join('\n'));
       return;
     }
@@ -172,11 +213,11 @@ class World {
     if (dice < 0.88) return this.#search(client, model, owner);
     if (dice < 0.96) {
       const { isWritten } = await this.#track(() => client.flush(name));
-      if (this.#random() < 0.3) await waitUntil(() => this.#track(isWritten));
+      if (this.#random() < 0.7) await waitUntil(isWritten).then(() => (this.#flushes += 1));
       return;
     }
     const { isDone } = await this.#track(() => client.compact(name));
-    if (this.#random() < 0.5) await waitUntil(() => this.#track(isDone));
+    if (this.#random() < 0.8) await waitUntil(isDone).then(() => (this.#compactions += 1));
   }
 
   async #write(
@@ -258,7 +299,7 @@ class World {
     try {
       await this.#track(call);
     } catch (error) {
-      if (error instanceof LostCallError) model.leaveOpen(change);
+      if (this.#isLost(error)) model.leaveOpen(change);
       throw error;
     }
     model.acknowledge(change);
@@ -270,9 +311,14 @@ class World {
       this.#acknowledged += 1;
       return reply;
     } catch (error) {
-      if (error instanceof LostCallError) this.#inFlight += 1;
+      if (this.#isLost(error)) this.#inFlight += 1;
       throw error;
     }
+  }
+
+  /** A server whose disk is gone may still answer that it failed. */
+  #isLost(error: unknown): boolean {
+    return error instanceof LostCallError || (this.#isKilled && error instanceof MilvusReplyError);
   }
 
   /** Everything, after a restart: by scan, by count, by keys. */
@@ -302,6 +348,7 @@ class World {
     wrong.push(...byKey.wrong.map((text) => `by keys: ${text}`));
     wrong.push(...model.compare(byKey.found).map((text) => `by keys: ${text}`));
     this.#rowsCompared += rows.length;
+    this.#segmentsFound += await client.countSegments(spec.name);
     return wrong.map((text) => `${spec.name}: ${text}`);
   }
 

@@ -249,7 +249,7 @@ const REFUSED: readonly (readonly [string, FieldSchema, Plain | undefined, reado
     makeFieldData(makeField({ dataType: DataType.JSON }), ['1', 'x'.repeat(65537)]),
     ['the length (65537) of json field (f) exceeds max length (65536)', '[row=1]']],
   ['a long array', INTS, makeFieldData(INTS, [[1], [1, 2, 3, 4, 5]]),
-    ['array length 5 exceeds max_capacity 4', '[row=1]', '[actual=5]']],
+    ['the length (5) of 1th array exceeds max capacity (4)', '[row=1]', '[actual=5]']],
   ['an array element out of range', INTS, makeFieldData(INTS, [[1], [2, 200]]),
     ['the 1th element (200) out of range: [-128, 127]', '[row=1]']],
   ['another element type', INTS,

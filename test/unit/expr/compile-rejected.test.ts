@@ -1,6 +1,6 @@
 // Filters that are refused, and what the client is told.
 
-import { testRejected } from '../../support/filter-tables.ts';
+import { testNotBoolean, testRejected } from '../../support/filter-tables.ts';
 
 testRejected('a syntax error names line and column', [
   ['age =', "line 1:4 unexpected '=', use '==' to compare"],
@@ -78,18 +78,22 @@ testRejected('unknown names are errors without dynamic fields; null is no consta
   ['null == age', "null is not a constant, use 'is null' or 'is not null'"],
 ]);
 
-testRejected('only predicates are filters', [
-  ['age', 'predicate is not a boolean expression, data type: Int64'],
-  ['1', 'predicate is not a boolean expression, data type: Int64'],
-  ['"a"', 'predicate is not a boolean expression, data type: VarChar'],
-  ['1 + 2', 'predicate is not a boolean expression, data type: Int64'],
-  ['age + 1', 'predicate is not a boolean expression, data type: an arithmetic expression'],
-  ['array_length(ints)', 'predicate is not a boolean expression, data type: array_length'],
-  ['[1, 2]', 'predicate is not a boolean expression, data type: Array'],
-  ['ints', 'predicate is not a boolean expression, data type: Array'],
-  ['j["a"]', 'predicate is not a boolean expression, data type: JSON'],
-  ['flag', 'predicate is not a boolean expression, data type: Bool'],
-  ['color', 'predicate is not a boolean expression, data type: JSON'],
+testNotBoolean('only predicates are filters', [
+  ['age', 'Int64'],
+  ['1', 'Int64'],
+  ['"a"', 'VarChar'],
+  ['1 + 2', 'Int64'],
+  ['age + 1', 'an arithmetic expression'],
+  ['array_length(ints)', 'array_length'],
+  ['[1, 2]', 'Array'],
+  ['ints', 'Array'],
+  ['j["a"]', 'JSON'],
+  ['flag', 'Bool'],
+  ['color', 'JSON'],
+  ['{bool}', 'Bool'],
+]);
+
+testRejected('only predicates stand between and, or, not', [
   ['flag and age > 1', "'and' can only be used between boolean expressions, but got: Bool"],
   ['age > 1 and 5', "'and' can only be used between boolean expressions, but got: Int64"],
   ['age > 1 or "x"', "'or' can only be used between boolean expressions, but got: VarChar"],
@@ -164,8 +168,8 @@ testRejected('types that do not compare are refused', [
   ['ints > [1]', 'can not comparisons array fields directly'],
   ['ints > 1', 'can not comparisons array fields directly'],
   ['ints == "x"', 'can not comparisons array fields directly'],
-  ['ints == ["a"]', `value '"a"' in list cannot be casted to Int64`],
-  ['ints == [1.5]', "value '1.5' in list cannot be casted to Int64"],
+  ['ints == ["a"]', `value 'string_val:"a"' in list cannot be casted to Int64`],
+  ['ints == [1.5]', "value 'float_val:1.5' in list cannot be casted to Int64"],
   ['bytes == [[1]]', "value '[1]' in list cannot be casted to Int8"],
   ['1 < ints < 5', 'can not comparisons array fields directly'],
   ['ints in [[1]]', "'in' is not supported on Array field ints"],
@@ -219,14 +223,14 @@ testRejected("in needs a list of constants of the field's type", [
   ['age in age', "the right-hand side of 'in' must be a list, but got: Int64"],
   ['age in {int}', 'the value of term expression template variable {int} is not array'],
   ['age in {text}', 'the value of term expression template variable {text} is not array'],
-  ['age in ["x"]', `value '"x"' in list cannot be casted to Int64`],
-  ['age in [1.5]', "value '1.5' in list cannot be casted to Int64"],
-  ['age in [true]', "value 'true' in list cannot be casted to Int64"],
-  ['i8 in [1, 2.0]', "value '2' in list cannot be casted to Int8"],
-  ['name in [1]', "value '1' in list cannot be casted to VarChar"],
-  ['name in ["a", 1]', "value '1' in list cannot be casted to VarChar"],
-  ['flag in [1]', "value '1' in list cannot be casted to Bool"],
-  ['f in ["x"]', `value '"x"' in list cannot be casted to Float`],
+  ['age in ["x"]', `value 'string_val:"x"' in list cannot be casted to Int64`],
+  ['age in [1.5]', "value 'float_val:1.5' in list cannot be casted to Int64"],
+  ['age in [true]', "value 'bool_val:true' in list cannot be casted to Int64"],
+  ['i8 in [1, 2.0]', "value 'float_val:2' in list cannot be casted to Int8"],
+  ['name in [1]', "value 'int64_val:1' in list cannot be casted to VarChar"],
+  ['name in ["a", 1]', "value 'int64_val:1' in list cannot be casted to VarChar"],
+  ['flag in [1]', "value 'int64_val:1' in list cannot be casted to Bool"],
+  ['f in ["x"]', `value 'string_val:"x"' in list cannot be casted to Float`],
   ['age in [age]', 'a list can only hold constants, but got: Int64'],
   ['age in [name, 1]', 'a list can only hold constants, but got: VarChar'],
   ['age in [[1]]', "value '[1]' in list cannot be casted to Int64"],
@@ -329,9 +333,9 @@ testRejected('functions check their arguments', [
   ['exists 5', 'exists operations are only supported on a path in a json field or a dynamic key,'],
   ['exists j["a"] == 1', 'comparisons between a boolean expression and Int64 are not supported'],
   ['exists (j["a"] == 1)', 'exists operations are only supported on a path in a json field or a'],
-  ['vec is null', "'is null' is not supported on vector field vec"],
-  ['sparse is not null', "'is null' is not supported on vector field sparse"],
-  ['ints[0] is null', "'is null' is not supported on an element of array field ints"],
+  ['vec is null', 'IsNull/IsNotNull operations are not supported on vector fields'],
+  ['sparse is not null', 'IsNull/IsNotNull operations are not supported on vector fields'],
+  ['ints[0] is null', 'IsNull/IsNotNull operations are not supported on array element access'],
   ['age["a"] is null', 'Int64 data type not supported accessed with []: field age'],
   ['age like "a"', 'like operation on non-string or no-json field is unsupported'],
   ['flag like "a"', 'like operation on non-string or no-json field is unsupported'],
@@ -353,10 +357,9 @@ testRejected('templates must be there and stand beside a field', [
   ['age == {int} + 1', "template variable {int} can only be used on one side of a field's"],
   ['age == -{int}', "template variable {int} can only be used on one side of a field's operator"],
   ['not {bool}', "'not' can only be used on boolean expressions, but got: Bool; it binds tighter"],
-  ['{bool}', 'predicate is not a boolean expression, data type: Bool'],
   ['{bool} and age > 1', "'and' can only be used between boolean expressions, but got: Bool"],
   ['name == {int}', 'comparisons between VarChar and Int64 are not supported'],
-  ['age in {texts}', `value '"a"' in list cannot be casted to Int64`],
+  ['age in {texts}', `value 'string_val:"a"' in list cannot be casted to Int64`],
 ]);
 
 testRejected('what is not supported yet says so', [

@@ -1,0 +1,240 @@
+// All roles of a server in this process, on a temporary directory, without the client API: put
+// together as in src/server.ts. `restart` drops every role and starts anew from WAL, metadata and
+// files.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LogFields, Logger } from '../../src/base/logger.ts';
+import { NodeFileSystem } from '../../src/base/node-file-system.ts';
+import { systemRuntime } from '../../src/base/system-runtime.ts';
+import { native } from '../../src/index/native.ts';
+import { Catalog } from '../../src/meta/catalog.ts';
+import type { Kv } from '../../src/meta/kv.ts';
+import { createMemoryKv } from '../../src/meta/memory.ts';
+import { DataCoordRole } from '../../src/roles/datacoord/datacoord.ts';
+import { DataNodeRole } from '../../src/roles/datanode/datanode.ts';
+import { IndexCoordRole } from '../../src/roles/indexcoord/indexcoord.ts';
+import { IndexNodeRole } from '../../src/roles/indexnode/indexnode.ts';
+import { QueryCoordRole } from '../../src/roles/querycoord/querycoord.ts';
+import { QueryNodeRole } from '../../src/roles/querynode/querynode.ts';
+import { RootCoordRole } from '../../src/roles/rootcoord/rootcoord.ts';
+import { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
+import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts';
+import { lazyPeer } from '../../src/rpc/local.ts';
+import { LocalDirStorage } from '../../src/storage/local-dir.ts';
+import { LocalFileWal } from '../../src/wal/local-file.ts';
+import { MemoryWal } from '../../src/wal/memory.ts';
+import type { Wal } from '../../src/wal/wal.ts';
+
+export interface SandboxOptions {
+  /** Requests and replies between roles go through the wire's encoding. Default true. */
+  readonly copy?: boolean;
+  /** In files, which are cut a file at a time, or in memory, which is cut exactly. Default file. */
+  readonly wal?: 'file' | 'memory';
+  readonly mvccRetentionMs?: number;
+  readonly segmentBytesMax?: number;
+  readonly walBytesMax?: number;
+  readonly isAutoCompactionOn?: boolean;
+  readonly nowMs?: () => number;
+}
+
+const MIB = 1024 * 1024;
+const POLL_MS = 1;
+const TEN_MINUTES_MS = 600_000;
+
+type Stop = () => Promise<void>;
+
+export class ClusterSandbox {
+  /** What the roles logged as errors. */
+  readonly errors: string[] = [];
+  readonly peers: Peers;
+  /** Stands between roles and their peers, to hold calls up or fail them. */
+  readonly hooks = new Map<string, (request: unknown) => Promise<void>>();
+  readonly #options: Required<SandboxOptions>;
+  readonly #folder: string;
+  readonly #kv: Kv;
+  #memoryWal = new MemoryWal();
+  #roles: Partial<Record<RoleName, object>> = {};
+  #stops: Stop[] = [];
+
+  private constructor(options: SandboxOptions, folder: string) {
+    this.#options = {
+      copy: true,
+      wal: 'file',
+      mvccRetentionMs: TEN_MINUTES_MS,
+      segmentBytesMax: 64 * MIB,
+      walBytesMax: 256 * MIB,
+      isAutoCompactionOn: false,
+      nowMs: systemRuntime.nowMs,
+      ...options,
+    };
+    this.#folder = folder;
+    this.#kv = createMemoryKv(systemRuntime);
+    this.peers = this.#makePeers();
+  }
+
+  static async open(options: SandboxOptions = {}): Promise<ClusterSandbox> {
+    const folder = await mkdtemp(join(tmpdir(), 'elanus-sandbox-'));
+    const sandbox = new ClusterSandbox(options, folder);
+    await sandbox.#start();
+    return sandbox;
+  }
+
+  /** Stops every role and starts new ones. */
+  async restart(): Promise<void> {
+    await this.#stop();
+    await this.#start();
+  }
+
+  async close(): Promise<void> {
+    await this.#stop();
+    await this.#kv.close();
+    await rm(this.#folder, { recursive: true });
+  }
+
+  #makePeers(): Peers {
+    const { copy } = this.#options;
+    const peers: Partial<Record<RoleName, object>> = {};
+    for (const name of ROLE_NAMES) {
+      const peer = lazyPeer(() => this.#roles[name], { copy });
+      peers[name] = new Proxy(peer, {
+        get: (target, method: string) => this.#withHook(name, method, Reflect.get(target, method)),
+      });
+    }
+    return peers as Peers;
+  }
+
+  #withHook(name: RoleName, method: string, call: unknown): unknown {
+    const hook = this.hooks.get(`${name}.${method}`);
+    if (hook === undefined || typeof call !== 'function') return call;
+    return async (request: unknown, context: unknown) => {
+      await hook(request);
+      return (call as (...given: unknown[]) => Promise<unknown>)(request, context);
+    };
+  }
+
+  async #openWal(): Promise<Wal> {
+    if (this.#options.wal === 'memory') return this.#memoryWal;
+    const wal = await LocalFileWal.open({
+      directory: join(this.#folder, 'wal'),
+      fileSystem: new NodeFileSystem(),
+      fileBytes: MIB,
+      firstFileBytes: MIB,
+      crc32c: (bytes, seed) => native.crc32c(bytes, seed),
+    });
+    this.#stops.push(() => wal.close());
+    return wal;
+  }
+
+  async #start(): Promise<void> {
+    const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
+    const { nowMs } = this.#options;
+    const { peers } = this;
+    const logger = new ErrorLogger(this.errors);
+    const catalog = new Catalog(this.#kv);
+    await catalog.open();
+    const fileSystem = new NodeFileSystem();
+    const storage = await LocalDirStorage.open({
+      root: join(this.#folder, 'storage'),
+      fileSystem,
+    });
+    const wal = await this.#openWal();
+    const rootcoord = new RootCoordRole({
+      catalog,
+      peers,
+      logger,
+      nowMs,
+      limits: {
+        maxDatabaseNum: 64,
+        maxPartitionNum: 1024,
+        maxGeneralCapacity: 65536,
+        maxCollectionNum: 65536,
+        maxCollectionNumPerDb: 65536,
+        defaultPartitionName: '_default',
+        pchannelCount: 1,
+      },
+    });
+    const datacoord = new DataCoordRole({
+      catalog,
+      storage,
+      peers,
+      logger,
+      segmentBytesMax,
+      isAutoCompactionOn,
+      mvccRetentionMs,
+      nowMs,
+      sleep: () => systemRuntime.sleep(POLL_MS),
+    });
+    const indexcoord = new IndexCoordRole({ catalog, storage, peers, logger });
+    const querycoord = new QueryCoordRole({ catalog, peers });
+    const querynode = new QueryNodeRole({ storage });
+    const datanode = new DataNodeRole({ storage });
+    const indexnode = new IndexNodeRole({ storage, nowMs, onBuilt: () => undefined });
+    const streamingnode = new StreamingNodeRole({
+      wal,
+      storage,
+      peers,
+      logger,
+      nowMs,
+      mvccRetentionMs,
+      segmentBytesMax,
+      walBytesMax,
+      growingBytesMax: 256 * MIB,
+    });
+    this.#roles = {
+      rootcoord,
+      datacoord,
+      indexcoord,
+      querycoord,
+      querynode,
+      datanode,
+      indexnode,
+      streamingnode,
+    };
+    await rootcoord.start();
+    this.#stops.push(() => rootcoord.stop());
+    await datacoord.start();
+    this.#stops.push(() => datacoord.stop());
+    await indexcoord.start();
+    this.#stops.push(async () => {
+      await indexnode.stop();
+      await indexcoord.stop();
+    });
+    this.#stops.push(() => querynode.stop());
+    await streamingnode.start();
+    this.#stops.push(() => streamingnode.stop());
+    await querycoord.start();
+    await rootcoord.finishDrops();
+    await indexcoord.resume();
+  }
+
+  async #stop(): Promise<void> {
+    for (const step of this.#stops.splice(0).reverse()) await step();
+    this.#roles = {};
+  }
+}
+
+class ErrorLogger implements Logger {
+  readonly #errors: string[];
+
+  constructor(errors: string[]) {
+    this.#errors = errors;
+  }
+
+  debug(): void {}
+
+  info(): void {}
+
+  warn(): void {}
+
+  error(fields: LogFields, message: string): void {
+    const { error } = fields;
+    const reason = error instanceof Error ? `: ${error.stack ?? error.message}` : '';
+    this.#errors.push(message + reason);
+  }
+
+  child(): Logger {
+    return this;
+  }
+}
