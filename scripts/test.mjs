@@ -1,6 +1,6 @@
 // Runs the tests of a built checkout, part by part: the native core's own programs, then the
 // compiled files of test/ under Node's test runner. All parts run even when one fails.
-// usage: test.mjs [--only native|unit|contract|model|clients|crash]
+// usage: test.mjs [--only native|unit|contract|model|e2e|clients|crash]
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Test files at a time; the parts that start servers and kill them run one file at a time. */
-const CONCURRENCY = { unit: 2, contract: 2, model: 2, clients: 1, crash: 1 };
+const CONCURRENCY = { unit: 2, contract: 2, model: 2, e2e: 1, clients: 1, crash: 1 };
 const PARTS = ['native', ...Object.keys(CONCURRENCY)];
 const TIMEOUT_MS = 600_000;
 

@@ -44,9 +44,13 @@ export interface RunningServer {
 /** What GetVersion answers: our level of the protocol first, because SDKs read numbers from it. */
 const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
+/** Where roles of one process serve each other when they talk gRPC. */
+const LOOPBACK = '127.0.0.1';
 const MIB = 1024 * 1024;
 
-/** What a test puts in the place of the machine's own; the server closes the store when it stops. */
+/**
+ * What a test puts in the place of the machine's own; the server closes the store when it stops.
+ */
 export interface Seams {
   readonly fileSystem?: FileSystem;
   readonly kv?: Kv;
@@ -194,6 +198,7 @@ async function start(
     }),
   );
 
+  if (config.elanus.grpcBetweenRoles) stops.push(await roles.connectByGrpc(logger));
   await rootcoord.start();
   stops.push(() => rootcoord.stop());
   await datacoord.start();
@@ -245,16 +250,39 @@ async function start(
  */
 class RoleSet {
   readonly #roles: Partial<Record<RoleName, object>> = {};
+  readonly #remotes: Partial<Record<RoleName, object>> = {};
   readonly peers: Peers;
 
   constructor() {
-    const roles = this.#roles;
-    this.peers = new Proxy({} as Peers, { get: (_target, name) => roles[name as RoleName] });
+    const find = (name: RoleName): object | undefined => this.#remotes[name] ?? this.#roles[name];
+    this.peers = new Proxy({} as Peers, { get: (_target, name) => find(name as RoleName) });
   }
 
   add<Role extends object>(name: RoleName, role: Role): Role {
     this.#roles[name] = role;
     return role;
+  }
+
+  /** From here on the roles added so far meet over gRPC on loopback. Returns what ends that. */
+  async connectByGrpc(logger: Logger): Promise<() => Promise<void>> {
+    // Loaded only where it is wanted: a plain start pays nothing for it.
+    const { grpcPeer, startRoleServer } = await import('./rpc/grpc-roles.ts');
+    const server = await startRoleServer({
+      host: LOOPBACK,
+      port: 0,
+      roles: this.#roles as Partial<Peers>,
+      onDefect: (method, error) => logger.error({ method, error }, 'defect in a role'),
+    });
+    const address = `${LOOPBACK}:${server.port}`;
+    const remotes = (Object.keys(this.#roles) as RoleName[]).map((name) => {
+      const { peer, close } = grpcPeer(name, address);
+      this.#remotes[name] = peer;
+      return close;
+    });
+    return async () => {
+      await server.stop();
+      for (const close of remotes) close();
+    };
   }
 }
 

@@ -1,5 +1,6 @@
-// A test harness in one header: TEST(name) { CHECK(x); CHECK_EQ(a, b); } and CHECK_MAIN() at the end of the file.
-// Every failed check prints file and line; the program's exit status is 1 if any failed.
+// A test harness in one header: TEST(name) { CHECK(x); CHECK_EQ(a, b); } and CHECK_MAIN() at the
+// end of the file. Every failed check prints file and line; the program's exit status is 1 if any
+// failed.
 #pragma once
 
 #include <cstdio>

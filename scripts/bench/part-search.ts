@@ -1,5 +1,6 @@
-// Searches through gRPC over 100,000 x 768 with an HNSW index: one at a time and 16 in flight, beside hnswlib in its
-// own process with the same data, graph parameters and recall. The client shares the machine with the server.
+// Searches through gRPC over 100,000 x 768 with an HNSW index: one at a time and 16 in flight,
+// beside hnswlib in its own process with the same data, graph parameters and recall. The client
+// shares the machine with the server.
 
 import { join } from 'node:path';
 import { fillCollection, HNSW, searchSpec, writeSearches } from './support/filled-server.ts';
@@ -26,7 +27,8 @@ export const benchSearch: BenchPart = async ({ loadData, python, repetitions, pr
     const { ingest, indexSeconds } = await fillCollection(server, data);
     print(`index over ${data.rows} rows: ${indexSeconds.toFixed(1)} s`);
     const points: (SweepPoint & { ef: number; serial: LoadResult[]; busy: LoadResult[] })[] = [];
-    for (const ef of EFS) points.push({ ef, recall: await measureServerRecall(ef), qps: 0, serial: [], busy: [] });
+    for (const ef of EFS)
+      points.push({ ef, recall: await measureServerRecall(ef), qps: 0, serial: [], busy: [] });
     const peers: SweepPoint[][] = [];
     const interpreter = python();
     for (let i = 0; i < repetitions; i++) {
@@ -44,13 +46,16 @@ export const benchSearch: BenchPart = async ({ loadData, python, repetitions, pr
     const serialP50Us = summarize(chosen.serial.map(({ p50Us }) => p50Us));
     const serialP99Us = summarize(chosen.serial.map(({ p99Us }) => p99Us));
     print(
-      `serial, ef ${chosen.ef}, recall ${chosen.recall.toFixed(4)}: p50 ${serialP50Us.median.toFixed(0)} us ` +
-        `(aim 600), p99 ${serialP99Us.median.toFixed(0)} us`,
+      `serial, ef ${chosen.ef}, recall ${chosen.recall.toFixed(4)}: ` +
+        `p50 ${serialP50Us.median.toFixed(0)} us (aim 600), p99 ` +
+        `${serialP99Us.median.toFixed(0)} us`,
     );
     let pymilvusP50Us: number | undefined;
     if (interpreter !== undefined) {
       const args = [`http://${server.address}`, data.path, data.dim, K, chosen.ef];
-      const { p50Us } = (await runPython(interpreter, 'search_pymilvus.py', args)) as { p50Us: number };
+      const { p50Us } = (await runPython(interpreter, 'search_pymilvus.py', args)) as {
+        p50Us: number;
+      };
       pymilvusP50Us = p50Us;
       print(`serial through pymilvus: p50 ${p50Us.toFixed(0)} us (aim 1500)`);
     }
@@ -58,13 +63,19 @@ export const benchSearch: BenchPart = async ({ loadData, python, repetitions, pr
       recall,
       qps: summarize(busy.map(({ callsPerSecond }) => callsPerSecond)).median,
     }));
-    for (const { recall, qps } of ours) print(`16 in flight: recall ${recall.toFixed(4)} ${qps.toFixed(0)} QPS`);
+    for (const { recall, qps } of ours)
+      print(`16 in flight: recall ${recall.toFixed(4)} ${qps.toFixed(0)} QPS`);
     const ratios = RECALLS.map((recall) => {
       const mine = interpolateQps(ours, recall);
-      const theirs = peers.map((sweep) => interpolateQps(sweep, recall)).filter((q) => q !== undefined);
+      const theirs = peers
+        .map((sweep) => interpolateQps(sweep, recall))
+        .filter((q) => q !== undefined);
       if (mine === undefined || theirs.length === 0) return { recall };
       const peer = summarize(theirs).median;
-      print(`  at recall ${recall}: ${mine.toFixed(0)} QPS / hnswlib 2 threads ${peer.toFixed(0)} = ${(mine / peer).toFixed(2)}`);
+      print(
+        `  at recall ${recall}: ${mine.toFixed(0)} QPS / hnswlib 2 threads ${peer.toFixed(0)} ` +
+          `= ${(mine / peer).toFixed(2)}`,
+      );
       return { recall, qps: mine, hnswlibQps: peer, ratio: mine / peer };
     });
     return {
@@ -87,7 +98,9 @@ export const benchSearch: BenchPart = async ({ loadData, python, repetitions, pr
     const replies = join(cacheFolder('requests'), 'replies');
     const load = { port: server.port, method: 'Search', requests, replies };
     await runLoad({ ...load, count: data.queryCount });
-    const found = (await readReplies(replies)).map((bytes) => readIds(client.decode('SearchResults', bytes)));
+    const found = (await readReplies(replies)).map((bytes) =>
+      readIds(client.decode('SearchResults', bytes)),
+    );
     return measureRecall(data, found, K);
   }
 };

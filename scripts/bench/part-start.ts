@@ -1,5 +1,5 @@
-// Time from the start of the process to the first answer: on an empty directory, and after kill -9 with 100,000
-// indexed rows to the first correct search.
+// Time from the start of the process to the first answer: on an empty directory, and after kill -9
+// with 100,000 indexed rows to the first correct search.
 
 import { ServerProcess } from './support/server-process.ts';
 import { MilvusClient, readIds } from './support/milvus-client.ts';

@@ -1,5 +1,6 @@
-// npm run demo: 341,479 real word vectors into a server, an HNSW index, a few questions, and what it all cost.
-// Starts a server of its own on a free port in a temporary directory, and leaves nothing behind.
+// npm run demo: 341,479 real word vectors into a server, an HNSW index, a few questions, and what
+// it all cost. Starts a server of its own on a free port in a temporary directory, and leaves
+// nothing behind.
 
 import { parseArgs } from 'node:util';
 import { MilvusClient, readIds, type Reply } from '../bench/support/milvus-client.ts';
@@ -45,7 +46,10 @@ async function main(): Promise<void> {
   }
   const data = values.synthetic
     ? makeSynthetic(rows ?? SYNTHETIC_ROWS)
-    : takeRows(loadGlove((line) => console.log(line)), rows);
+    : takeRows(
+        loadGlove((line) => console.log(line)),
+        rows,
+      );
   const count = data.words.length;
   console.log(`${count.toLocaleString('en')} vectors of ${data.dim} dimensions: ${data.source}`);
   const server = values.address === undefined ? await ServerProcess.start() : undefined;
@@ -104,10 +108,8 @@ async function run(
   ];
   if (server !== undefined) {
     const { residentMiB, anonymousMiB } = server.memory();
-    lines.push([
-      'memory',
-      `${residentMiB.toFixed(0)} MiB resident, of which ${anonymousMiB.toFixed(0)} are not pages of files`,
-    ]);
+    const own = `${anonymousMiB.toFixed(0)} of them not pages of files`;
+    lines.push(['memory', `${residentMiB.toFixed(0)} MiB resident, ${own}`]);
   }
   for (const [name, value] of lines) console.log(`  ${name.padEnd(13)} ${value}`);
 }
@@ -127,7 +129,10 @@ async function insertAll(client: MilvusClient, data: WordVectors): Promise<numbe
       const message = client.encodeInsert(COLLECTION, dim, vectors, first, rows, words);
       await client.callBytes('Insert', message);
       done += rows;
-      bar.update(done / total, `${formatCount((done * 1000) / (performance.now() - started))} rows/s`);
+      bar.update(
+        done / total,
+        `${formatCount((done * 1000) / (performance.now() - started))} rows/s`,
+      );
     }
   };
   await Promise.all(Array.from({ length: INSERTS_IN_FLIGHT }, insertSome));

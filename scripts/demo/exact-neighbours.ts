@@ -1,4 +1,5 @@
-// The true nearest words, by comparing with every vector here in JavaScript: independent of the server's own scan.
+// The true nearest words, by comparing with every vector here in JavaScript: independent of the
+// server's own scan.
 
 import type { WordVectors } from './glove.ts';
 

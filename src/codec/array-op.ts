@@ -8,8 +8,8 @@ import { invalidParameter } from '../model/error.ts';
 import type { FieldSchema } from '../model/schema.ts';
 
 /**
- * Appends the elements of `change` to those of `before`, or removes every element that occurs in `change`.
- * A null array counts as an empty one; a null change leaves the row as it is.
+ * Appends the elements of `change` to those of `before`, or removes every element that occurs in
+ * `change`. A null array counts as an empty one; a null change leaves the row as it is.
  * @throws MilvusError ParameterInvalid when a row would exceed max_capacity
  */
 export function applyArrayOp(

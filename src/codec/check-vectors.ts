@@ -10,7 +10,8 @@ import type { FieldDataView } from './field-data.ts';
 function refuseKind(field: FieldSchema, got: string, collection: string | undefined): MilvusError {
   const root = 'invalid parameter[expected=need float vector]';
   return invalidParameter(
-    `float vector field '${field.name}' is illegal, array type mismatch: ${root}[actual=got ${got}]` +
+    `float vector field '${field.name}' is illegal, array type mismatch: ` +
+      `${root}[actual=got ${got}]` +
       `${collection === undefined ? '' : `[collection=${collection}]`}[field=${field.name}]`,
   );
 }

@@ -74,8 +74,9 @@ const DIVIDES_DIM: Readonly<Record<string, readonly string[]>> = {
 const REQUIRED_PARAMS: Readonly<Record<string, readonly string[]>> = { IVF_PQ: ['m'] };
 
 /**
- * What is built for a type: its contract is a recall, and these two engines keep at least it, with exact scores over
- * mapped vectors. Compressed codes are not kept yet, so a quantized type saves no memory.
+ * What is built for a type: its contract is a recall, and these two engines keep at least it, with
+ * exact scores over mapped vectors. Compressed codes are not kept yet, so a quantized type saves no
+ * memory.
  */
 export function getEngine(indexType: string): 'FLAT' | 'IVF' | 'HNSW' {
   if (indexType === 'FLAT') return 'FLAT';
@@ -204,7 +205,8 @@ function checkQuantizer(
     const value = given[key];
     if (value === undefined || dim % Number(value) === 0) continue;
     throw invalidParameter(
-      `The dimension of the vector (dim) should be a multiple of the number of subquantizers (${key}). ` +
+      'The dimension of the vector (dim) should be a multiple of the number of subquantizers ' +
+        `(${key}). ` +
         `Dimension:${dim}, ${key}:${value}`,
     );
   }
@@ -225,7 +227,8 @@ function refuseIndexType(target: IndexTarget, asked: string, indexType: string):
   }
   if (OTHER_VECTOR_INDEXES.has(indexType)) {
     return invalidParameter(
-      `index type ${indexType} is not available yet; use one of ${Object.keys(VECTOR_INDEXES).join(', ')}, AUTOINDEX`,
+      `index type ${indexType} is not available yet; use one of ` +
+        `${Object.keys(VECTOR_INDEXES).join(', ')}, AUTOINDEX`,
     );
   }
   return invalidParameter(
@@ -375,7 +378,11 @@ export function readSearchParams(
     return { ef: 0, nprobe: readInteger(given, 'nprobe', NPROBE) ?? NPROBE.default };
   }
   const key =
-    indexType !== 'DISKANN' ? 'ef' : given['search_list'] === undefined ? 'search_list_size' : 'search_list';
+    indexType !== 'DISKANN'
+      ? 'ef'
+      : given['search_list'] === undefined
+        ? 'search_list_size'
+        : 'search_list';
   const ef = readInteger(given, key, { min: 1, max: INT_MAX, default: 0 });
   if (ef !== undefined && ef < k && !isRange) {
     const shown = key === 'ef' ? 'ef' : 'search_list_size';

@@ -248,7 +248,10 @@ export interface WriteRequest {
   readonly vchannel: string;
   readonly schemaVersion: number;
   readonly parts: readonly (InsertPart | DeletePart)[];
-  /** The parts were made from rows read at this time: refused when one of their keys was written since (R6). */
+  /**
+   * The parts were made from rows read at this time: refused when one of their keys was written
+   * since (R6).
+   */
   readonly dependsOn?: bigint;
 }
 

@@ -151,28 +151,52 @@ function serve(
 ): handleUnaryCall<Buffer, Buffer> {
   return (call, reply) => {
     const started = nowMs();
-    const abort = new AbortController();
-    const cancel = (): void => abort.abort();
+    const context = new CallContext(getDbName(call));
+    const cancel = (): void => context.cancel();
     call.on('cancelled', cancel);
     const finish = (bytes: Uint8Array, error: MilvusError | undefined): void => {
       call.off('cancelled', cancel); // grpc-js emits it after a success too.
       observe(name, call.request, bytes.byteLength, nowMs() - started, error);
       reply(null, bytes as Buffer);
     };
-    handler.run(call.request, { dbName: getDbName(call), signal: abort.signal }).then(
+    handler.run(call.request, context).then(
       (bytes) => finish(bytes, undefined),
       (thrown: unknown) => {
         if (thrown instanceof DecodeError) {
           reply({ code: grpcStatus.INTERNAL, details: `${name}: ${thrown.message}` });
           return;
         }
-        if (!(thrown instanceof MilvusError) && !abort.signal.aborted) onDefect(name, thrown);
+        if (!(thrown instanceof MilvusError) && !context.isCanceled) onDefect(name, thrown);
         const status = toStatus(thrown);
         const error = thrown instanceof MilvusError ? thrown : new MilvusError('Unexpected');
         finish(handler.encodeError(status), error);
       },
     );
   };
+}
+
+/** Makes the signal when it is first asked for: most calls never do, and it is not cheap. */
+class CallContext implements RpcContext {
+  readonly dbName: string;
+  isCanceled = false;
+  #abort: AbortController | undefined;
+
+  constructor(dbName: string) {
+    this.dbName = dbName;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.isCanceled) this.#abort.abort();
+    }
+    return this.#abort.signal;
+  }
+
+  cancel(): void {
+    this.isCanceled = true;
+    this.#abort?.abort();
+  }
 }
 
 function getDbName(call: ServerUnaryCall<Buffer, Buffer>): string {

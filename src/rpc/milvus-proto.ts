@@ -1,6 +1,7 @@
-// The Milvus protocol as protobufjs knows it: services, message types, object ↔ bytes for the cold messages.
-// From the JSON that the build makes of proto/milvus/*.proto. Of its 410 types a method gets only those that its
-// messages reach, when it is first called: reflecting all of them would be a third of the server's start.
+// The Milvus protocol as protobufjs knows it: services, message types, object ↔ bytes for the cold
+// messages. From the JSON that the build makes of proto/milvus/*.proto. Of its 410 types a method
+// gets only those that its messages reach, when it is first called: reflecting all of them would be
+// a third of the server's start.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -49,7 +50,9 @@ export class MilvusProto {
     const services = PACKAGE.split('.').reduce(getChild, json);
     this.methods = SERVICES.flatMap((service) => {
       const { methods } = getChild(services, service) as { methods?: Record<string, MethodJson> };
-      return Object.entries(methods ?? {}).map(([name, method]) => this.#toRpcMethod(service, name, method));
+      return Object.entries(methods ?? {}).map(([name, method]) =>
+        this.#toRpcMethod(service, name, method),
+      );
     });
   }
 
@@ -102,7 +105,10 @@ interface Protobuf {
   readonly Root: { fromJSON(json: INamespace): Root };
 }
 
-/** The reflection build without the .proto parser: less to load. At the first cold message, not at start. */
+/**
+ * The reflection build without the .proto parser: less to load. At the first cold message, not at
+ * start.
+ */
 function loadProtobuf(): Protobuf {
   return createRequire(import.meta.url)('protobufjs/light.js') as Protobuf;
 }

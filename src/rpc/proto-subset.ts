@@ -1,5 +1,5 @@
-// The part of a protobufjs JSON description that one message type reaches, as a description of its own.
-// Names are looked up as protobuf says: from the innermost scope outwards.
+// The part of a protobufjs JSON description that one message type reaches, as a description of its
+// own. Names are looked up as protobuf says: from the innermost scope outwards.
 
 import type { INamespace } from 'protobufjs';
 
@@ -38,7 +38,9 @@ export function selectTypes(json: INamespace, scope: string, name: string): Prot
   return { json: { nested: selected } as unknown as INamespace, fullName };
 }
 
-/** Copies the path to a type, and the type whole; a type inside another comes with the outer one. */
+/**
+ * Copies the path to a type, and the type whole; a type inside another comes with the outer one.
+ */
 function addType(
   root: Node,
   into: Record<string, Node>,
@@ -59,7 +61,9 @@ function addType(
   throw new Error(`${fullName} is a package, not a type`);
 }
 
-/** Full names of the types of a type's fields, and of those inside it. Scalars are found nowhere. */
+/**
+ * Full names of the types of a type's fields, and of those inside it. Scalars are found nowhere.
+ */
 function* listReferences(root: Node, name: string, node: Node): Generator<string> {
   for (const { type } of Object.values(node.fields ?? {})) {
     const found = findType(root, name, type);

@@ -1,5 +1,5 @@
-// Wrong requests against a running server: each is refused with Milvus' code and words, flagged as clients expect
-// it, and changes nothing. The tables are in bad-input/.
+// Wrong requests against a running server: each is refused with Milvus' code and words, flagged as
+// clients expect it, and changes nothing. The tables are in bad-input/.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -7,9 +7,11 @@ import { MilvusClient, MilvusReplyError, type ReplyStatus } from '../support/mil
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
 import type { BadRequest, Plain } from './bad-input/bad-request.ts';
 import { CATALOG } from './bad-input/catalog.ts';
+import { INDEXES_AND_LOADING } from './bad-input/indexes.ts';
 import { NAMES } from './bad-input/names.ts';
-import { READS } from './bad-input/reads.ts';
+import { QUERIES } from './bad-input/queries.ts';
 import { SCHEMAS } from './bad-input/schemas.ts';
+import { SEARCH_REQUESTS } from './bad-input/searches.ts';
 import { buildWorld, takePicture } from './bad-input/world.ts';
 import { WRITES } from './bad-input/writes.ts';
 
@@ -17,13 +19,22 @@ const GROUPS: Readonly<Record<string, readonly BadRequest[]>> = {
   names: NAMES,
   schemas: SCHEMAS,
   writes: WRITES,
-  reads: READS,
-  catalog: CATALOG,
+  searches: SEARCH_REQUESTS,
+  queries: QUERIES,
+  'indexes and loads': INDEXES_AND_LOADING,
+  'catalog changes': CATALOG,
 };
 const ROWS_MIN = 120;
 
 /** Code → deprecated error code; all others are 1. Source: Milvus 2.6. */
-const LEGACY_CODES: Readonly<Record<number, number>> = { 100: 4, 109: 62, 200: 15, 700: 25, 1100: 5 };
+const LEGACY_CODES: Readonly<Record<number, number>> = {
+  100: 4,
+  109: 62,
+  200: 15,
+  700: 25,
+  1100: 5,
+  1102: 5,
+};
 /** The server cannot do what was asked, which is not the client's mistake. */
 const SYSTEM_CODES = new Set([10, 101, 201, 65535]);
 

@@ -175,7 +175,9 @@ describe('the Node SDK', () => {
     const row = { ...makeRow(1), id: EXACT, big: `-${EXACT}`, tags: [EXACT] };
     const inserted = await client.insert({ collection_name: 'exact', data: [row] as never });
     assertOk(inserted);
-    assert.deepEqual((inserted.IDs as unknown as { int_id: { data: string[] } }).int_id.data, [EXACT]);
+    assert.deepEqual((inserted.IDs as unknown as { int_id: { data: string[] } }).int_id.data, [
+      EXACT,
+    ]);
     const [found] = await queryRows('exact', `id == ${EXACT}`, ['id', 'big', 'tags']);
     assert.equal(found?.['id'], EXACT);
     assert.equal(found?.['big'], `-${EXACT}`);

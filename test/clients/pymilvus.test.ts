@@ -41,7 +41,10 @@ async function runSuite(t: TestContext, name: PythonEnvName): Promise<void> {
   }
 }
 
-function runPytest(python: string, uri: string): Promise<{ status: number | null; output: string }> {
+function runPytest(
+  python: string,
+  uri: string,
+): Promise<{ status: number | null; output: string }> {
   const options = ['-q', '--tb=short', '--show-capture=no', '--disable-warnings'];
   const child = spawn(python, ['-m', 'pytest', ...options, '-p', 'no:cacheprovider', SUITE], {
     env: { ...process.env, ELANUS_URI: uri, PYTHONDONTWRITEBYTECODE: '1' },
@@ -62,7 +65,10 @@ function runPytest(python: string, uri: string): Promise<{ status: number | null
 /** From pytest's last line: `2 failed, 590 passed, 1 skipped in 60.01s`. */
 function readCounts(output: string): { passed: number; failed: number; skipped: number } {
   const last = output.trimEnd().split('\n').at(-1) ?? '';
-  const read = (word: string): number =>
-    Number(new RegExp(`(\\d+) ${word}`).exec(last)?.[1] ?? 0);
-  return { passed: read('passed'), failed: read('failed') + read('error'), skipped: read('skipped') };
+  const read = (word: string): number => Number(new RegExp(`(\\d+) ${word}`).exec(last)?.[1] ?? 0);
+  return {
+    passed: read('passed'),
+    failed: read('failed') + read('error'),
+    skipped: read('skipped'),
+  };
 }

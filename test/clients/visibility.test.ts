@@ -1,6 +1,7 @@
 // "0 stale": what one connection has been told is written, another connection reads at once, by
 // search, query and count, at every consistency level, through inserts, upserts and deletes.
-// Longer: npm run build && VISIBILITY_WRITES=100000 node --test dist/test/clients/visibility.test.js
+// Longer: npm run build && VISIBILITY_WRITES=100000 node --test
+// dist/test/clients/visibility.test.js
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,6 @@
 // The process that kv-lmdb.test.ts starts under a limit on file size: writes until the store is
-// full, deletes something, opens it again, prints what it saw as one JSON object. Not a test itself.
+// full, deletes something, opens it again, prints what it saw as one JSON object. Not a test
+// itself.
 
 import { systemRuntime } from '../../src/base/system-runtime.ts';
 import type { Kv } from '../../src/meta/kv.ts';

@@ -38,8 +38,10 @@ async function catchError(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
-const hasName = (name: ErrorName) => (error: unknown): boolean =>
-  error instanceof MilvusError && error.errorName === name;
+const hasName =
+  (name: ErrorName) =>
+  (error: unknown): boolean =>
+    error instanceof MilvusError && error.errorName === name;
 
 /** Resolves once the signal fires. */
 function whenAborted(signal: AbortSignal): Promise<void> {
@@ -70,10 +72,16 @@ const VALUES: Readonly<Record<string, unknown>> = {
     BigUint64Array.of(2n ** 64n - 1n),
   ],
   'a view into the middle': new Float32Array(Float32Array.of(1, 2, 3, 4).buffer, 4, 2),
-  'maps and sets': [new Map<unknown, unknown>([['a', 1n], [2, new Set(['b'])]]), new Set([1])],
+  'maps and sets': [
+    new Map<unknown, unknown>([
+      ['a', 1n],
+      [2, new Set(['b'])],
+    ]),
+    new Set([1]),
+  ],
   nested: { empty: {}, list: [[], [{ deep: { deeper: [1n, Uint8Array.of(9)] } }]], no: undefined },
   frozen: Object.freeze({ ids: Object.freeze([1n, 2n]), name: 'a' }),
-  'odd names': { '': 1, 'a.b': 2, then: 3, constructor: 4, 'ключ': 5, 0: 6 },
+  'odd names': { '': 1, 'a.b': 2, then: 3, constructor: 4, ключ: 5, 0: 6 },
 };
 
 export function testPeers(

@@ -1,6 +1,7 @@
-// The server is killed with SIGKILL at random moments, restarted, and compared with what it has acknowledged (P1, P3,
-// P5). More kills or another seed: CRASH_KILLS=200 CRASH_SEED=7, or --kills=200 --seed=7 when run by itself.
-// Kills are shared out between CRASH_WORLDS servers that live side by side.
+// The server is killed with SIGKILL at random moments, restarted, and compared with what it has
+// acknowledged (P1, P3, P5). More kills or another seed: CRASH_KILLS=200 CRASH_SEED=7, or
+// --kills=200 --seed=7 when run by itself. Kills are shared out between CRASH_WORLDS servers that
+// live side by side.
 
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
@@ -32,7 +33,9 @@ test(`nothing acknowledged is lost, comes back or is doubled by ${kills} kills`,
   for (const result of results) {
     if (result.status === 'fulfilled') t.diagnostic(printSummary(result.value));
   }
-  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+  const failures = results.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason] : [],
+  );
   if (failures.length === 0) await directory.remove();
   else t.diagnostic(`the data is kept in ${directory.path}`);
   for (const failure of failures) {
@@ -51,7 +54,10 @@ class KilledProcess implements Victim {
   }
 
   async start(random: () => number): Promise<string> {
-    const server = new ServerProcess({ dataPath: this.#dataPath, settings: makeCrashSettings(random) });
+    const server = new ServerProcess({
+      dataPath: this.#dataPath,
+      settings: makeCrashSettings(random),
+    });
     this.#server = server;
     return (await server.ready).grpc;
   }

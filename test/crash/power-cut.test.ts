@@ -1,6 +1,6 @@
-// The whole engine loses its power again and again: what was written and not synced is gone, or half of it (R26). SIGKILL
-// keeps the page cache and so proves nothing about syncs. The canaries run on disks that sync nothing: they must fail, or
-// the test could not see a missing sync.
+// The whole engine loses its power again and again: what was written and not synced is gone, or
+// half of it (R26). SIGKILL keeps the page cache and so proves nothing about syncs. The canaries
+// run on disks that sync nothing: they must fail, or the test could not see a missing sync.
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
@@ -17,7 +17,12 @@ async function live(t: TestContext, kills: number, disk: PowerCutFileSystemOptio
   t.diagnostic(`seed ${seed}`);
   const { path, remove } = await makeTempDirectory('power-cut');
   const random = makeRandom(seed);
-  const server = new PowerCutServer({ folder: path, random, makeSettings: makeCrashSettings, disk });
+  const server = new PowerCutServer({
+    folder: path,
+    random,
+    makeSettings: makeCrashSettings,
+    disk,
+  });
   try {
     const { complaints, ...numbers } = await liveWithCrashes(server, { seed, kills });
     t.diagnostic(JSON.stringify(numbers));

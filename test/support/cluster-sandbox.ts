@@ -21,6 +21,7 @@ import { QueryNodeRole } from '../../src/roles/querynode/querynode.ts';
 import { RootCoordRole } from '../../src/roles/rootcoord/rootcoord.ts';
 import { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
 import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts';
+import { grpcPeer, startRoleServer } from '../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../src/rpc/local.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import { LocalFileWal } from '../../src/wal/local-file.ts';
@@ -30,6 +31,8 @@ import type { Wal } from '../../src/wal/wal.ts';
 export interface SandboxOptions {
   /** Requests and replies between roles go through the wire's encoding. Default true. */
   readonly copy?: boolean;
+  /** Calls between roles are gRPC calls over loopback. Default false. */
+  readonly isGrpc?: boolean;
   /** In files, which are cut a file at a time, or in memory, which is cut exactly. Default file. */
   readonly wal?: 'file' | 'memory';
   readonly mvccRetentionMs?: number;
@@ -56,11 +59,14 @@ export class ClusterSandbox {
   readonly #kv: Kv;
   #memoryWal = new MemoryWal();
   #roles: Partial<Record<RoleName, object>> = {};
+  /** What stands between a caller and the role when calls are gRPC calls. */
+  #remotes: Partial<Record<RoleName, object>> = {};
   #stops: Stop[] = [];
 
   private constructor(options: SandboxOptions, folder: string) {
     this.#options = {
       copy: true,
+      isGrpc: false,
       wal: 'file',
       mvccRetentionMs: TEN_MINUTES_MS,
       segmentBytesMax: 64 * MIB,
@@ -97,7 +103,8 @@ export class ClusterSandbox {
     const { copy } = this.#options;
     const peers: Partial<Record<RoleName, object>> = {};
     for (const name of ROLE_NAMES) {
-      const peer = lazyPeer(() => this.#roles[name], { copy });
+      const local = lazyPeer(() => this.#roles[name], { copy });
+      const peer = lazyPeer(() => this.#remotes[name] ?? local);
       peers[name] = new Proxy(peer, {
         get: (target, method: string) => this.#withHook(name, method, Reflect.get(target, method)),
       });
@@ -163,7 +170,6 @@ export class ClusterSandbox {
       segmentBytesMax,
       isAutoCompactionOn,
       mvccRetentionMs,
-      nowMs,
       sleep: () => systemRuntime.sleep(POLL_MS),
     });
     const indexcoord = new IndexCoordRole({ catalog, storage, peers, logger });
@@ -192,6 +198,7 @@ export class ClusterSandbox {
       indexnode,
       streamingnode,
     };
+    if (this.#options.isGrpc) await this.#connect();
     await rootcoord.start();
     this.#stops.push(() => rootcoord.stop());
     await datacoord.start();
@@ -207,6 +214,24 @@ export class ClusterSandbox {
     await querycoord.start();
     await rootcoord.finishDrops();
     await indexcoord.resume();
+  }
+
+  async #connect(): Promise<void> {
+    const host = '127.0.0.1';
+    const roles = this.#roles as Partial<Peers>;
+    const onDefect = (name: string, error: unknown): void => {
+      this.errors.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
+    };
+    const server = await startRoleServer({ host, port: 0, roles, onDefect });
+    this.#stops.push(async () => {
+      await server.stop();
+      this.#remotes = {};
+    });
+    for (const name of ROLE_NAMES) {
+      const { peer, close } = grpcPeer(name, `${host}:${server.port}`);
+      this.#remotes[name] = peer;
+      this.#stops.push(async () => close());
+    }
   }
 
   async #stop(): Promise<void> {

@@ -1,7 +1,21 @@
-// What a collection must hold: every version of every row with the time it was inserted and deleted.
-// Events may be told in any order; their timestamps decide.
+// What a collection must hold: every version of every row with the time it was inserted and
+// deleted. Events may be told in any order; their timestamps decide.
 
-import type { ReadOptions, Row } from './sandbox-collection.ts';
+/** What a client writes. */
+export interface Row {
+  readonly id: bigint;
+  readonly vec: readonly number[];
+  readonly n: bigint | null;
+  readonly s: string;
+}
+
+export interface ReadOptions {
+  readonly filter?: string;
+  readonly partitionIds?: readonly bigint[];
+  /** A read timestamp; absent = now. */
+  readonly pinned?: bigint;
+  readonly limit?: number;
+}
 
 export interface ModelRow extends Row {
   readonly partitionId: bigint;
@@ -18,7 +32,9 @@ interface ModelDelete {
 const NEVER = 2n ** 62n;
 
 export class CollectionModel {
+  /** Ascending by key, newest first, once `#sort` has run. */
   #rows: ModelRow[] = [];
+  #isSorted = true;
   readonly #deletes = new Map<bigint, ModelDelete[]>();
 
   insert(rows: readonly Row[], timestamp: bigint, partitionId: bigint): void {
@@ -26,15 +42,11 @@ export class CollectionModel {
       const version = { ...row, partitionId, insertedAt: timestamp, deletedAt: NEVER };
       for (const entry of this.#deletes.get(row.id) ?? []) kill(version, entry);
       this.#rows.push(version);
+      this.#isSorted = false;
     }
   }
 
-  delete(
-    ids: Iterable<bigint>,
-    timestamp: bigint,
-    killsUpTo: bigint,
-    partitionId: bigint,
-  ): void {
+  delete(ids: Iterable<bigint>, timestamp: bigint, killsUpTo: bigint, partitionId: bigint): void {
     const entry = { timestamp, killsUpTo, partitionId };
     const dead = new Set(ids);
     for (const id of dead) this.#deletes.set(id, [...(this.#deletes.get(id) ?? []), entry]);
@@ -45,20 +57,23 @@ export class CollectionModel {
     this.#rows = this.#rows.filter((row) => row.partitionId !== partitionId);
   }
 
-  /** Visible versions that pass, ascending by key, newest first. `at` undefined = now. */
-  list(
-    options: ReadOptions & { readonly passes?: (row: ModelRow) => boolean } = {},
-  ): ModelRow[] {
+  /** Visible versions that pass, ascending by key, newest first. */
+  list(options: ReadOptions & { readonly passes?: (row: ModelRow) => boolean } = {}): ModelRow[] {
     const { pinned = NEVER - 1n, partitionIds = [], passes = () => true } = options;
-    return this.#rows
-      .filter(
-        (row) =>
-          row.insertedAt <= pinned &&
-          row.deletedAt > pinned &&
-          (partitionIds.length === 0 || partitionIds.includes(row.partitionId)) &&
-          passes(row),
-      )
-      .sort((a, b) => Number(a.id - b.id) || Number(b.insertedAt - a.insertedAt));
+    this.#sort();
+    return this.#rows.filter(
+      (row) =>
+        row.insertedAt <= pinned &&
+        row.deletedAt > pinned &&
+        (partitionIds.length === 0 || partitionIds.includes(row.partitionId)) &&
+        passes(row),
+    );
+  }
+
+  #sort(): void {
+    if (this.#isSorted) return;
+    this.#rows.sort((a, b) => Number(a.id - b.id) || Number(b.insertedAt - a.insertedAt));
+    this.#isSorted = true;
   }
 
   /** As `list`, the newest version of each key only. */

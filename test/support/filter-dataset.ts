@@ -1,5 +1,6 @@
-// Random rows with history (inserts, deletes, upserts) held as native segments in every state that a
-// segment can be in. The rows stay beside them, so that an oracle can say what a read must return.
+// Random rows with history (inserts, deletes, upserts, repeats) held as native segments in every
+// state that a segment can be in. The rows stay beside them, so that an oracle can say what a read
+// must return.
 
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ import { getNativeFields } from '../../src/segment/native-fields.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../src/segment/segment-file.ts';
 import type { Random } from './codec/random.ts';
 import { encodeColumn, makeField, type CellValue } from './codec/random-batch.ts';
-import { FILTER_POOL, makeRandomRow, type FilterPool } from './filter-pool.ts';
+import { FILTER_POOL, makeRandomPath, makeRandomRow, type FilterPool } from './filter-pool.ts';
 import { formatJson, type JsonValue } from './json-value.ts';
 import type { FieldValue, OracleRow } from './oracle/evaluate.ts';
 
@@ -32,6 +33,8 @@ const INDEXED = new Set<number>([
   DataType.VarChar,
   DataType.Array,
 ]);
+
+const JSON_CASTS = [DataType.Bool, DataType.Double, DataType.VarChar] as const;
 
 type Key = bigint | string;
 
@@ -140,7 +143,13 @@ function makeSchema(random: Random): CollectionSchema {
       dataType: isStringKey ? DataType.VarChar : DataType.Int64,
       isPrimaryKey: true,
     }),
-    makeField({ fieldId: VECTOR_FIELD, name: 'vec', dataType: DataType.FloatVector, dim: DIM }),
+    makeField({
+      fieldId: VECTOR_FIELD,
+      name: 'vec',
+      dataType: DataType.FloatVector,
+      dim: DIM,
+      nullable: random.chance(0.3),
+    }),
   ];
   let fieldId = VECTOR_FIELD;
   for (const [name, dataType] of scalars) {
@@ -197,18 +206,18 @@ function makeHistory(random: Random, schema: CollectionSchema, rowCount: number)
   const batches: { timestamp: bigint; rows: DatasetRow[] }[] = [];
   const deletes: Delete[] = [];
   let timestamp = 1000n;
-  const alive = new Map<Key, DatasetRow>();
+  const alive = new Map<Key, DatasetRow[]>();
+  const hasRepeats = random.chance(0.4);
   const insert = (chosen: readonly Key[], part: number): void => {
     const made = chosen.map((key) => makeRow(random, schema, pool, { key, timestamp, part }));
-    for (const row of made) alive.set(row.key, row);
+    for (const row of made) alive.set(row.key, [...(alive.get(row.key) ?? []), row]);
     rows.push(...made);
     batches.push({ timestamp, rows: made });
   };
   const remove = (chosen: readonly Key[]): void => {
     deletes.push({ keys: chosen, timestamp, killsUpTo: timestamp - 1n });
     for (const key of chosen) {
-      const row = alive.get(key);
-      if (row !== undefined) row.deletedAt = timestamp;
+      for (const row of alive.get(key) ?? []) row.deletedAt = timestamp;
       alive.delete(key);
     }
   };
@@ -227,6 +236,11 @@ function makeHistory(random: Random, schema: CollectionSchema, rowCount: number)
       insert(changed, part % PARTS);
     }
     timestamp += 1n;
+    if (hasRepeats && random.chance(0.5)) {
+      // Inserted again without a delete: both rows are there (R7).
+      insert(known.filter(() => random.chance(0.2)), random.below(PARTS));
+      timestamp += 1n;
+    }
   }
   return { pool, isStringKey, rows, batches, deletes, lastTimestamp: timestamp };
 }
@@ -260,10 +274,12 @@ function makeRow(
   const values = new Map<bigint, FieldValue>();
   for (const { fieldId, dataType, nullable } of schema.fields) {
     const isNull = isSparse && nullable && random.chance(NULL_CHANCE);
-    if (dataType === DataType.FloatVector) {
+    if (isNull) {
+      values.set(fieldId, undefined);
+    } else if (dataType === DataType.FloatVector) {
       values.set(fieldId, Array.from({ length: DIM }, () => Math.fround(random.next() - 0.5)));
     } else {
-      values.set(fieldId, isNull ? undefined : made.getValue(fieldId));
+      values.set(fieldId, made.getValue(fieldId));
     }
   }
   values.set(KEY_FIELD, key);
@@ -400,9 +416,10 @@ class StateMaker {
     return segment;
   }
 
-  /** Scalar indexes over random fields, and a graph over the vectors. */
+  /** Scalar indexes over random fields and JSON paths, and one over the vectors. */
   async #index(segment: NativeSegment, chance: number): Promise<void> {
     for (const { fieldId, dataType } of this.#schema.fields) {
+      if (dataType === DataType.JSON) await this.#indexPaths(segment, fieldId, chance);
       if (!INDEXED.has(dataType) || !this.#random.chance(chance)) continue;
       const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
       await this.#attach(segment, fieldId, params);
@@ -412,6 +429,18 @@ class StateMaker {
       ? { kind: 'HNSW', metric: 'L2', M: 8, efConstruction: 40, nlist: 0 }
       : { kind: 'IVF_FLAT', metric: 'L2', M: 0, efConstruction: 0, nlist: 8 };
     await this.#attach(segment, VECTOR_FIELD, params);
+  }
+
+  async #indexPaths(segment: NativeSegment, fieldId: bigint, chance: number): Promise<void> {
+    const { pool } = this.#history;
+    const paths = [...pool.keys.map((key) => [key]), makeRandomPath(this.#random, pool), []];
+    for (const jsonPath of paths) {
+      for (const jsonCastType of JSON_CASTS) {
+        if (!this.#random.chance(0.4 * chance)) continue;
+        const base = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+        await this.#attach(segment, fieldId, { ...base, jsonPath, jsonCastType });
+      }
+    }
   }
 
   async #attach(

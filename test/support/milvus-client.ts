@@ -1,6 +1,7 @@
-// A small client of the Milvus protocol for tests, by protobufjs and grpc-js: nothing of the server's own codec is
-// in it. int64 is bigint everywhere. A reply with an error status is thrown as MilvusReplyError; a call that got no
-// reply (connection lost, deadline) as LostCallError: whether it took effect is unknown.
+// A small client of the Milvus protocol for tests, by protobufjs and grpc-js: nothing of the
+// server's own codec is in it. int64 is bigint everywhere. A reply with an error status is thrown
+// as MilvusReplyError; a call that got no reply (connection lost, deadline) as LostCallError:
+// whether it took effect is unknown.
 
 import * as grpc from '@grpc/grpc-js';
 import type protobuf from 'protobufjs';
@@ -11,7 +12,8 @@ const PACKAGE = 'milvus.proto.milvus';
 const CALL_DEADLINE_MS = 60_000;
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
-export type Value = bigint | number | string | boolean | null | readonly number[] | readonly bigint[];
+export type Value =
+  bigint | number | string | boolean | null | readonly number[] | readonly bigint[];
 /** Field name → value. JSON fields and `$meta` are text. */
 export type Row = Readonly<Record<string, Value>>;
 
@@ -180,14 +182,20 @@ export class MilvusClient {
   }
 
   async load(collection: string, partitions: readonly string[] = []): Promise<void> {
-    const [method, more] = partitions.length === 0
-      ? ['LoadCollection', {}]
-      : ['LoadPartitions', { partition_names: partitions }];
-    await this.call(method as string, { collection_name: collection, replica_number: 1, ...(more as Plain) });
+    const [method, more] =
+      partitions.length === 0
+        ? ['LoadCollection', {}]
+        : ['LoadPartitions', { partition_names: partitions }];
+    await this.call(method as string, {
+      collection_name: collection,
+      replica_number: 1,
+      ...(more as Plain),
+    });
   }
 
   async release(collection: string, partitions: readonly string[] = []): Promise<void> {
-    if (partitions.length === 0) await this.call('ReleaseCollection', { collection_name: collection });
+    if (partitions.length === 0)
+      await this.call('ReleaseCollection', { collection_name: collection });
     else {
       await this.call('ReleasePartitions', {
         collection_name: collection,
@@ -213,7 +221,11 @@ export class MilvusClient {
   }
 
   async delete(collection: string, filter: string, partition = ''): Promise<void> {
-    await this.call('Delete', { collection_name: collection, expr: filter, partition_name: partition });
+    await this.call('Delete', {
+      collection_name: collection,
+      expr: filter,
+      partition_name: partition,
+    });
   }
 
   /** Returns the rows with all fields, or those asked for. */
@@ -229,7 +241,11 @@ export class MilvusClient {
     return toRows(reply['fields_data'] as Plain[]);
   }
 
-  async count(collection: string, filter = '', partitions: readonly string[] = []): Promise<bigint> {
+  async count(
+    collection: string,
+    filter = '',
+    partitions: readonly string[] = [],
+  ): Promise<bigint> {
     const [row] = await this.query(collection, { filter, outputFields: ['count(*)'], partitions });
     return row!['count(*)'] as bigint;
   }
@@ -274,7 +290,9 @@ export class MilvusClient {
     const reply = await this.call('ManualCompaction', { collection_name: collection });
     return {
       isDone: async () => {
-        const state = await this.call('GetCompactionState', { compactionID: reply['compactionID'] });
+        const state = await this.call('GetCompactionState', {
+          compactionID: reply['compactionID'],
+        });
         return state['state'] === 2;
       },
     };
@@ -284,7 +302,9 @@ export class MilvusClient {
   async listIndexedFields(collection: string): Promise<string[]> {
     try {
       const reply = await this.call('DescribeIndex', { collection_name: collection });
-      return (reply['index_descriptions'] as { field_name: string }[]).map((index) => index.field_name);
+      return (reply['index_descriptions'] as { field_name: string }[]).map(
+        (index) => index.field_name,
+      );
     } catch (error) {
       if (error instanceof MilvusReplyError && error.code === INDEX_NOT_FOUND) return [];
       throw error;
@@ -302,7 +322,9 @@ const INDEX_NOT_FOUND = 700;
 
 /** A filter's list of these keys. */
 export function quoteKeys(keys: readonly (bigint | string)[]): string {
-  return keys.map((key) => (typeof key === 'bigint' ? String(key) : JSON.stringify(key))).join(', ');
+  return keys
+    .map((key) => (typeof key === 'bigint' ? String(key) : JSON.stringify(key)))
+    .join(', ');
 }
 
 interface MethodTypes {
@@ -348,7 +370,12 @@ function toFieldSchema(field: FieldSpec): Plain {
 function toWrite(spec: CollectionSpec, rows: readonly Row[], partition: string): Plain {
   const columns = spec.fields
     .filter((field) => field.autoId !== true)
-    .map((field) => toFieldData(field, rows.map((row) => row[field.name] ?? null)));
+    .map((field) =>
+      toFieldData(
+        field,
+        rows.map((row) => row[field.name] ?? null),
+      ),
+    );
   if (spec.hasDynamicField === true) {
     const data = rows.map((row) => Buffer.from((row['$meta'] as string | undefined) ?? '{}'));
     columns.push({ type: DataType.JSON, is_dynamic: true, scalars: { json_data: { data } } });
@@ -416,9 +443,10 @@ function toRows(fields: readonly Plain[]): Row[] {
 
 function toColumn(field: Plain): Value[] {
   const valid = field['valid_data'] as boolean[];
-  const values = field['vectors'] === undefined
-    ? fromScalars(field['scalars'] as Plain)
-    : fromVectors(field['vectors'] as Plain);
+  const values =
+    field['vectors'] === undefined
+      ? fromScalars(field['scalars'] as Plain)
+      : fromVectors(field['vectors'] as Plain);
   if (valid.length === 0) return values;
   const isCompact = values.length < valid.length;
   let next = 0;

@@ -1,6 +1,7 @@
-// A file system that can lose its power and whose files native code can map: every change is made to a
-// PowerCutFileSystem, which knows what is durable, and to a real directory. After a power cut what has survived is
-// written to a new directory. Nothing is synced for real: the shadow decides what is durable.
+// A file system that can lose its power and whose files native code can map: every change is made
+// to a PowerCutFileSystem, which knows what is durable, and to a real directory. After a power cut
+// what has survived is written to a new directory. Nothing is synced for real: the shadow decides
+// what is durable.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

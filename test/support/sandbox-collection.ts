@@ -1,5 +1,5 @@
-// One collection of a sandbox as a client has it: rows in, rows out, over all shards. Every read can
-// be compared with `model`, which keeps every version of every row.
+// One collection of a sandbox as a client has it: rows in, rows out, over all shards. Every read
+// can be compared with `model`, which keeps every version of every row.
 
 import { encodeRowBatch } from '../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../src/codec/row-batch.ts';
@@ -12,7 +12,7 @@ import { hashKey } from '../../src/roles/proxy/sharding.ts';
 import type { DeletePart, InsertPart, Peers } from '../../src/rpc/contract.ts';
 import { mergeQueries, mergeSearches } from '../../src/segment/reduce.ts';
 import { encodeColumn, makeField, type CellValue } from './codec/random-batch.ts';
-import { CollectionModel, type ModelRow } from './collection-model.ts';
+import { CollectionModel, type ModelRow, type ReadOptions, type Row } from './collection-model.ts';
 
 const FIELDS = {
   id: makeField({ name: 'id', dataType: DataType.Int64, isPrimaryKey: true }),
@@ -21,27 +21,12 @@ const FIELDS = {
   s: makeField({ name: 's', dataType: DataType.VarChar }),
 } as const;
 
-/** What a client writes. */
-export interface Row {
-  readonly id: bigint;
-  readonly vec: readonly number[];
-  readonly n: bigint | null;
-  readonly s: string;
-}
-
 /** A row as a query returns it. */
 export interface FoundRow {
   readonly id: bigint;
   readonly n: bigint | null;
   readonly s: string;
   readonly timestamp: bigint;
-}
-
-export interface ReadOptions {
-  readonly filter?: string;
-  readonly partitionIds?: readonly bigint[];
-  readonly pinned?: bigint;
-  readonly limit?: number;
 }
 
 export class SandboxCollection {
@@ -124,36 +109,44 @@ export class SandboxCollection {
   }
 
   async #write(rows: readonly Row[], partitionId: bigint, isUpsert: boolean): Promise<void> {
-    await this.#forEachShard(rows, ({ id }) => id, async (mine, vchannel) => {
-      const keys = BigInt64Array.from(mine, ({ id }) => id);
-      const dead: DeletePart = {
-        kind: 'delete',
-        partitionId: 0n,
-        keys: { kind: 'int64', values: keys },
-        killsUpTo: 0n,
-      };
-      const batch = this.#encode(mine);
-      const added: InsertPart = { kind: 'insert', partitionId, rows: mine.length, batch };
-      const timestamp = await this.#send(vchannel, isUpsert ? [dead, added] : [added]);
-      if (isUpsert) this.model.delete(keys, timestamp, timestamp - 1n, 0n);
-      this.model.insert(mine, timestamp, partitionId);
-    });
+    await this.#forEachShard(
+      rows,
+      ({ id }) => id,
+      async (mine, vchannel) => {
+        const keys = BigInt64Array.from(mine, ({ id }) => id);
+        const dead: DeletePart = {
+          kind: 'delete',
+          partitionId: 0n,
+          keys: { kind: 'int64', values: keys },
+          killsUpTo: 0n,
+        };
+        const batch = this.#encode(mine);
+        const added: InsertPart = { kind: 'insert', partitionId, rows: mine.length, batch };
+        const timestamp = await this.#send(vchannel, isUpsert ? [dead, added] : [added]);
+        if (isUpsert) this.model.delete(keys, timestamp, timestamp - 1n, 0n);
+        this.model.insert(mine, timestamp, partitionId);
+      },
+    );
   }
 
   /** `killsUpTo` 0 = every version before the delete. */
   async delete(ids: readonly bigint[], killsUpTo = 0n, partitionId = 0n): Promise<void> {
-    await this.#forEachShard(ids, (id) => id, async (mine, vchannel) => {
-      const keys = BigInt64Array.from(mine);
-      const part: DeletePart = {
-        kind: 'delete',
-        partitionId,
-        keys: { kind: 'int64', values: keys },
-        killsUpTo,
-      };
-      const timestamp = await this.#send(vchannel, [part]);
-      const bound = killsUpTo === 0n ? timestamp - 1n : killsUpTo;
-      this.model.delete(keys, timestamp, bound, partitionId);
-    });
+    await this.#forEachShard(
+      ids,
+      (id) => id,
+      async (mine, vchannel) => {
+        const keys = BigInt64Array.from(mine);
+        const part: DeletePart = {
+          kind: 'delete',
+          partitionId,
+          keys: { kind: 'int64', values: keys },
+          killsUpTo,
+        };
+        const timestamp = await this.#send(vchannel, [part]);
+        const bound = killsUpTo === 0n ? timestamp - 1n : killsUpTo;
+        this.model.delete(keys, timestamp, bound, partitionId);
+      },
+    );
   }
 
   /**
@@ -199,7 +192,10 @@ export class SandboxCollection {
       ),
     );
     const data = new BigInt64Array(rows.length);
-    return encodeRowBatch([{ fieldId: 0n, dataType: DataType.Int64, data }, ...columns], rows.length);
+    return encodeRowBatch(
+      [{ fieldId: 0n, dataType: DataType.Int64, data }, ...columns],
+      rows.length,
+    );
   }
 
   // --- life cycle ---

@@ -1,5 +1,6 @@
-// The real server in its own process, for tests that kill it: started from the compiled main.js on free ports,
-// ready when its banner is out. Invariant: no process outlives the object that started it: kill or stop it.
+// The real server in its own process, for tests that kill it: started from the compiled main.js on
+// free ports, ready when its banner is out. Invariant: no process outlives the object that started
+// it: kill or stop it.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

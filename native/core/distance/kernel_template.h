@@ -220,10 +220,6 @@ inline void sum_turn(const float** queries, const float** rows, size_t dim, Tile
 #pragma GCC unroll 8
       for (int r = 0; r < kTileRows; ++r) sums[q][r] = Op::step(query, row[r], sums[q][r]);
     }
-#ifdef PF
-    for (size_t line = 0; line < kTileRows * kWidth; line += kLineFloats)
-      __builtin_prefetch(row_at + PF + line);
-#endif
     query_at += kQueries * kWidth;
     row_at += kTileRows * kWidth;
   }

@@ -35,8 +35,10 @@ struct Avx2Isa {
   }
   // The same additions as reduce, of four registers at once.
   static inline void reduce4(Reg a, Reg b, Reg c, Reg d, float* out) {
-    const Reg ab = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-    const Reg cd = _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    const Reg ab = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20),
+                                 _mm256_permute2f128_ps(a, b, 0x31));
+    const Reg cd = _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20),
+                                 _mm256_permute2f128_ps(c, d, 0x31));
     // In each half of 128 bits: lanes 0 + 2 and 1 + 3, of a and c, of b and d.
     const Reg pairs =
         _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));

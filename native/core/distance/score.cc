@@ -113,7 +113,7 @@ void RowBlock::run(const float* const* queries, size_t query_count, bool is_l2, 
 }
 
 void RowBlock::score(const QueryBatch& queries, size_t first, size_t query_count, float* out) {
-  std::array<const float*, kQueries> some;
+  std::array<const float*, kQueries> some{};
   for (size_t q = 0; q < query_count; ++q) some[q] = queries.query(first + q);
   run(some.data(), query_count, rows_.metric == Metric::kL2, out);
   for (size_t q = 0; q < query_count; ++q)

@@ -55,7 +55,8 @@ enum class Answer : uint8_t { kFalse, kTrue, kUnknown };
 
 Answer answer(bool holds) { return holds ? Answer::kTrue : Answer::kFalse; }
 
-// RowLeaf for tests that may not know: a missing key, an element past the end, a value of another type.
+// RowLeaf for tests that may not know: a missing key, an element past the end, a value of another
+// type.
 template <typename Test>
 class TriLeaf : public Leaf {
  public:

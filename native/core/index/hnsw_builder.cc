@@ -393,7 +393,8 @@ void Builder::join_unreachable(Scratch& scratch) {
   mark_reachable(header_.entry_row, reached);
   for (uint32_t row = 0; row < rows_.rows; ++row) {
     if (is_canceled(control_.cancel)) return;
-    if (!reached[row] && is_present(row) && add_bridge(row, reached, scratch)) mark_reachable(row, reached);
+    if (!reached[row] && is_present(row) && add_bridge(row, reached, scratch))
+      mark_reachable(row, reached);
   }
 }
 

@@ -18,8 +18,9 @@ namespace {
 
 constexpr size_t kSampleRowsPerList = 256;
 constexpr int kIterations = 10;
-constexpr size_t kTileRows =
-    64;  // rows and centroids of a tile stay in the second-level cache together
+// Rows and centroids of a tile stay in the second-level cache together.
+constexpr size_t kTileRows = 128;
+constexpr size_t kTileLists = 64;
 
 class Builder {
  public:
@@ -121,10 +122,10 @@ void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
   best.fill(-std::numeric_limits<float>::infinity());
   std::fill(nearest, nearest + (end - begin), 0);
   constexpr size_t kBlockRows = RowBlock::kQueries;
-  std::array<float, kBlockRows * kTileRows> products;
+  std::array<float, kBlockRows * kTileLists> products;
   thread_local RowBlock centroids;  // of this thread, for its memory
-  for (size_t list = 0; list < nlist; list += kTileRows) {
-    const size_t lists = std::min(kTileRows, nlist - list);
+  for (size_t list = 0; list < nlist; list += kTileLists) {
+    const size_t lists = std::min(kTileLists, nlist - list);
     centroids.assign({centroids_, nlist, rows_.dim, Metric::kIp, nullptr}, nullptr, list, lists,
                      end - begin);
     for (size_t i = begin; i < end; i += kBlockRows) {
@@ -219,7 +220,8 @@ void Builder::train() {
   }
   std::mt19937_64 random(params_.seed);
   const size_t count = std::min(sample.size(), size_t{header_.nlist} * kSampleRowsPerList);
-  for (size_t i = 0; i < count; ++i) std::swap(sample[i], sample[i + random() % (sample.size() - i)]);
+  for (size_t i = 0; i < count; ++i)
+    std::swap(sample[i], sample[i + random() % (sample.size() - i)]);
   sample.resize(count);
   for (size_t list = 0; list < header_.nlist; ++list) move_centroid(list, &sample[list], 1);
   std::sort(sample.begin(), sample.end());

@@ -72,8 +72,8 @@ class VectorIndex {
   // Pushes the best visible rows found for query `query` of the batch into `out` (ids are rows of
   // the segment) and returns how many rows it found, at most out.k(). `visible`: bit i shows row i,
   // null shows all, and no row that the build took for absent may be shown; `kept`: number of
-  // visible rows. Fewer hits than min(out.k(), kept) without a range means that the caller must scan
-  // exactly.
+  // visible rows. Fewer hits than min(out.k(), kept) without a range means that the caller must
+  // scan exactly.
   virtual size_t search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
                         const uint64_t* visible, size_t kept, TopK& out,
                         SearchScratch& scratch) const = 0;

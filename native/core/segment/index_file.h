@@ -14,8 +14,8 @@
 namespace elanus {
 
 // Maps the file for as long as the segment or a read holds it. Replaces an earlier index of the
-// field, or, when it is over a path of a JSON field, of that path and cast type. Errors: kIo, kDataIntegrity (not an index, or not one of this segment's rows),
-// kInvalidParameter (the field).
+// field, or, when it is over a path of a JSON field, of that path and cast type. Errors: kIo,
+// kDataIntegrity (not an index, or not one of this segment's rows), kInvalidParameter (the field).
 Status attach_index_file(SealedSegment& segment, int64_t field_id, const std::string& path);
 // Leaves the indexes over paths of the field: SealedSegment::detach_json_index.
 void detach_index(SealedSegment& segment, int64_t field_id);

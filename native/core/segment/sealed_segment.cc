@@ -188,8 +188,7 @@ class SealedSnapshot final : public SegmentSnapshot {
 
  protected:
   uint64_t max_timestamp() const override {
-    sealed_.compute_timestamp_bounds();
-    return sealed_.max_timestamp_;
+    return sealed_.max_timestamp();
   }
 
  private:
@@ -396,13 +395,11 @@ std::shared_ptr<const ScalarIndex> SealedSegment::scalar_index(int64_t field_id)
   return find_or_null(attachments()->scalar_indexes, field_id);
 }
 
-void SealedSegment::compute_timestamp_bounds() const {
-  std::call_once(bounds_once_, [this] {
-    if (rows_ == 0) return;
-    const auto [smallest, largest] = std::minmax_element(timestamps_, timestamps_ + rows_);
-    min_timestamp_ = *smallest;
-    max_timestamp_ = *largest;
+uint64_t SealedSegment::max_timestamp() const {
+  std::call_once(max_timestamp_once_, [this] {
+    if (rows_ != 0) max_timestamp_ = *std::max_element(timestamps_, timestamps_ + rows_);
   });
+  return max_timestamp_;
 }
 
 std::unique_ptr<SegmentSnapshot> SealedSegment::snapshot(uint64_t read_ts) const {
@@ -411,13 +408,10 @@ std::unique_ptr<SegmentSnapshot> SealedSegment::snapshot(uint64_t read_ts) const
 }
 
 SegmentStats SealedSegment::stats() const {
-  compute_timestamp_bounds();
   SegmentStats stats;
   stats.rows = rows_;
   stats.deleted_rows = deletes().count();
   stats.bytes = column_bytes_;
-  stats.min_timestamp = min_timestamp_;
-  stats.max_timestamp = max_timestamp_;
   return stats;
 }
 

@@ -87,7 +87,7 @@ class SealedSegment final : public Segment {
   const char* place_array(const ColumnLayout& layout, Column* column) const;
   const Column* find_column(int64_t field_id) const;
   std::shared_ptr<const Attachments> attachments() const;
-  void compute_timestamp_bounds() const;
+  uint64_t max_timestamp() const;
 
   std::unique_ptr<MappedFile> file_;
   size_t rows_ = 0;
@@ -95,8 +95,7 @@ class SealedSegment final : public Segment {
   std::vector<std::unique_ptr<Column>> columns_;  // ascending by field id, system columns first
   const Column* key_column_ = nullptr;
   const uint64_t* timestamps_ = nullptr;
-  mutable std::once_flag bounds_once_;
-  mutable uint64_t min_timestamp_ = 0;
+  mutable std::once_flag max_timestamp_once_;
   mutable uint64_t max_timestamp_ = 0;
   mutable std::atomic<size_t> norm_bytes_{0};
   mutable std::mutex attach_mutex_;  // guards the pointer only, never held while an index works

@@ -30,7 +30,9 @@ struct SegmentStats {
   size_t rows = 0;
   size_t deleted_rows = 0;
   size_t bytes = 0;  // column data, mapped or anonymous
-  uint64_t min_timestamp = 0;  // 0 without rows
+  // 0 without rows, and for a sealed segment: that would take a pass over its column, and whoever
+  // wrote the file knows them.
+  uint64_t min_timestamp = 0;
   uint64_t max_timestamp = 0;
 };
 

@@ -1,4 +1,5 @@
-// The result of an operation that can fail: a code of the server's error table and a message. No exceptions.
+// The result of an operation that can fail: a code of the server's error table and a message. No
+// exceptions.
 #pragma once
 
 #include <cstdint>

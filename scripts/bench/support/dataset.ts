@@ -1,7 +1,8 @@
-// Vectors for benchmarks: rows, queries and the exact nearest rows of each query, cached as files of raw numbers.
-// Either files of that form given by path, or clusters made here: a Gaussian mixture in a few latent dimensions
-// with clusters of unequal size, bent by a random tanh layer, with noise, scaled to unit length. Such data has a
-// local dimension like that of text embeddings, so that a graph search over it is neither easy nor hopeless.
+// Vectors for benchmarks: rows, queries and the exact nearest rows of each query, cached as files
+// of raw numbers. Either files of that form given by path, or clusters made here: a Gaussian
+// mixture in a few latent dimensions with clusters of unequal size, bent by a random tanh layer,
+// with noise, scaled to unit length. Such data has a local dimension like that of text embeddings,
+// so that a graph search over it is neither easy nor hopeless.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -107,7 +108,11 @@ async function makeDataset(stem: string, rows: number, dim: number): Promise<voi
   const base = makeRows(random, rows, dim, layers);
   const queries = makeRows(random, QUERIES, dim, layers);
   const truth = await findExact(base, queries, dim, TRUTH_K);
-  for (const [ending, data] of [['base', base], ['query', queries], ['gt', truth]] as const) {
+  for (const [ending, data] of [
+    ['base', base],
+    ['query', queries],
+    ['gt', truth],
+  ] as const) {
     const path = `${stem}.${ending}`;
     writeFileSync(`${path}.new`, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     renameSync(`${path}.new`, path);
@@ -142,7 +147,7 @@ function makeRows(
       const weights = second.subarray(h * dim, (h + 1) * dim);
       for (let d = 0; d < dim; d++) vector[d]! += value * weights[d]!;
     }
-    const scale = NOISE * getLength(vector) / Math.sqrt(dim);
+    const scale = (NOISE * getLength(vector)) / Math.sqrt(dim);
     for (let d = 0; d < dim; d++) vector[d]! += scale * random.normal();
     const length = getLength(vector);
     for (let d = 0; d < dim; d++) vector[d]! /= length;

@@ -17,10 +17,7 @@ export interface FillResult {
   readonly indexSeconds: number;
 }
 
-export async function fillCollection(
-  server: ServerProcess,
-  data: Dataset,
-): Promise<FillResult> {
+export async function fillCollection(server: ServerProcess, data: Dataset): Promise<FillResult> {
   const client = new MilvusClient(server.address);
   try {
     await client.createCollection({ name: COLLECTION, dim: data.dim });

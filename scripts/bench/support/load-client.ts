@@ -1,4 +1,5 @@
-// Runs grpc_load (scripts/bench/grpc_load.cc), which it compiles at first use: a client that is not the bottleneck.
+// Runs grpc_load (scripts/bench/grpc_load.cc), which it compiles at first use: a client that is not
+// the bottleneck.
 
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -44,10 +45,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   return result;
 }
 
-export async function writeRequests(
-  path: string,
-  messages: Iterable<Uint8Array>,
-): Promise<void> {
+export async function writeRequests(path: string, messages: Iterable<Uint8Array>): Promise<void> {
   const file = await open(path, 'w');
   try {
     for (const message of messages) {
@@ -64,7 +62,7 @@ export async function writeRequests(
 export async function readReplies(path: string): Promise<Uint8Array[]> {
   const all = await readFile(path);
   const replies: Uint8Array[] = [];
-  for (let at = 0; at < all.length; ) {
+  for (let at = 0; at < all.length;) {
     const length = all.readUInt32LE(at);
     replies.push(all.subarray(at + 4, at + 4 + length));
     at += 4 + length;

@@ -1,5 +1,6 @@
-// A small client of the Milvus protocol for the demo and the benchmarks: objects in, objects out, over gRPC.
-// The hot messages can be had as bytes, so that a benchmark encodes them before its clock starts.
+// A small client of the Milvus protocol for the demo and the benchmarks: objects in, objects out,
+// over gRPC. The hot messages can be had as bytes, so that a benchmark encodes them before its
+// clock starts.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -133,7 +134,11 @@ export class MilvusClient {
     const data = vectors.subarray(first * dim, (first + rows) * dim);
     const fields: object[] = [
       { type: DataType.Int64, field_name: 'id', scalars: { long_data: { data: ids } } },
-      { type: DataType.FloatVector, field_name: 'vector', vectors: { dim, float_vector: { data } } },
+      {
+        type: DataType.FloatVector,
+        field_name: 'vector',
+        vectors: { dim, float_vector: { data } },
+      },
     ];
     if (words !== undefined) {
       const slice = words.slice(first, first + rows);
@@ -177,10 +182,7 @@ export class MilvusClient {
     });
   }
 
-  async createIndex(
-    collection: string,
-    params: Readonly<Record<string, string>>,
-  ): Promise<void> {
+  async createIndex(collection: string, params: Readonly<Record<string, string>>): Promise<void> {
     await this.call('CreateIndex', {
       collection_name: collection,
       field_name: 'vector',
@@ -200,9 +202,11 @@ export class MilvusClient {
       const total = Number(index.total_rows);
       const done = Number(index.indexed_rows);
       onProgress?.(total === 0 ? 0 : done / total);
-      const isFinished = index.state === 3 && done >= total && Number(index.pending_index_rows) === 0;
+      const isFinished =
+        index.state === 3 && done >= total && Number(index.pending_index_rows) === 0;
       if (isFinished) return;
-      if (index.state === 4) throw new Error(`index build failed: ${index.index_state_fail_reason}`);
+      if (index.state === 4)
+        throw new Error(`index build failed: ${index.index_state_fail_reason}`);
       await pause(100);
     }
   }

@@ -1,4 +1,5 @@
-// The native core in this process, without a server: one segment of (id, vector), growing or written to a file.
+// The native core in this process, without a server: one segment of (id, vector), growing or
+// written to a file.
 
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -98,7 +99,12 @@ export async function openSealed(vectors: Float32Array, dim: number): Promise<Se
 export function makeSearch(
   queries: Float32Array,
   dim: number,
-  { metric = 'IP', k, ef = 0, nprobe = 0 }: { metric?: string; k: number; ef?: number; nprobe?: number },
+  {
+    metric = 'IP',
+    k,
+    ef = 0,
+    nprobe = 0,
+  }: { metric?: string; k: number; ef?: number; nprobe?: number },
 ): NativeSearchRequest {
   return {
     fieldId: VECTOR,

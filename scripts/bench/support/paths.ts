@@ -1,4 +1,5 @@
-// Where things are. Everything that benchmarks download, build or cache lies under .bench/, which git ignores.
+// Where things are. Everything that benchmarks download, build or cache lies under .bench/, which
+// git ignores.
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';

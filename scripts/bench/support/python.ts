@@ -1,4 +1,5 @@
-// Peers that live in Python: their packages go into an environment of their own under .bench/, never into ours.
+// Peers that live in Python: their packages go into an environment of their own under .bench/,
+// never into ours.
 
 import { spawnSync, execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,5 @@
-// A server of this checkout as a child process: started on free ports in a temporary directory, measured, stopped.
+// A server of this checkout as a child process: started on free ports in a temporary directory,
+// measured, stopped.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -43,21 +44,26 @@ export class ServerProcess {
   ): Promise<ServerProcess> {
     const folder = given.folder ?? (await mkdtemp(join(tmpdir(), 'elanus-bench-')));
     const port = given.port ?? (await findFreePort());
-    const child = spawn(process.execPath, [...(given.nodeFlags ?? []), join(ROOT, 'dist/src/main.js')], {
-      cwd: ROOT,
-      env: {
-        ...process.env,
-        PROXY_PORT: String(port),
-        METRICS_PORT: '0',
-        LOCALSTORAGE_PATH: folder,
+    const child = spawn(
+      process.execPath,
+      [...(given.nodeFlags ?? []), join(ROOT, 'dist/src/main.js')],
+      {
+        cwd: ROOT,
+        env: {
+          ...process.env,
+          PROXY_PORT: String(port),
+          METRICS_PORT: '0',
+          LOCALSTORAGE_PATH: folder,
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    );
     const server = new ServerProcess(child, port, folder);
     const deadline = Date.now() + START_MS_MAX;
     while (!(await askVersion(port))) {
       if (child.exitCode !== null || Date.now() > deadline) {
         child.kill('SIGKILL');
+        if (given.folder === undefined) await rm(folder, { recursive: true, force: true });
         throw new Error(`the server did not start:\n${server.#log}`);
       }
     }
@@ -112,7 +118,9 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-/** One GetVersion over raw HTTP/2: a refused connection costs a millisecond, not a client's backoff. */
+/**
+ * One GetVersion over raw HTTP/2: a refused connection costs a millisecond, not a client's backoff.
+ */
 function askVersion(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const session = connectHttp2(`http://127.0.0.1:${port}`);

@@ -34,7 +34,8 @@ export function interpolateQps(points: readonly SweepPoint[], recall: number): n
     const low = sorted[i - 1]!;
     const high = sorted[i]!;
     if (recall < low.recall || recall > high.recall) continue;
-    const share = high.recall === low.recall ? 0 : (recall - low.recall) / (high.recall - low.recall);
+    const share =
+      high.recall === low.recall ? 0 : (recall - low.recall) / (high.recall - low.recall);
     return Math.exp(Math.log(low.qps) * (1 - share) + Math.log(high.qps) * share);
   }
   return undefined;

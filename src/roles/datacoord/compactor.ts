@@ -113,7 +113,8 @@ export class Compactor {
     const segmentIds = segments.map((segment) => segment.segmentId);
     const stats = await peers.querynode.getStats({ segmentIds }, {});
     const deletedRows = new Map(stats.segments.map((s) => [s.segmentId, s.deletedRows]));
-    // Only what is held is merged: a segment whose swap has failed is read through its inputs still.
+    // Only what is held is merged: a segment whose swap has failed is read through its inputs
+    // still.
     const candidates = segments
       .filter(({ segmentId }) => deletedRows.has(segmentId))
       .map((segment) => ({ segment, deletedRows: deletedRows.get(segment.segmentId) ?? 0 }));

@@ -110,7 +110,9 @@ function decodeSchema(proxy: Proxy, bytes: Uint8Array): WireCollectionSchema {
 function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: number): number {
   if (!fields.some((field) => field.isPartitionKey)) {
     if (asked > 1)
-      throw invalidParameter('num_partitions should only be specified with partition key field enabled');
+      throw invalidParameter(
+        'num_partitions should only be specified with partition key field enabled',
+      );
     return 1;
   }
   if (asked < 0)

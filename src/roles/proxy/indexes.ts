@@ -50,7 +50,9 @@ export async function createIndex(
   const params = flattenParams(request.extra_params);
   const definition = checkIndexDefinition({ ...field, fieldName: request.field_name }, params);
   const json =
-    field.dataType === DataType.JSON ? readJsonTarget(field, request.field_name, params) : undefined;
+    field.dataType === DataType.JSON
+      ? readJsonTarget(field, request.field_name, params)
+      : undefined;
   const name = request.index_name === '' ? (json?.name ?? field.name) : request.index_name;
   await proxy.peers.indexcoord.createIndex(
     {
@@ -84,8 +86,8 @@ function readJsonTarget(
 }
 
 /**
- * Parameters arrive flat, as JSON under `params`, or both. The flat form has them all; the JSON stays beside it,
- * because clients that sent it look for it in DescribeIndex.
+ * Parameters arrive flat, as JSON under `params`, or both. The flat form has them all; the JSON
+ * stays beside it, because clients that sent it look for it in DescribeIndex.
  */
 function flattenParams(pairs: readonly KeyValuePair[]): Record<string, string> {
   const { params, ...flat } = toRecord(pairs);

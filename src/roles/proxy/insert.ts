@@ -61,7 +61,10 @@ interface Written {
   readonly timestamp: bigint;
 }
 
-/** Tries again after what another writer did in between; a client's own stale schema is the client's to refresh. */
+/**
+ * Tries again after what another writer did in between; a client's own stale schema is the client's
+ * to refresh.
+ */
 async function withRetries(attempt: () => Promise<Written>): Promise<Written> {
   for (let tries = 1; ; tries++) {
     try {
@@ -127,7 +130,10 @@ async function prepareRows(
     makeCheckOptions(proxy, info, request, isUpsert),
   );
   const rowIds = await proxy.ids.take(rowCount);
-  const given = readKeys(checked.columns.find(({ field }) => field.isPrimaryKey)!, rowIds);
+  const given = readKeys(
+    checked.columns.find(({ field }) => field.isPrimaryKey)!,
+    rowIds,
+  );
   if (isUpsert) requireDistinct(given);
   const isRedrawn = isUpsert && getPrimaryKeyField(info.schema).autoId;
   const { columns, keys } = isRedrawn

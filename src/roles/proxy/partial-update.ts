@@ -1,5 +1,6 @@
-// Upsert of some fields: read the rows, put the given fields in, write them back whole. The shard refuses the
-// write when one of the rows was written in between (R6); the caller then does it again.
+// Upsert of some fields: read the rows, put the given fields in, write them back whole. The shard
+// refuses the write when one of the rows was written in between (R6); the caller then does it
+// again.
 
 import { applyArrayOp } from '../../codec/array-op.ts';
 import type { CheckedColumns } from '../../codec/check-columns.ts';
@@ -7,7 +8,12 @@ import { checkColumns, type CheckOptions } from '../../codec/check-columns.ts';
 import { buildRowBatch } from '../../codec/field-data-to-rows.ts';
 import { PartialUpdateOp, type UpsertRequest } from '../../codec/insert-request.ts';
 import { mergeJsonObjects } from '../../codec/project-json.ts';
-import { concatRows, encodeRowBatch, takeRows, type ColumnInput } from '../../codec/row-batch-ops.ts';
+import {
+  concatRows,
+  encodeRowBatch,
+  takeRows,
+  type ColumnInput,
+} from '../../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../../codec/row-batch.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType } from '../../model/data-type.ts';
@@ -33,7 +39,10 @@ export interface MergedRows {
   readonly readTimestamps: readonly bigint[];
 }
 
-/** @throws MilvusError ParameterInvalid when a new row lacks a field, or an array operation does not fit */
+/**
+ * @throws MilvusError ParameterInvalid when a new row lacks a field, or an array operation does not
+ * fit
+ */
 export async function mergePartialRows(
   proxy: Proxy,
   info: CollectionInfo,
@@ -45,7 +54,10 @@ export async function mergePartialRows(
 ): Promise<MergedRows> {
   const { schema } = info;
   const primary = getPrimaryKeyField(schema);
-  const checked = checkColumns(schema, request.fieldsData, { ...options, allowMissingFields: true });
+  const checked = checkColumns(schema, request.fieldsData, {
+    ...options,
+    allowMissingFields: true,
+  });
   checkFieldOps(schema.fields, checked, request);
   const { old, readTimestamps } = await readRows(proxy, info, given, context);
   const oldRowOf = new Map<bigint | string, number>();
@@ -109,7 +121,10 @@ async function readRows(
   };
 }
 
-/** The old rows with the patch's columns in place of theirs; both have the same rows in the same order. */
+/**
+ * The old rows with the patch's columns in place of theirs; both have the same rows in the same
+ * order.
+ */
 function patchRows(
   info: CollectionInfo,
   old: RowBatchReader,
@@ -159,7 +174,8 @@ function checkFieldOps(
   for (const { fieldName, op } of request.fieldOps) {
     const field = findField({ fields } as never, fieldName);
     if (field === undefined) throw invalidParameter(`field ${fieldName} not exist`);
-    if (seen.has(fieldName)) throw invalidParameter(`field ${fieldName} has more than one operation`);
+    if (seen.has(fieldName))
+      throw invalidParameter(`field ${fieldName} has more than one operation`);
     seen.add(fieldName);
     if (op === PartialUpdateOp.Replace) continue;
     if (field.dataType !== DataType.Array) {

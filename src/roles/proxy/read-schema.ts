@@ -114,7 +114,8 @@ export function readField(
     indexParams: toRecord(wire.index_params),
     dim: dataType === DataType.FloatVector ? readDim(name, params, limits) : 0,
     maxLength: readMaxLength(wire, collectionName, params, limits),
-    maxCapacity: dataType === DataType.Array ? readMaxCapacity(name, collectionName, params, limits) : 0,
+    maxCapacity:
+      dataType === DataType.Array ? readMaxCapacity(name, collectionName, params, limits) : 0,
   };
   checkRoles(field);
   const defaultValue = readDefault(wire, field);

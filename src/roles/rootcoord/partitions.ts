@@ -50,7 +50,7 @@ export async function dropPartition(
   if (partition === undefined) return;
   if (name === limits.defaultPartitionName || findPartitionKeyField(info.schema) !== undefined) {
     throw new MilvusError('ParameterInvalid', {
-      message: 'default partition cannot be deleted',
+      message: 'default partition cannot be deleted: invalid parameter',
       fields: { partition: name },
     });
   }

@@ -1,5 +1,5 @@
-// The keys of a shard's last writes: whether a row that a partial update has read was written since (R6).
-// Bounded; what it no longer knows counts as written.
+// The keys of a shard's last writes: whether a row that a partial update has read was written since
+// (R6). Bounded; what it no longer knows counts as written.
 
 import { RowBatchReader } from '../../codec/row-batch.ts';
 import type { WriteRequest } from '../../rpc/contract.ts';

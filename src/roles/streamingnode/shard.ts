@@ -480,12 +480,16 @@ export class Shard {
    * still under way may be older.
    */
   async chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
+    await this.#raiseHorizon();
+    growing.deletesUpTo = this.#horizon;
+    return this.#horizon;
+  }
+
+  async #raiseHorizon(): Promise<void> {
     const { peers, mvccRetentionMs } = this.deps;
     const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
     const horizon = now - composeTimestamp(mvccRetentionMs);
     this.#horizon = max(this.#horizon, horizon < this.lastTimestamp ? horizon : this.lastTimestamp);
-    growing.deletesUpTo = this.#horizon;
-    return this.#horizon;
   }
 
   async #commit(segments: readonly SegmentInfo[], written: bigint | undefined): Promise<void> {
@@ -548,6 +552,8 @@ export class Shard {
           this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
       }
       if (added.length > 0) await this.#loadAtQueryNode(added, indexFiles);
+      // No output is left to say which versions are gone (R5).
+      else await this.#raiseHorizon();
       for (const id of removed) this.view.sealed.delete(id);
       for (const segment of added) this.view.sealed.set(segment.segmentId, segment);
       await this.deps.peers.querynode.releaseSegments({ segmentIds: removed }, {});
@@ -700,14 +706,13 @@ export class Shard {
    */
   chooseReadTimestamp(pinned: bigint): bigint {
     if (pinned === 0n || pinned === this.lastTimestamp) return this.lastTimestamp;
-    for (const { deletesUpTo } of this.view.sealed.values()) {
-      if (pinned >= deletesUpTo) continue;
-      throw new MilvusError('ParameterInvalid', {
-        message: 'the read timestamp is older than the versions kept',
-        fields: { got: pinned, expected: `>= ${deletesUpTo}` },
-      });
-    }
-    return pinned;
+    let keptFrom = this.#horizon;
+    for (const { deletesUpTo } of this.view.sealed.values()) keptFrom = max(keptFrom, deletesUpTo);
+    if (pinned >= keptFrom) return pinned;
+    throw new MilvusError('ParameterInvalid', {
+      message: 'the read timestamp is older than the versions kept',
+      fields: { got: pinned, expected: `>= ${keptFrom}` },
+    });
   }
 
   /**

@@ -171,8 +171,9 @@ export class StreamingNodeRole implements StreamingNode {
   }
 
   /**
-   * The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). Growing data fills half its
-   * memory: the largest segment is written out, so that inserts need not be refused (R19).
+   * The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). Growing data
+   * fills half its memory: the largest segment is written out, so that inserts need not be refused
+   * (R19).
    */
   #relieve(): void {
     const { wal, walBytesMax } = this.#deps;

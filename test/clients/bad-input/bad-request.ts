@@ -1,5 +1,5 @@
-// One row of the bad-input tables, and the builders of requests that the rows are written with. Values are as
-// protobufjs takes them: proto field names, enums as numbers, int64 as number or text.
+// One row of the bad-input tables, and the builders of requests that the rows are written with.
+// Values are as protobufjs takes them: proto field names, enums as numbers.
 
 import { DataType } from '../../../src/model/data-type.ts';
 import { getMessageType } from '../../support/codec/milvus-proto.ts';

@@ -1,4 +1,4 @@
-// Everything that is not rows: indexes, loading, partitions, aliases, renames, databases.
+// Collections by name, partitions, aliases, databases, and jobs on collections that are not there.
 
 import {
   makeCreate,
@@ -7,280 +7,301 @@ import {
   refuse,
   toPairs,
   type BadRequest,
-  type Plain,
 } from './bad-request.ts';
 import { ALIAS, OTHER_DATABASE, PARTITION } from './world.ts';
 
-const index = (field_name: string, params: Plain, more: Plain = {}): Plain => ({
-  collection_name: 'bare',
-  field_name,
-  extra_params: toPairs(params),
-  ...more,
-});
-const hnsw = (params: Plain): Plain => index('vec', { index_type: 'HNSW', metric_type: 'L2', params });
-const ivf = (params: Plain): Plain => index('vec', { index_type: 'IVF_FLAT', metric_type: 'L2', params });
-
-const INDEXES: readonly BadRequest[] = [
-  ...refuse('CreateIndex', 1100, [
-    ['a vector index type that no one knows', index('vec', { index_type: 'BEST', metric_type: 'L2' }),
-      'invalid parameter[expected=valid index][actual=invalid index type: BEST]'],
-    ['another metric', index('vec', { index_type: 'HNSW', metric_type: 'HAMMING' }),
-      'float vector index does not support metric type: HAMMING: invalid parameter'],
-    ['M 1', hnsw({ M: 1 }), "param 'M' (1) should be in range [2, 2048]"],
-    ['M 2049', hnsw({ M: 2049 }), "param 'M' (2049) should be in range [2, 2048]"],
-    ['an M that is no number', hnsw({ M: 'x' }), "invalid integer value, key: 'M', value: 'x': invalid parameter"],
-    ['an M that is no integer', hnsw({ M: 16.5 }), "key: 'M', value: '16.5'"],
-    ['an M that is a list', hnsw({ M: [16] }), "invalid integer value, key: 'M', value: '[16]'"],
-    ['efConstruction 0', hnsw({ efConstruction: 0 }), "param 'efConstruction' (0) should be in range [1, 2147483647]"],
-    ['a negative efConstruction', hnsw({ efConstruction: -1 }),
-      "param 'efConstruction' (-1) should be in range [1, 2147483647]"],
-    ['nlist 0', ivf({ nlist: 0 }), "Out of range in json: param 'nlist' (0) should be in range [1, 65536]"],
-    ['nlist 65537', ivf({ nlist: 65537 }), "param 'nlist' (65537) should be in range [1, 65536]"],
-    ['an nlist that is no number', ivf({ nlist: 'x' }), "invalid integer value, key: 'nlist', value: 'x'"],
-    ['AUTOINDEX with parameters', index('vec', { index_type: 'AUTOINDEX', metric_type: 'L2', params: { M: 8 } }),
-      'only metric type can be passed when use AutoIndex'],
-    ['index params that are no JSON', index('vec', { index_type: 'HNSW', metric_type: 'L2', params: '{' }),
-      'index params is not valid JSON'],
-    ['a scalar index on a vector', index('vec', { index_type: 'INVERTED' }), 'INVERTED'],
-    ['a binary index on a float vector', index('vec', { index_type: 'BIN_FLAT', metric_type: 'L2' }),
-      "data type FloatVector can't build with this index BIN_FLAT: invalid parameter"],
-    ['a vector index on a scalar', index('f', { index_type: 'HNSW', metric_type: 'L2' }), 'HNSW', 'Float'],
-    ['a bitmap index on a Float', index('f', { index_type: 'BITMAP' }),
-      'bitmap index are only supported on bool, int, string'],
-    ['a bitmap index on the primary key', index('id', { index_type: 'BITMAP' }),
-      'create bitmap index on primary key not supported'],
-    ['a TRIE on a number', index('i8', { index_type: 'TRIE' }), 'TRIE are only supported on varchar field'],
-    ['an STL_SORT on a Bool', index('b', { index_type: 'STL_SORT' }), 'STL_SORT are only supported on numeric'],
-    ['a scalar index type that no one knows', index('f', { index_type: 'BEST' }), 'invalid index type: BEST'],
-    ['a second index on one field',
-      index('vec', { index_type: 'FLAT', metric_type: 'COSINE' }, { collection_name: 'idle' }),
-      'at most one distinct index is allowed per field'],
-    ['a second index by another name',
-      index('vec', { index_type: 'FLAT', metric_type: 'COSINE' }, { collection_name: 'idle', index_name: 'second' }),
-      'CreateIndex failed: creating multiple indexes on same field is not supported'],
-    ['index params of 128 KiB', index('vec', { index_type: 'HNSW', metric_type: 'L2', note: 'x'.repeat(131072) }),
-      'index params are too large'],
-  ]),
-  ...refuse('CreateIndex', 65535, [
-    ['an index on a field that is not there', index('nope', { index_type: 'HNSW', metric_type: 'L2' }),
-      'cannot create index on non-exist field: nope'],
-  ]),
-  ...refuse('CreateIndex', 100, [
-    ['an index on a collection that is not there', index('vec', {}, { collection_name: 'nope' }), 'collection not found'],
-  ]),
-  ...refuse('DropIndex', 1100, [
-    ['dropping a vector index while loaded', { collection_name: 'plain', index_name: 'vec' },
-      'vector index cannot be dropped on loaded collection'],
-  ]),
-  ...refuse('DescribeIndex', 700, [
-    ['describing what is not indexed', { collection_name: 'bare' }, 'index not found[collection=bare]'],
-    ['describing an index that is not there', { collection_name: 'plain', index_name: 'nope' }, 'index not found'],
-  ]),
-  ...refuse('AlterIndex', 104, [
-    ['altering an index while loaded',
-      { collection_name: 'plain', index_name: 'vec', extra_params: toPairs({ 'mmap.enabled': 'true' }) },
-      "can't alter index on loaded collection, please release the collection first: collection already loaded" +
-        '[collection=plain]'],
-  ]),
-  ...refuse('AlterIndex', 1100, [
-    ['altering what cannot be altered', { collection_name: 'idle', index_name: 'vec', extra_params: toPairs({ M: '8' }) },
-      'M is not a configable index property: invalid parameter'],
-    ['altering mmap to nonsense',
-      { collection_name: 'idle', index_name: 'vec', extra_params: toPairs({ 'mmap.enabled': 'maybe' }) },
-      'invalid mmap.enabled value: maybe, expected: true, false'],
-    ['altering nothing', { collection_name: 'idle', index_name: 'vec' }, 'no provided params to alter'],
-    ['setting and deleting at once',
-      { collection_name: 'idle', index_name: 'vec', extra_params: toPairs({ 'mmap.enabled': 'true' }), delete_keys: ['warmup'] },
-      'cannot provide both DeleteKeys and ExtraParams'],
-  ]),
-  ...refuse('AlterIndex', 700, [
-    ['altering an index that is not there',
-      { collection_name: 'idle', index_name: 'nope', extra_params: toPairs({ 'mmap.enabled': 'true' }) }, 'index not found'],
-  ]),
-];
-
-const LOADING: readonly BadRequest[] = [
-  ...refuse('LoadCollection', 700, [
-    ['loading without an index', { collection_name: 'bare' }, 'index not found[collection=bare]'],
-  ]),
-  ...refuse('LoadCollection', 100, [
-    ['loading a collection that is not there', { collection_name: 'nope' }, 'collection not found'],
-  ]),
-  ...refuse('LoadCollection', 1100, [
-    ['loading a field that is not there', { collection_name: 'idle', load_fields: ['id', 'vec', 'nope'] }, 'nope'],
-    ['loading without the primary key', { collection_name: 'idle', load_fields: ['vec'] },
-      'does not contain primary key field id'],
-    ['loading without the partition key', { collection_name: 'keyed', load_fields: ['id', 'vec'] },
-      'does not contain partition key field team'],
-  ]),
-  ...refuse('LoadCollection', 65535, [
-    ['loading three replicas', { collection_name: 'idle', replica_number: 3 },
-      'when load 3 replica count: service resource insufficient'],
-  ]),
-  ...refuse('LoadPartitions', 1100, [
-    ['loading no partition', { collection_name: 'idle', partition_names: [] }, 'due to no partition specified'],
-    ['loading partitions of a partition key', { collection_name: 'keyed', partition_names: ['_default_0'] },
-      'disable load partitions if partition key mode is used'],
-  ]),
-  ...refuse('LoadPartitions', 200, [
-    ['loading a partition that is not there', { collection_name: 'idle', partition_names: ['nope'] },
-      'partition not found[partition=nope]'],
-  ]),
-  ...refuse('ReleaseCollection', 100, [
-    ['releasing a collection that is not there', { collection_name: 'nope' }, 'collection not found'],
-  ]),
-  ...refuse('ReleasePartitions', 1100, [
-    ['releasing no partition', { collection_name: 'plain', partition_names: [] },
-      'due to no partition specified', 'invalid parameter[expected=any partition][actual=empty partition list]'],
-    ['releasing partitions of a partition key', { collection_name: 'keyed', partition_names: ['_default_0'] },
-      'disable release partitions if partition key mode is used'],
-  ]),
-  ...refuse('ReleasePartitions', 200, [
-    ['releasing a partition that is not there', { collection_name: 'plain', partition_names: ['nope'] },
-      'partition not found[partition=nope]'],
-  ]),
-  ...refuse('GetLoadingProgress', 101, [
-    ['the progress of what is not loaded', { collection_name: 'idle' }, 'collection not loaded'],
-  ]),
-];
-
 const PARTITIONS: readonly BadRequest[] = [
   ...refuse('CreatePartition', 100, [
-    ['a partition of a collection that is not there', { collection_name: 'nope', partition_name: 'p' }, 'collection not found'],
+    [
+      'a partition of a collection that is not there',
+      { collection_name: 'nope', partition_name: 'p' },
+      'collection not found',
+    ],
   ]),
   ...refuse('CreatePartition', 1100, [
-    ['a partition beside a partition key', { collection_name: 'keyed', partition_name: 'p' },
-      'disable create partition if partition key mode is used'],
+    [
+      'a partition beside a partition key',
+      { collection_name: 'keyed', partition_name: 'p' },
+      'disable create partition if partition key mode is used',
+    ],
   ]),
   ...refuse('DropPartition', 1100, [
-    ['dropping the default partition', { collection_name: 'idle', partition_name: '_default' },
-      'default partition cannot be deleted'],
-    ['dropping a partition of a partition key', { collection_name: 'keyed', partition_name: '_default_0' },
-      'disable drop partition if partition key mode is used'],
+    [
+      'dropping the default partition',
+      { collection_name: 'idle', partition_name: '_default' },
+      'default partition cannot be deleted: invalid parameter[partition=_default]',
+    ],
+    [
+      'dropping a partition of a partition key',
+      { collection_name: 'keyed', partition_name: '_default_0' },
+      'disable drop partition if partition key mode is used',
+    ],
   ]),
   ...refuse('DropPartition', 65535, [
-    ['dropping a loaded partition', { collection_name: 'plain', partition_name: PARTITION },
-      'partition cannot be dropped, partition is loaded, please release it first'],
+    [
+      'dropping a loaded partition',
+      { collection_name: 'plain', partition_name: PARTITION },
+      'partition cannot be dropped, partition is loaded, please release it first',
+    ],
   ]),
   ...refuse('ShowPartitions', 200, [
-    ['showing a partition that is not there', { collection_name: 'plain', partition_names: ['nope'] }, 'partition not found'],
+    [
+      'showing a partition that is not there',
+      { collection_name: 'plain', partition_names: ['nope'] },
+      'partition not found',
+    ],
   ]),
   ...refuse('GetPartitionStatistics', 200, [
-    ['counting a partition that is not there', { collection_name: 'plain', partition_name: 'nope' }, 'partition not found[partition=nope]'],
+    [
+      'counting a partition that is not there',
+      { collection_name: 'plain', partition_name: 'nope' },
+      'partition not found[partition=nope]',
+    ],
   ]),
 ];
 
 const COLLECTIONS: readonly BadRequest[] = [
   ...refuse('CreateCollection', 1100, [
-    ['a name that another schema has', makeCreate([makeKey(), makeVector('vec', 8)], {}, 'plain'),
-      'create duplicate collection with different parameters, collection: plain: invalid parameter'],
-    ['another number of shards', makeCreate([makeKey(), makeVector()], { shards_num: 2 }, 'idle'),
-      'create duplicate collection with different parameters, collection: idle'],
+    [
+      'a name that another schema has',
+      makeCreate([makeKey(), makeVector('vec', 8)], {}, 'plain'),
+      'create duplicate collection with different parameters, collection: plain: invalid parameter',
+    ],
+    [
+      'another number of shards',
+      makeCreate([makeKey(), makeVector()], { shards_num: 2 }, 'idle'),
+      'create duplicate collection with different parameters, collection: idle',
+    ],
   ]),
   ...refuse('CreateCollection', 1601, [
-    ['a name that an alias has', makeCreate([makeKey(), makeVector()], {}, ALIAS),
-      `alias and collection name conflict[database=default][alias=${ALIAS}]`],
+    [
+      'a name that an alias has',
+      makeCreate([makeKey(), makeVector()], {}, ALIAS),
+      `alias and collection name conflict[database=default][alias=${ALIAS}]`,
+    ],
   ]),
   ...refuse('CreateCollection', 800, [
-    ['a collection in a database that is not there', makeCreate([makeKey(), makeVector()], { db_name: 'nowhere' }),
-      'database not found[database=nowhere]'],
+    [
+      'a collection in a database that is not there',
+      makeCreate([makeKey(), makeVector()], { db_name: 'nowhere' }),
+      'database not found[database=nowhere]',
+    ],
   ]),
   ...refuse('DescribeCollection', 100, [
-    ['describing a collection that is not there', { collection_name: 'nope' },
-      "can't find collection[database=default][collection=nope]"],
-    ['describing a collection of another database', { collection_name: 'far' },
-      "can't find collection[database=default][collection=far]"],
+    [
+      'describing a collection that is not there',
+      { collection_name: 'nope' },
+      "can't find collection[database=default][collection=nope]",
+    ],
+    [
+      'describing a collection of another database',
+      { collection_name: 'far' },
+      "can't find collection[database=default][collection=far]",
+    ],
   ]),
   ...refuse('DropCollection', 1100, [
-    ['dropping by an alias', { collection_name: ALIAS }, `cannot drop the collection via alias = ${ALIAS}: invalid parameter`],
+    [
+      'dropping by an alias',
+      { collection_name: ALIAS },
+      `cannot drop the collection via alias = ${ALIAS}: invalid parameter`,
+    ],
   ]),
   ...refuse('DropCollection', 65535, [
-    ['dropping what has an alias', { collection_name: 'idle' },
-      'unable to drop the collection [idle] because it has associated aliases', ALIAS],
+    [
+      'dropping what has an alias',
+      { collection_name: 'idle' },
+      'unable to drop the collection [idle] because it has associated aliases',
+      ALIAS,
+    ],
   ]),
   ...refuse('RenameCollection', 65535, [
-    ['renaming to a name that is taken', { oldName: 'plain', newName: 'ivf' },
-      'duplicated new collection name default:ivf with other collection name or alias'],
-    ['renaming an alias', { oldName: ALIAS, newName: 'fresh' },
-      `unsupported use an alias to rename collection, alias:${ALIAS}`],
+    [
+      'renaming to a name that is taken',
+      { oldName: 'plain', newName: 'ivf' },
+      'duplicated new collection name default:ivf with other collection name or alias',
+    ],
+    [
+      'renaming an alias',
+      { oldName: ALIAS, newName: 'fresh' },
+      `unsupported use an alias to rename collection, alias:${ALIAS}`,
+    ],
   ]),
   ...refuse('RenameCollection', 1601, [
-    ['renaming to an alias', { oldName: 'plain', newName: ALIAS },
+    [
+      'renaming to an alias',
+      { oldName: 'plain', newName: ALIAS },
       `cannot rename collection to an existing alias: ${ALIAS}`,
-      `alias and collection name conflict[database=default][alias=${ALIAS}]`],
+      `alias and collection name conflict[database=default][alias=${ALIAS}]`,
+    ],
   ]),
   ...refuse('RenameCollection', 1100, [
-    ['renaming to the same name', { oldName: 'plain', newName: 'plain' },
-      'collection name or database name should be different'],
+    [
+      'renaming to the same name',
+      { oldName: 'plain', newName: 'plain' },
+      'collection name or database name should be different',
+    ],
   ]),
   ...refuse('RenameCollection', 100, [
-    ['renaming a collection that is not there', { oldName: 'nope', newName: 'fresh' },
-      'collection not found[database=default][collection=nope]'],
+    [
+      'renaming a collection that is not there',
+      { oldName: 'nope', newName: 'fresh' },
+      'collection not found[database=default][collection=nope]',
+    ],
   ]),
   ...refuse('RenameCollection', 800, [
-    ['renaming into a database that is not there', { oldName: 'plain', newName: 'plain', newDBName: 'nowhere' },
-      'database not found[database=nowhere]'],
+    [
+      'renaming into a database that is not there',
+      { oldName: 'plain', newName: 'plain', newDBName: 'nowhere' },
+      'database not found[database=nowhere]',
+    ],
+  ]),
+];
+
+const FLUSHING: readonly BadRequest[] = [
+  ...refuse('Flush', 100, [
+    [
+      'flushing a collection that is not there',
+      { collection_names: ['nope'] },
+      'collection not found',
+    ],
+  ]),
+  ...refuse('ManualCompaction', 100, [
+    [
+      'compacting a collection that is not there',
+      { collection_name: 'nope' },
+      'collection not found',
+    ],
+  ]),
+  ...refuse('GetCollectionStatistics', 100, [
+    [
+      'counting a collection that is not there',
+      { collection_name: 'nope' },
+      'collection not found',
+    ],
+  ]),
+  ...refuse('GetPersistentSegmentInfo', 100, [
+    [
+      'the segments of a collection that is not there',
+      { collectionName: 'nope' },
+      'collection not found',
+    ],
   ]),
 ];
 
 const ALIASES: readonly BadRequest[] = [
   ...refuse('CreateAlias', 100, [
-    ['an alias of a collection that is not there', { collection_name: 'nope', alias: 'fresh' },
-      'collection not found[database=default][collection=nope]'],
+    [
+      'an alias of a collection that is not there',
+      { collection_name: 'nope', alias: 'fresh' },
+      'collection not found[database=default][collection=nope]',
+    ],
+  ]),
+  ...refuse('CreateAlias', 100, [
+    [
+      'an alias of an alias',
+      { collection_name: ALIAS, alias: 'fresh' },
+      'alias fresh cannot point to another alias: collection not found',
+    ],
+  ]),
+  ...refuse('ListAliases', 100, [
+    [
+      'the aliases of a collection that is not there',
+      { collection_name: 'nope' },
+      'collection not found',
+    ],
   ]),
   ...refuse('CreateAlias', 1601, [
-    ['an alias that a collection is called', { collection_name: 'plain', alias: 'ivf' },
-      'alias and collection name conflict[database=default][alias=ivf]'],
+    [
+      'an alias that a collection is called',
+      { collection_name: 'plain', alias: 'ivf' },
+      'alias and collection name conflict[database=default][alias=ivf]',
+    ],
   ]),
   ...refuse('CreateAlias', 1602, [
-    ['an alias of another collection', { collection_name: 'plain', alias: ALIAS },
-      `${ALIAS} is alias to another collection: idle: alias already exist[database=default][alias=${ALIAS}]`],
+    [
+      'an alias of another collection',
+      { collection_name: 'plain', alias: ALIAS },
+      `${ALIAS} is alias to another collection: idle: alias already ` +
+        `exist[database=default][alias=${ALIAS}]`,
+    ],
   ]),
   ...refuse('AlterAlias', 1600, [
-    ['altering an alias that is not there', { collection_name: 'plain', alias: 'fresh' },
-      'alias not found[database=default][alias=fresh]'],
+    [
+      'altering an alias that is not there',
+      { collection_name: 'plain', alias: 'fresh' },
+      'alias not found[database=default][alias=fresh]',
+    ],
   ]),
   ...refuse('AlterAlias', 100, [
-    ['altering an alias to a collection that is not there', { collection_name: 'nope', alias: ALIAS }, 'collection not found'],
+    [
+      'altering an alias to a collection that is not there',
+      { collection_name: 'nope', alias: ALIAS },
+      'collection not found',
+    ],
   ]),
   ...refuse('DescribeAlias', 1600, [
-    ['describing an alias that is not there', { alias: 'fresh' }, 'alias not found[database=default][alias=fresh]'],
+    [
+      'describing an alias that is not there',
+      { alias: 'fresh' },
+      'alias not found[database=default][alias=fresh]',
+    ],
   ]),
 ];
 
 const DATABASES: readonly BadRequest[] = [
   ...refuse('CreateDatabase', 65535, [
-    ['a database that is there', { db_name: OTHER_DATABASE }, `database already exist: ${OTHER_DATABASE}`],
+    [
+      'a database that is there',
+      { db_name: OTHER_DATABASE },
+      `database already exist: ${OTHER_DATABASE}`,
+    ],
     ['the default database', { db_name: 'default' }, 'database already exist: default'],
   ]),
   ...refuse('DropDatabase', 65535, [
-    ['dropping a database that is not empty', { db_name: OTHER_DATABASE },
-      `database:${OTHER_DATABASE} not empty, must drop all collections before drop database`],
+    [
+      'dropping a database that is not empty',
+      { db_name: OTHER_DATABASE },
+      `database:${OTHER_DATABASE} not empty, must drop all collections before drop database`,
+    ],
   ]),
   ...refuse('DropDatabase', 1100, [
     ['dropping the default database', { db_name: 'default' }, 'can not drop default database'],
   ]),
   ...refuse('DescribeDatabase', 800, [
-    ['describing a database that is not there', { db_name: 'nowhere' }, 'database not found[database=nowhere]'],
+    [
+      'describing a database that is not there',
+      { db_name: 'nowhere' },
+      'database not found[database=nowhere]',
+    ],
   ]),
   ...refuse('AlterDatabase', 800, [
-    ['altering a database that is not there', { db_name: 'nowhere', properties: toPairs({ a: '1' }) },
-      'database not found[database=nowhere]'],
+    [
+      'altering a database that is not there',
+      { db_name: 'nowhere', properties: toPairs({ a: '1' }) },
+      'database not found[database=nowhere]',
+    ],
   ]),
   ...refuse('AlterDatabase', 1100, [
-    ['altering nothing of a database', { db_name: OTHER_DATABASE },
-      'alter database with empty properties and delete keys, expected to set either properties or delete keys'],
+    [
+      'altering nothing of a database',
+      { db_name: OTHER_DATABASE },
+      'alter database with empty properties and delete keys, expected to set either ' +
+        'properties or delete keys',
+    ],
   ]),
   ...refuse('ShowCollections', 800, [
-    ['listing a database that is not there', { db_name: 'nowhere' }, 'database not found[database=nowhere]'],
+    [
+      'listing a database that is not there',
+      { db_name: 'nowhere' },
+      'database not found[database=nowhere]',
+    ],
   ]),
 ];
 
 export const CATALOG: readonly BadRequest[] = [
-  ...INDEXES,
-  ...LOADING,
   ...PARTITIONS,
   ...COLLECTIONS,
+  ...FLUSHING,
   ...ALIASES,
   ...DATABASES,
 ];

@@ -27,113 +27,291 @@ const withDefault = (field: Field, default_value: Plain): Plain =>
 const SCHEMA_1100 = refuse('CreateCollection', 1100, [
   ['dim 0', withDim(0), 'invalid dimension: 0', '2 ~ 32768', 'field vec'],
   ['dim 1', withDim(1), 'invalid dimension: 1', '2 ~ 32768'],
-  ['dim 32769', withDim(32769),
-    'invalid dimension: 32769 of field vec. float vector dimension should be in range 2 ~ 32768'],
+  [
+    'dim 32769',
+    withDim(32769),
+    'invalid dimension: 32769 of field vec. float vector dimension should be in range 2 ~ 32768',
+  ],
   ['a negative dim', withDim(-8), 'invalid dimension: -8'],
   ['a dim that is no number', withDim('x'), 'invalid dimension: x', 'field vec'],
   ['a dim that is no integer', withDim('4.5'), 'invalid dimension: 4.5'],
-  ['no dim', makeCreate([KEY, makeField('vec', DataType.FloatVector)]), 'dimension is not defined in field type params of field vec'],
-  ['a String field', withField(makeField('s', DataType.String)),
-    'string data type not supported yet, please use VarChar type instead'],
+  [
+    'no dim',
+    makeCreate([KEY, makeField('vec', DataType.FloatVector)]),
+    'dimension is not defined in field type params of field vec',
+  ],
+  [
+    'a String field',
+    withField(makeField('s', DataType.String)),
+    'string data type not supported yet, please use VarChar type instead',
+  ],
   ['a type that no one knows', withField(makeField('s', 77)), 'Invalid data type: 77', 's'],
   ['a field without a type', withField(makeField('s', 0)), 'Invalid data type: 0', 's'],
-  ['an array without an element type', withField(makeArray('a', 0, { max_capacity: 3 })),
-    'element type None is not supported'],
-  ['an array of arrays', withField(makeArray('a', DataType.Array, { max_capacity: 3 })),
-    'element type Array is not supported'],
-  ['an array of JSON', withField(makeArray('a', DataType.JSON, { max_capacity: 3 })),
-    'element type JSON is not supported'],
-  ['an array of vectors', withField(makeArray('a', DataType.FloatVector, { max_capacity: 3 })),
-    'element type FloatVector is not supported'],
-  ['max_length 0', withField(makeText('s', 0)),
-    'the maximum length specified for the field(s) should be in (0, 65535], but got 0 instead'],
-  ['max_length 65536', withField(makeText('s', 65536)),
-    'the maximum length specified for the field(s) should be in (0, 65535]', '65536'],
+  [
+    'an array without an element type',
+    withField(makeArray('a', 0, { max_capacity: 3 })),
+    'element type None is not supported',
+  ],
+  [
+    'an array of arrays',
+    withField(makeArray('a', DataType.Array, { max_capacity: 3 })),
+    'element type Array is not supported',
+  ],
+  [
+    'an array of JSON',
+    withField(makeArray('a', DataType.JSON, { max_capacity: 3 })),
+    'element type JSON is not supported',
+  ],
+  [
+    'an array of vectors',
+    withField(makeArray('a', DataType.FloatVector, { max_capacity: 3 })),
+    'element type FloatVector is not supported',
+  ],
+  [
+    'max_length 0',
+    withField(makeText('s', 0)),
+    'the maximum length specified for the field(s) should be in (0, 65535], but got 0 instead',
+  ],
+  [
+    'max_length 65536',
+    withField(makeText('s', 65536)),
+    'the maximum length specified for the field(s) should be in (0, 65535]',
+    '65536',
+  ],
   ['a max_length that is no number', withField(makeText('s', 'x')), 'field(s)', 'x'],
-  ['no max_length', withField(makeText('s', undefined)),
-    'type param(max_length) should be specified for the field(s) of collection created'],
-  ['an array of VarChar without max_length', withField(makeArray('a', DataType.VarChar, { max_capacity: 3 })),
-    'type param(max_length) should be specified for the field(a) of collection created'],
-  ['max_capacity 0', withField(makeArray('a', DataType.Int64, { max_capacity: 0 })),
-    'the maximum capacity specified for a Array should be in (0, 4096]'],
-  ['max_capacity 4097', withField(makeArray('a', DataType.Int64, { max_capacity: 4097 })),
-    'the maximum capacity specified for a Array should be in (0, 4096]'],
-  ['a max_capacity that is no number', withField(makeArray('a', DataType.Int64, { max_capacity: 'x' })),
-    'the value for max_capacity of field a must be an integer'],
+  [
+    'no max_length',
+    withField(makeText('s', undefined)),
+    'type param(max_length) should be specified for the field(s) of collection created',
+  ],
+  [
+    'an array of VarChar without max_length',
+    withField(makeArray('a', DataType.VarChar, { max_capacity: 3 })),
+    'type param(max_length) should be specified for the field(a) of collection created',
+  ],
+  [
+    'max_capacity 0',
+    withField(makeArray('a', DataType.Int64, { max_capacity: 0 })),
+    'the maximum capacity specified for a Array should be in (0, 4096]',
+  ],
+  [
+    'max_capacity 4097',
+    withField(makeArray('a', DataType.Int64, { max_capacity: 4097 })),
+    'the maximum capacity specified for a Array should be in (0, 4096]',
+  ],
+  [
+    'a max_capacity that is no number',
+    withField(makeArray('a', DataType.Int64, { max_capacity: 'x' })),
+    'the value for max_capacity of field a must be an integer',
+  ],
   ['no max_capacity', withField(makeArray('a', DataType.Int64, {})), 'max_capacity', 'field a'],
-  ['65 fields', makeCreate([KEY, VEC, ...repeat(63, (i) => makeField(`f${i}`, DataType.Int8))]),
-    "maximum field's number should be limited to 64"],
-  ['11 vector fields', makeCreate([KEY, ...repeat(11, (i) => makeVector(`v${i}`))]),
-    "maximum vector field's number should be limited to 10"],
-  ['two fields of one name', makeCreate([KEY, VEC, makeField('x', DataType.Int8), makeField('x', DataType.Bool)]),
-    'duplicated field name x'],
+  [
+    '65 fields',
+    makeCreate([KEY, VEC, ...repeat(63, (i) => makeField(`f${i}`, DataType.Int8))]),
+    "maximum field's number should be limited to 64",
+  ],
+  [
+    '11 vector fields',
+    makeCreate([KEY, ...repeat(11, (i) => makeVector(`v${i}`))]),
+    "maximum vector field's number should be limited to 10",
+  ],
+  [
+    'two fields of one name',
+    makeCreate([KEY, VEC, makeField('x', DataType.Int8), makeField('x', DataType.Bool)]),
+    'duplicated field name x',
+  ],
   ['no vector field', makeCreate([KEY]), 'schema does not contain vector field: invalid parameter'],
   ['no field at all', makeCreate([]), 'schema does not contain vector field'],
   ['no primary key', makeCreate([VEC]), 'primary key is not specified'],
-  ['two primary keys', makeCreate([KEY, VEC, makeText('k2', 8, { is_primary_key: true })]),
-    'there are more than one primary key, field name = id, k2'],
-  ['a Float primary key', makeCreate([makeField('id', DataType.Float, { is_primary_key: true }), VEC]),
-    'the data type of primary key should be Int64 or VarChar'],
-  ['a vector primary key', makeCreate([{ ...VEC, is_primary_key: true }]),
-    'the data type of primary key should be Int64 or VarChar'],
-  ['a nullable primary key', makeCreate([makeKey({ nullable: true }), VEC]), 'primary field not support null'],
-  ['a primary key with a default', makeCreate([makeKey({ default_value: { long_data: 1 } }), VEC]),
-    'primary field not support default_value'],
-  ['auto id on another field', withField(makeField('x', DataType.Int64, { autoID: true })),
-    'only primary field can speficy AutoID with true, field name = x'],
-  ['a partition key that is the primary key', makeCreate([makeKey({ is_partition_key: true }), VEC]),
-    'the partition key field must not be primary field'],
-  ['a Float partition key', withField(makeField('x', DataType.Float, { is_partition_key: true })),
-    'the data type of partition key should be Int64 or VarChar'],
-  ['a nullable partition key', withField(makeField('x', DataType.Int64, { is_partition_key: true, nullable: true })),
-    'partition key field not support nullable: invalid parameter'],
-  ['two partition keys', makeCreate([KEY, VEC,
-    makeField('x', DataType.Int64, { is_partition_key: true }),
-    makeField('y', DataType.Int64, { is_partition_key: true })]),
-    'there are more than one partition key, field name = x, y'],
-  ['a Bool default of an Int64 field', withDefault(makeField('x', DataType.Int64), { bool_data: true }),
-    'type (Int64) of field (x) is not equal to the type(DataType_Bool) of default_value: invalid parameter'],
-  ['a string default of an Int8 field', withDefault(makeField('x', DataType.Int8), { string_data: '1' }),
-    'type (Int8) of field (x) is not equal to the type(DataType_VarChar) of default_value'],
-  ['a default out of range of Int8', withDefault(makeField('x', DataType.Int8), { int_data: 128 }), '128', 'out of range'],
-  ['too long a default', withDefault(makeText('x', 2), { string_data: 'abc' }),
+  [
+    'two primary keys',
+    makeCreate([KEY, VEC, makeText('k2', 8, { is_primary_key: true })]),
+    'there are more than one primary key, field name = id, k2',
+  ],
+  [
+    'a Float primary key',
+    makeCreate([makeField('id', DataType.Float, { is_primary_key: true }), VEC]),
+    'the data type of primary key should be Int64 or VarChar',
+  ],
+  [
+    'a vector primary key',
+    makeCreate([{ ...VEC, is_primary_key: true }]),
+    'the data type of primary key should be Int64 or VarChar',
+  ],
+  [
+    'a nullable primary key',
+    makeCreate([makeKey({ nullable: true }), VEC]),
+    'primary field not support null',
+  ],
+  [
+    'a primary key with a default',
+    makeCreate([makeKey({ default_value: { long_data: 1 } }), VEC]),
+    'primary field not support default_value',
+  ],
+  [
+    'auto id on another field',
+    withField(makeField('x', DataType.Int64, { autoID: true })),
+    'only primary field can speficy AutoID with true, field name = x',
+  ],
+  [
+    'a partition key that is the primary key',
+    makeCreate([makeKey({ is_partition_key: true }), VEC]),
+    'the partition key field must not be primary field',
+  ],
+  [
+    'a Float partition key',
+    withField(makeField('x', DataType.Float, { is_partition_key: true })),
+    'the data type of partition key should be Int64 or VarChar',
+  ],
+  [
+    'a nullable partition key',
+    withField(makeField('x', DataType.Int64, { is_partition_key: true, nullable: true })),
+    'partition key field not support nullable: invalid parameter',
+  ],
+  [
+    'two partition keys',
+    makeCreate([
+      KEY,
+      VEC,
+      makeField('x', DataType.Int64, { is_partition_key: true }),
+      makeField('y', DataType.Int64, { is_partition_key: true }),
+    ]),
+    'there are more than one partition key, field name = x, y',
+  ],
+  [
+    'a Bool default of an Int64 field',
+    withDefault(makeField('x', DataType.Int64), { bool_data: true }),
+    'type (Int64) of field (x) is not equal to the type(DataType_Bool) of default_value: ' +
+      'invalid parameter',
+  ],
+  [
+    'a string default of an Int8 field',
+    withDefault(makeField('x', DataType.Int8), { string_data: '1' }),
+    'type (Int8) of field (x) is not equal to the type(DataType_VarChar) of default_value',
+  ],
+  [
+    'a default out of range of Int8',
+    withDefault(makeField('x', DataType.Int8), { int_data: 128 }),
+    '128',
+    'out of range',
+  ],
+  [
+    'too long a default',
+    withDefault(makeText('x', 2), { string_data: 'abc' }),
     'the length (3) of string exceeds max length (2): invalid parameter' +
-      '[expected=valid length string][actual=string length exceeds max length]'],
-  ['a default of a JSON field', withDefault(makeField('x', DataType.JSON), { string_data: '{}' }),
-    'type not support default_value, type:JSON, name:x'],
-  ['a default of a vector field', withDefault(makeVector('x'), { float_data: 1 }),
-    'type not support default_value, type:FloatVector, name:x'],
-  ['a shard too many', makeCreate([KEY, VEC], { shards_num: 17 }), "maximum shards's number should be limited to 16"],
-  ['a negative number of shards', makeCreate([KEY, VEC], { shards_num: -1 }), "shards's number should be limited to 16"],
-  ['a number of partitions without a partition key', makeCreate([KEY, VEC], { num_partitions: 4 }),
-    'num_partitions should only be specified with partition key field enabled'],
-  ['too many partitions', makeCreate([KEY, VEC, makeField('x', DataType.Int64, { is_partition_key: true })],
-    { num_partitions: 5000 }), 'partition number (5000) exceeds max configuration (1024)'],
-  ['a schema that is no message', { collection_name: 'created', schema: Buffer.from([255, 255, 255]) },
-    'schema is not a CollectionSchema message'],
+      '[expected=valid length string][actual=string length exceeds max length]',
+  ],
+  [
+    'a default of a JSON field',
+    withDefault(makeField('x', DataType.JSON), { string_data: '{}' }),
+    'type not support default_value, type:JSON, name:x',
+  ],
+  [
+    'a default of a vector field',
+    withDefault(makeVector('x'), { float_data: 1 }),
+    'type not support default_value, type:FloatVector, name:x',
+  ],
+  [
+    'a shard too many',
+    makeCreate([KEY, VEC], { shards_num: 17 }),
+    "maximum shards's number should be limited to 16",
+  ],
+  [
+    'a negative number of shards',
+    makeCreate([KEY, VEC], { shards_num: -1 }),
+    "shards's number should be limited to 16",
+  ],
+  [
+    'a number of partitions without a partition key',
+    makeCreate([KEY, VEC], { num_partitions: 4 }),
+    'num_partitions should only be specified with partition key field enabled',
+  ],
+  [
+    'too many partitions',
+    makeCreate([KEY, VEC, makeField('x', DataType.Int64, { is_partition_key: true })], {
+      num_partitions: 5000,
+    }),
+    'partition number (5000) exceeds max configuration (1024)',
+  ],
+  [
+    'a schema that is no message',
+    { collection_name: 'created', schema: Buffer.from([255, 255, 255]) },
+    'schema is not a CollectionSchema message',
+  ],
 ]);
 
 const NOT_YET = refuse('CreateCollection', 10, [
-  ['a type that is not there yet', withField(makeField('x', DataType.Geometry)), 'Geometry', 'field x', 'not available yet'],
-  ['a function', makeCreate([KEY, VEC], { schema: { functions: [{ name: 'bm25' }] } }), 'functions', 'not available yet'],
-  ['a property that is not there yet', makeCreate([KEY, VEC], { properties: [{ key: 'ttl_field', value: 'x' }] }),
-    'collection property ttl_field is not available yet'],
+  [
+    'a type that is not there yet',
+    withField(makeField('x', DataType.Geometry)),
+    'Geometry',
+    'field x',
+    'not available yet',
+  ],
+  [
+    'a function',
+    makeCreate([KEY, VEC], { schema: { functions: [{ name: 'bm25' }] } }),
+    'functions',
+    'not available yet',
+  ],
+  [
+    'a property that is not there yet',
+    makeCreate([KEY, VEC], { properties: [{ key: 'ttl_field', value: 'x' }] }),
+    'collection property ttl_field is not available yet',
+  ],
 ]);
 
 const ADDED = refuse('AddCollectionField', 1100, [
-  ['adding a field that is not nullable', makeAddField(makeField('new', DataType.Int64)),
-    'added field must be nullable, please check it, field name = new: invalid parameter'],
-  ['adding a field that is there', makeAddField(makeField('f', DataType.Float, { nullable: true })),
-    'duplicated field name', 'f'],
-  ['adding a partition key', makeAddField(makeField('new', DataType.Int64, { nullable: true, is_partition_key: true })),
-    'partition key field not support nullable'],
-  ['adding a primary key', makeAddField(makeField('new', DataType.Int64, { is_primary_key: true })), 'new'],
-  ['adding a VarChar without max_length', makeAddField(makeText('new', undefined, { nullable: true })),
-    'type param(max_length) should be specified for the field(new) of collection plain'],
+  [
+    'adding a field that is not nullable',
+    makeAddField(makeField('new', DataType.Int64)),
+    'added field must be nullable, please check it, field name = new: invalid parameter',
+  ],
+  [
+    'adding a field that is there',
+    makeAddField(makeField('f', DataType.Float, { nullable: true })),
+    'duplicated field name',
+    'f',
+  ],
+  [
+    'adding a partition key',
+    makeAddField(makeField('new', DataType.Int64, { nullable: true, is_partition_key: true })),
+    'partition key field not support nullable',
+  ],
+  [
+    'adding a primary key',
+    makeAddField(makeField('new', DataType.Int64, { is_primary_key: true })),
+    'new',
+  ],
+  [
+    'adding a VarChar without max_length',
+    makeAddField(makeText('new', undefined, { nullable: true })),
+    'type param(max_length) should be specified for the field(new) of collection plain',
+  ],
 ]);
 
 const ADDED_NAMES = refuse('AddCollectionField', 1701, [
-  ['adding a field with a bad name', makeAddField(makeField('1st', DataType.Int64, { nullable: true })), 'Invalid field name: 1st'],
+  [
+    'adding a field with a bad name',
+    makeAddField(makeField('1st', DataType.Int64, { nullable: true })),
+    'Invalid field name: 1st',
+  ],
+]);
+
+const TOO_LARGE = refuse('CreateCollection', 1102, [
+  [
+    'too long a description',
+    makeCreate([KEY, VEC], { schema: { description: 'x'.repeat(100000) } }),
+    'collection description is too long',
+  ],
+]);
+
+const ADDED_TO_NOTHING = refuse('AddCollectionField', 100, [
+  [
+    'adding a field to a collection that is not there',
+    makeAddField(makeField('new', DataType.Int64, { nullable: true }), 'nope'),
+    'collection not found',
+  ],
 ]);
 
 const alterField = (field_name: string, key: string, value: string): Plain => ({
@@ -143,33 +321,58 @@ const alterField = (field_name: string, key: string, value: string): Plain => ({
 });
 
 const ALTERED = refuse('AlterCollectionField', 1100, [
-  ['altering a field that is not there', alterField('nope', 'max_length', '9'), 'field nope does not exist in collection plain'],
-  ['altering max_length of a Float', alterField('f', 'max_length', '9'),
-    'can not modify the maxlength for non-string types: invalid parameter'],
-  ['altering max_length to 0', alterField('name', 'max_length', '0'), 'field(name) should be in (0, 65535]'],
+  [
+    'altering a field that is not there',
+    alterField('nope', 'max_length', '9'),
+    'field nope does not exist in collection plain',
+  ],
+  [
+    'altering max_length of a Float',
+    alterField('f', 'max_length', '9'),
+    'can not modify the maxlength for non-string types: invalid parameter',
+  ],
+  [
+    'altering max_length to 0',
+    alterField('name', 'max_length', '0'),
+    'field(name) should be in (0, 65535]',
+  ],
   ['altering max_capacity to 0', alterField('tags', 'max_capacity', '0'), 'should be in (0, 4096]'],
-  ['altering max_capacity of a VarChar', alterField('name', 'max_capacity', '3'), 'max_capacity', 'name'],
-  ['altering what cannot be altered', alterField('name', 'nullable', 'true'),
-    'nullable does not allow update in collection field param'],
+  [
+    'altering max_capacity of a VarChar',
+    alterField('name', 'max_capacity', '3'),
+    'max_capacity',
+    'name',
+  ],
+  [
+    'altering what cannot be altered',
+    alterField('name', 'nullable', 'true'),
+    'nullable does not allow update in collection field param',
+  ],
 ]);
 
 const COLLECTION = refuse('AlterCollection', 1100, [
   ['altering nothing', { collection_name: 'plain' }, 'no properties or delete keys provided'],
-  ['setting and deleting at once',
+  [
+    'setting and deleting at once',
     { collection_name: 'plain', properties: [{ key: 'a', value: '1' }], delete_keys: ['b'] },
-    'cannot provide both DeleteKeys and ExtraParams'],
+    'cannot provide both DeleteKeys and ExtraParams',
+  ],
 ]);
 
 const LOADED = refuse('AlterCollection', 104, [
-  ['altering mmap of a loaded collection',
+  [
+    'altering mmap of a loaded collection',
     { collection_name: 'plain', properties: [{ key: 'mmap.enabled', value: 'true' }] },
-    'can not alter mmap properties if collection loaded'],
+    'can not alter mmap properties if collection loaded',
+  ],
 ]);
 
 export const SCHEMAS: readonly BadRequest[] = [
   ...SCHEMA_1100,
   ...NOT_YET,
+  ...TOO_LARGE,
   ...ADDED,
+  ...ADDED_TO_NOTHING,
   ...ADDED_NAMES,
   ...ALTERED,
   ...COLLECTION,

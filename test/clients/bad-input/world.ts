@@ -1,4 +1,5 @@
-// The collections that the bad requests are aimed at, and a picture of everything a request could have changed.
+// The collections that the bad requests are aimed at, and a picture of everything that a request
+// could have changed.
 
 import { DataType } from '../../../src/model/data-type.ts';
 import { MilvusReplyError, type MilvusClient } from '../../support/milvus-client.ts';
@@ -52,7 +53,10 @@ export const PLAIN_ROWS: Columns = {
   d: doubleData([0.5, 1.5]),
   b: boolData([true, false]),
   tags: arrayData(DataType.Int64, [{ long_data: { data: [1, 2] } }, { long_data: { data: [] } }]),
-  words: arrayData(DataType.VarChar, [{ string_data: { data: ['a'] } }, { string_data: { data: ['b'] } }]),
+  words: arrayData(DataType.VarChar, [
+    { string_data: { data: ['a'] } },
+    { string_data: { data: ['b'] } },
+  ]),
   doc: jsonData(['{"a": 1}', '{"a": "x"}']),
 };
 
@@ -119,7 +123,10 @@ export const PARTITION = 'p1';
 export async function buildWorld(client: MilvusClient): Promise<void> {
   for (const [name, fixture] of Object.entries(FIXTURES)) {
     const { fields, indexes, rows, isLoaded = false, hasDynamicField = false } = fixture;
-    await client.call('CreateCollection', makeCreate(fields, { schema: { enable_dynamic_field: hasDynamicField } }, name));
+    await client.call(
+      'CreateCollection',
+      makeCreate(fields, { schema: { enable_dynamic_field: hasDynamicField } }, name),
+    );
     if (name !== 'keyed') await client.createPartition(name, PARTITION);
     for (const [field, params] of Object.entries(indexes)) {
       await client.createIndex(name, field, { ...params });
@@ -136,7 +143,7 @@ export async function buildWorld(client: MilvusClient): Promise<void> {
   });
 }
 
-/** Everything that clients can see: databases, collections with schemas, partitions, indexes, rows, load states. */
+/** What clients see: databases, collections, schemas, partitions, indexes, rows, load states. */
 export async function takePicture(client: MilvusClient): Promise<Plain> {
   const { db_names: databases } = await client.call('ListDatabases', {});
   const collections: Record<string, unknown> = {};

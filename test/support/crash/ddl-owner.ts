@@ -1,6 +1,7 @@
-// One connection's own collection, whose definition changes all the time: create and drop of collection, partitions and
-// index, load and release, and rows beside. One shard, so that every request is whole or not at all; after a
-// restart the collection is as before the request in flight or as after it.
+// One connection's own collection, whose definition changes all the time: create and drop of
+// collection, partitions and index, load and release, and rows beside. One shard, so that every
+// request is whole or not at all; after a restart the collection is as before the request in flight
+// or as after it.
 
 import { DataType } from '../../../src/model/data-type.ts';
 import { quoteKeys, type MilvusClient } from '../milvus-client.ts';
@@ -51,7 +52,10 @@ export class DdlOwner {
     this.#spec = makeSpec(`owned_${owner}`, { keyType: DataType.Int64, shards: 1 });
   }
 
-  /** Makes one request; whether a lost one took effect is unknown. Returns what is wrong with what it read. */
+  /**
+   * Makes one request; whether a lost one took effect is unknown. Returns what is wrong with what
+   * it read.
+   */
   async act(client: MilvusClient, isLost: (error: unknown) => boolean): Promise<string[]> {
     const { exists, loaded } = this.#state;
     if (exists && loaded.size > 0 && this.#random() < 0.2) {
@@ -131,8 +135,11 @@ export class DdlOwner {
       );
       const got = found.map(printRow);
       rows += got.length;
-      if (Number(count) !== got.length) wrong.push(`${partition}: count(*) ${count} of ${got.length}`);
-      const surplus = listSurplus(got, expected).map((row) => `${partition}: back or doubled: ${row}`);
+      if (Number(count) !== got.length)
+        wrong.push(`${partition}: count(*) ${count} of ${got.length}`);
+      const surplus = listSurplus(got, expected).map(
+        (row) => `${partition}: back or doubled: ${row}`,
+      );
       const missing = listSurplus(expected, got).map((row) => `${partition}: lost: ${row}`);
       wrong.push(...surplus, ...missing);
     }
@@ -250,11 +257,7 @@ export class DdlOwner {
   }
 
   /** Removes the keys from every partition and adds the new versions to one. */
-  #replaceRows(
-    keys: readonly Key[],
-    partition: string,
-    versions: ReadonlyMap<Key, number>,
-  ): State {
+  #replaceRows(keys: readonly Key[], partition: string, versions: ReadonlyMap<Key, number>): State {
     const gone = new Set(keys);
     const partitions = new Map(
       [...this.#state.partitions].map(([name, rows]) => [

@@ -1,5 +1,6 @@
-// The whole server in this process, on a disk whose power can be cut (R26). Metadata are held in memory, durable once a
-// transaction resolves, which LMDB's own test has to prove; log and segments are on the disk that is cut.
+// The whole server in this process, on a disk whose power can be cut (R26). Metadata are held in
+// memory, durable once a transaction resolves, which LMDB's own test has to prove; log and segments
+// are on the disk that is cut.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';

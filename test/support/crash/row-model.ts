@@ -1,5 +1,6 @@
-// What a collection must hold: the version of each key after the acknowledged writes, and the writes of which nobody
-// knows whether they took effect. Each of those is whole or not at all in each shard (R4).
+// What a collection must hold: the version of each key after the acknowledged writes, and the
+// writes of which nobody knows whether they took effect. Each of those is whole or not at all in
+// each shard (R4).
 
 import type { CollectionSpec } from '../milvus-client.ts';
 import { getOwner, getShard, makeRow, printRow, type Key } from './rows.ts';
@@ -36,8 +37,8 @@ export class RowModel {
   }
 
   /**
-   * Compares what was read (key → row) with the model, takes over what open writes turn out to have done, and
-   * returns what is wrong.
+   * Compares what was read (key → row) with the model, takes over what open writes turn out to have
+   * done, and returns what is wrong.
    */
   settle(found: ReadonlyMap<Key, string>): string[] {
     const wrong: string[] = [];

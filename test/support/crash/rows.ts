@@ -1,5 +1,5 @@
-// The rows of the crash tests: every field follows from key and version, so that a model needs to keep only the
-// version, and a row that is found can be compared whole.
+// The rows of the crash tests: every field follows from key and version, so that a model needs to
+// keep only the version, and a row that is found can be compared whole.
 
 import { DataType } from '../../../src/model/data-type.ts';
 import { hashKey } from '../../../src/roles/proxy/sharding.ts';
@@ -19,9 +19,10 @@ export function makeSpec(
   name: string,
   options: { keyType: number; shards: number; isPartitioned?: boolean },
 ): CollectionSpec {
-  const key: FieldSpec = options.keyType === DataType.Int64
-    ? { name: 'key', type: DataType.Int64, isPrimaryKey: true }
-    : { name: 'key', type: DataType.VarChar, isPrimaryKey: true, maxLength: 64 };
+  const key: FieldSpec =
+    options.keyType === DataType.Int64
+      ? { name: 'key', type: DataType.Int64, isPrimaryKey: true }
+      : { name: 'key', type: DataType.VarChar, isPrimaryKey: true, maxLength: 64 };
   return {
     name,
     shards: options.shards,

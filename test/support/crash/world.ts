@@ -1,6 +1,7 @@
-// A random life of a server that is killed again and again (P1, P3, P5, R1 to R11): several connections write, change
-// definitions, flush and compact; after each restart everything is compared with what was acknowledged.
-// A connection has at most one request in flight, and writes only keys of its own: that keeps the model exact.
+// A random life of a server that is killed again and again (P1, P3, P5, R1 to R11): several
+// connections write, change definitions, flush and compact; after each restart everything is
+// compared with what was acknowledged. A connection has at most one request in flight, and writes
+// only keys of its own: that keeps the model exact.
 
 import { DataType } from '../../../src/model/data-type.ts';
 import { LostCallError, MilvusClient, MilvusReplyError, quoteKeys } from '../milvus-client.ts';
@@ -10,7 +11,8 @@ import { RowModel, type Change } from './row-model.ts';
 import { BUCKETS, getBucket, makeKey, makeRow, makeSpec, printRow, type Key } from './rows.ts';
 
 /**
- * Settings for one life: tiny segments and files, so that sealing, merging and cutting of the log happen in every one.
+ * Settings for one life: tiny segments and files, so that sealing, merging and cutting of the log
+ * happen in every one.
  */
 export function makeCrashSettings(random: () => number): Record<string, string> {
   const sealShares = ['0.002', '0.01', '0.05', '0.5'];
@@ -72,7 +74,10 @@ const LAST_WORK_MS_MAX = 15;
 const SHOWN_MAX = 8;
 
 /** @throws CrashFinding when the server has broken a promise */
-export async function liveWithCrashes(victim: Victim, options: CrashOptions): Promise<CrashSummary> {
+export async function liveWithCrashes(
+  victim: Victim,
+  options: CrashOptions,
+): Promise<CrashSummary> {
   const world = new World(victim, options);
   try {
     return await world.run();
@@ -180,7 +185,8 @@ class World {
     const workers = clients.map(async (client, owner) => {
       try {
         while (!this.#isKilled) {
-          if (this.#acknowledged >= lastAnswer) killing ??= delay(lastWorkMs).then(() => this.#kill());
+          if (this.#acknowledged >= lastAnswer)
+            killing ??= delay(lastWorkMs).then(() => this.#kill());
           await this.#act(client, owner);
         }
       } catch (error) {
@@ -292,7 +298,9 @@ class World {
     const distinct = new Set(hits!.map((hit) => hit.key)).size;
     const expected = Math.min(20, mine);
     if (hits!.length === expected && distinct === expected) return;
-    throw new Error(`${spec.name}: search found ${hits!.length} hits, ${distinct} keys of ${expected}`);
+    throw new Error(
+      `${spec.name}: search found ${hits!.length} hits, ${distinct} keys of ${expected}`,
+    );
   }
 
   async #change(model: RowModel, change: Change, call: () => Promise<void>): Promise<void> {
@@ -340,7 +348,8 @@ class World {
     const { found, wrong } = toFound(rows);
     wrong.push(...model.settle(found));
     const count = await client.count(spec.name);
-    if (Number(count) !== rows.length) wrong.push(`count(*) is ${count}, scanned were ${rows.length}`);
+    if (Number(count) !== rows.length)
+      wrong.push(`count(*) is ${count}, scanned were ${rows.length}`);
     const keys = Array.from({ length: this.#connections }, (_unused, owner) =>
       Array.from({ length: this.#keys }, (_each, index) => makeKey(spec, owner, index)),
     ).flat();
@@ -415,4 +424,3 @@ async function waitUntil(condition: () => Promise<boolean>): Promise<void> {
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
-

@@ -80,7 +80,9 @@ type LeafNode = Exclude<
   { node: 'const' | 'and' | 'or' | 'not' | 'isNull' | 'exists' | 'compareOperands' }
 >;
 
-/** Whether the leaf can decide about a value of this type: a JSON value of another type is unknown. */
+/**
+ * Whether the leaf can decide about a value of this type: a JSON value of another type is unknown.
+ */
 function isComparable(leaf: LeafNode, value: JsonValue): boolean {
   switch (leaf.node) {
     case 'compare':

@@ -229,7 +229,7 @@ const REFUSED: readonly (readonly [string, FieldSchema, Plain | undefined, reado
     ['is not a multiple of its dim', '[row=1]', '[expected=a multiple of 2 floats]']],
   ['a vector of another kind', FLOAT4,
     { field_name: 'f', vectors: { dim: 2n, binary_vector: 'ff' } },
-    ["field 'f' illegal, array type mismatch", '[actual=got binary vector array]']],
+    ["float vector field 'f' is illegal, array type mismatch", '[actual=got binary vector]']],
   ['scalars for a vector', FLOAT4, makeFieldData(INT8, [1, 2]), ['[expected=need float vector']],
   ['a vector for scalars', INT8, makeFieldData(FLOAT4, [[1, 2]]), ['[expected=need Int8 array]']],
   ['another scalar type', INT8, makeFieldData(TEXT, ['a', 'b']),

@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import { encodePlan } from '../../../src/expr/encode-plan.ts';
-import type { PlanNode } from '../../../src/expr/plan.ts';
+import type { Literal, PathStep, PlanNode } from '../../../src/expr/plan.ts';
 import {
   native,
   type NativeQueryRequest,
@@ -482,6 +482,64 @@ describe('sealed segment', () => {
     assert.throws(() => native.attachIndex(sealed, AGE, join(folder, 'none')), hasCode(1001));
     native.closeSegment(sealed);
     native.closeSegment(other);
+  });
+
+  test('an index over a JSON path changes no answer, attached or detached', async () => {
+    const sealed = await seal([makeGrowing()]);
+    const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+    const compare = (path: readonly PathStep[], op: 0 | 1 | 4, value: Literal): PlanNode => ({
+      node: 'compare',
+      operand: { kind: 'path', fieldId: JSON_FIELD, dataType: DataType.JSON, elementType: 0, path },
+      op,
+      value,
+    });
+    const plans = [
+      compare(['a'], 0, { kind: 'int64', value: 3n }),
+      { node: 'not', child: compare(['a'], 4, { kind: 'double', value: 6.5 }) } as const,
+      compare(['a'], 1, { kind: 'string', value: '3' }),
+      compare(['b'], 0, { kind: 'string', value: '77' }),
+      compare(['b'], 1, { kind: 'string', value: '77' }),
+      compare(['b', 0], 0, { kind: 'string', value: '7' }),
+    ].map(encodePlan);
+    const answer = async (plan: Uint8Array): Promise<bigint[]> =>
+      readKeys((await native.query([sealed], makeQuery({ plan }))).rows);
+    const answers = (): Promise<bigint[][]> => Promise.all(plans.map(answer));
+    const scanned = await answers();
+    assert.deepEqual(
+      scanned.map((keys) => keys.length > 0),
+      [true, true, false, true, true, false],
+    );
+    const targets = [
+      { jsonPath: ['a'], jsonCastType: DataType.Double },
+      { jsonPath: ['a'], jsonCastType: DataType.VarChar },
+      { jsonPath: ['b'], jsonCastType: DataType.VarChar },
+      { jsonPath: ['b', 0], jsonCastType: DataType.Bool },
+    ];
+    for (const [i, target] of targets.entries()) {
+      const path = join(folder, `json-${i}`);
+      const given = { ...params, ...target };
+      await writeFile(path, await native.buildIndex(sealed, JSON_FIELD, given, 4));
+      native.attachIndex(sealed, JSON_FIELD, path);
+      assert.deepEqual(await answers(), scanned);
+      assert.throws(() => native.attachIndex(sealed, NAME, path), hasCode(1009));
+    }
+    native.detachIndex(sealed, JSON_FIELD);
+    native.detachIndex(sealed, JSON_FIELD, ['a'], DataType.Double);
+    assert.deepEqual(await answers(), scanned);
+    for (const path of [['a'], ['b'], ['b', 0]]) native.detachIndex(sealed, JSON_FIELD, path);
+    assert.deepEqual(await answers(), scanned);
+    for (const wrong of [
+      { jsonPath: ['a'] },
+      { jsonPath: ['a'], jsonCastType: DataType.Int64 },
+      { jsonPath: [-1], jsonCastType: DataType.Bool },
+      { jsonPath: ['a'], jsonCastType: DataType.Bool, kind: 'HNSW', metric: 'L2' },
+    ]) {
+      const given = { ...params, ...wrong };
+      assert.throws(() => native.buildIndex(sealed, JSON_FIELD, given, 5), TypeError);
+    }
+    const ofAge = { ...params, jsonPath: ['a'], jsonCastType: DataType.Double };
+    await assert.rejects(native.buildIndex(sealed, AGE, ofAge, 6), hasCode(1100));
+    native.closeSegment(sealed);
   });
 
   test('a canceled build rejects, and reads go on while a segment is closed', async () => {

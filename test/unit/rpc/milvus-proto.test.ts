@@ -1,4 +1,5 @@
-// The protocol's types, reflected one method at a time, against protobufjs over the whole description.
+// The protocol's types, reflected one method at a time, against protobufjs over the whole
+// description.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -15,14 +16,23 @@ test('every method has the types that the whole description gives it', () => {
   const services = [...new Set(methods.map(({ service }) => service))];
   const expected = services.flatMap((name) => whole.lookupService(name).methodsArray);
   assert.ok(expected.length > 100);
-  assert.deepEqual(methods.map(({ name }) => name), expected.map(({ name }) => name));
+  assert.deepEqual(
+    methods.map(({ name }) => name),
+    expected.map(({ name }) => name),
+  );
   for (const [i, method] of methods.entries()) {
     const twin = expected[i]!.resolve() as protobuf.Method;
     assert.equal(method.isRequestStream, twin.requestStream === true, method.name);
     assert.equal(method.isReplyStream, twin.responseStream === true, method.name);
     const isStatus = twin.resolvedResponseType!.fullName === '.milvus.proto.common.Status';
     assert.equal(method.repliesStatus, isStatus, method.name);
-    const conversion = { longs: String, enums: Number, defaults: true, arrays: true, objects: true };
+    const conversion = {
+      longs: String,
+      enums: Number,
+      defaults: true,
+      arrays: true,
+      objects: true,
+    };
     const emptyRequest = twin.resolvedRequestType!.toObject(
       twin.resolvedRequestType!.create(),
       conversion,
@@ -53,5 +63,8 @@ test('a type brings the fields of all types that it reaches', () => {
 
 test('a name that is no type is refused', () => {
   assert.throws(() => selectTypes(json, '', 'milvus.proto'), /not in the description/);
-  assert.throws(() => selectTypes(json, 'milvus.proto.milvus', 'NoSuchType'), /not in the description/);
+  assert.throws(
+    () => selectTypes(json, 'milvus.proto.milvus', 'NoSuchType'),
+    /not in the description/,
+  );
 });
