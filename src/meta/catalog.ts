@@ -68,11 +68,14 @@ export interface RecordTypes {
   readonly load: LoadRecord;
 }
 
+/** Strings of this form get one more `=` in front, so that none is read as an int64. */
+const LOOKS_LIKE_INT64 = /^=*-?\d+n$/;
+
 export function encodeRecord(record: object): string {
   return JSON.stringify({ v: FORMAT_VERSION, ...record }, (_key, value: unknown) =>
     typeof value === 'bigint'
       ? `${value}n`
-      : typeof value === 'string' && /^-?\d+n$/.test(value)
+      : typeof value === 'string' && LOOKS_LIKE_INT64.test(value)
         ? `=${value}`
         : value,
   );
@@ -85,7 +88,7 @@ export function decodeRecord(key: string, text: string): object {
     parsed = JSON.parse(text, (_key, value: unknown) => {
       if (typeof value !== 'string') return value;
       if (/^-?\d+n$/.test(value)) return BigInt(value.slice(0, -1));
-      return /^=-?\d+n$/.test(value) ? value.slice(1) : value;
+      return LOOKS_LIKE_INT64.test(value) ? value.slice(1) : value;
     }) as { v?: unknown };
   } catch {
     throw new MilvusError('DataIntegrity', {
