@@ -163,7 +163,7 @@ function addStrings(target: Target, spans: Spans): void {
     if (length > field.maxLength) {
       throw refuseValue(collection, {
         text:
-          `length of varchar array element of field ${field.name} exceeds max length, ` +
+          `length of Array array field "${field.name}" exceeds max length, ` +
           `row number: ${findRow(place, index)}, length: ${length}, max length: ${field.maxLength}`,
         field: field.name,
         row: findRow(place, index),

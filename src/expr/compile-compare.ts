@@ -3,7 +3,7 @@
 
 import { DataType, isIntegerType, isNumericType } from '../model/data-type.ts';
 import type { CompareSign } from './ast.ts';
-import { getColumnTypeName } from './column.ts';
+import { getColumnTypeName, toContainer } from './column.ts';
 import type { Column } from './column.ts';
 import {
   COMPARE_OPS, cannotCast, castForCompare, castLiteral, compareToRange, foldCompare,
@@ -90,7 +90,10 @@ function compareWithConstant(value: TypedValue, compare: ConstantCompare): PlanN
 }
 
 function compareColumn(column: Column, compare: ConstantCompare): PlanNode {
-  const { operand, dataType } = column;
+  const { dataType } = column;
+  // A whole JSON document compares as the value at the empty path.
+  const isDocument = column.operand.kind === 'field' && dataType === DataType.JSON;
+  const operand = (isDocument ? toContainer(column) : undefined) ?? column.operand;
   const op = COMPARE_OPS[compare.sign];
   const isEquality = op === CompareOp.Eq || op === CompareOp.Ne;
   if (operand.kind === 'path') {

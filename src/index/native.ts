@@ -41,6 +41,7 @@ export interface NativeSegmentStats {
   readonly deletedRows: number;
   /** Bytes of column data, mapped or anonymous. */
   readonly bytes: number;
+  /** Bounds of the rows of a growing segment; 0 for a sealed one, whose record has them. */
   readonly minTimestamp: bigint;
   readonly maxTimestamp: bigint;
 }

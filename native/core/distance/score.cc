@@ -8,7 +8,7 @@
 namespace elanus {
 namespace {
 
-constexpr size_t kPackQueries = 8;
+constexpr size_t kPackQueries = 16;
 
 // The product's order is fixed: every form below must round alike.
 inline float cosine(float inner_product, float query_inv_norm, float row_inv_norm) {

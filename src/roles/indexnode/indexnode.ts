@@ -2,9 +2,10 @@
 
 import { native } from '../../index/native.ts';
 import { getPhysicalIndex } from '../../model/index-params.ts';
-import type { IndexFile } from '../../model/segment-info.ts';
+import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import type { IndexNode } from '../../rpc/contract.ts';
 import { openSegment } from '../../segment/open-segment.ts';
+import { readSegmentLayout } from '../../segment/segment-file.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 
 export interface IndexNodeDeps {
@@ -34,6 +35,9 @@ export class IndexNodeRole implements IndexNode {
     const base = { collectionId, segmentId, indexId, fieldId, rows };
     const params = getPhysicalIndex(index, rows);
     if (params === undefined) return { file: { ...base, file: '', fileBytes: 0 } };
+    if (!(await hasField(storage, segment, fieldId))) {
+      return { file: { ...base, file: '', fileBytes: 0 } };
+    }
     const started = nowMs();
     const handle = await openSegment(storage, schema, segment);
     const job = this.#nextJob++;
@@ -52,4 +56,16 @@ export class IndexNodeRole implements IndexNode {
       native.closeSegment(handle);
     }
   };
+}
+
+/** A segment written before the field was added has nothing to index: all its rows are null there. */
+async function hasField(
+  storage: ObjectStorage,
+  { file, fileBytes }: SegmentInfo,
+  fieldId: bigint,
+): Promise<boolean> {
+  const { layout } = await readSegmentLayout(file, fileBytes, (offset, length) =>
+    storage.getRange(file, offset, length),
+  );
+  return layout.some((column) => column.fieldId === fieldId);
 }

@@ -16,7 +16,7 @@ import {
 } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../../codec/row-batch.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import { DataType } from '../../model/data-type.ts';
+import { DataType, getDataTypeName } from '../../model/data-type.ts';
 import { invalidParameter } from '../../model/error.ts';
 import {
   findField,
@@ -177,12 +177,22 @@ function checkFieldOps(
     if (seen.has(fieldName))
       throw invalidParameter(`field ${fieldName} has more than one operation`);
     seen.add(fieldName);
-    if (op === PartialUpdateOp.Replace) continue;
-    if (field.dataType !== DataType.Array) {
-      throw invalidParameter(`array operations need an Array field, got field ${fieldName}`);
+    if (field.isPrimaryKey) {
+      throw invalidParameter(
+        `field "${fieldName}" is the primary key and cannot carry a partial-update op`,
+      );
+    }
+    const opName = op === PartialUpdateOp.ArrayAppend ? 'ARRAY_APPEND' : 'ARRAY_REMOVE';
+    if (op !== PartialUpdateOp.Replace && field.dataType !== DataType.Array) {
+      throw invalidParameter(
+        `op ${opName} requires Array field, but field "${fieldName}" is ` +
+          getDataTypeName(field.dataType),
+      );
     }
     if (!checked.columns.some((column) => column.field.name === fieldName)) {
-      throw invalidParameter(`field ${fieldName} has an operation but no data`);
+      throw invalidParameter(
+        `partial-update op targets field "${fieldName}" not present in fields_data`,
+      );
     }
   }
 }

@@ -48,11 +48,7 @@ export async function query(
   );
   const selection = isCount
     ? selectOutputFields(info.schema, [], false)
-    : selectOutputFields(
-        info.schema,
-        request.outputFields.length > 0 ? request.outputFields : ['*'],
-        true,
-      );
+    : selectOutputFields(info.schema, request.outputFields, true);
   if (filter === undefined && limit === undefined && !isCount) {
     throw invalidParameter('empty expression should be used with limit');
   }

@@ -231,7 +231,7 @@ const INSERTS = refuse('Insert', 1100, [
         { string_data: { data: ['abcde'] } },
       ]),
     }),
-    'length of varchar array element of field words exceeds max length',
+    'length of Array array field "words" exceeds max length',
     '[row=1]',
   ],
   [

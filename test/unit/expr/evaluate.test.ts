@@ -150,6 +150,11 @@ testRow('a document that is the JSON value null is not a null field', { j: null,
   'doc[1] == 2': true,
 });
 
+testRow('a whole JSON document compares as its value', { j: 5n, doc: 'x' }, {
+  'j == 5': true, 'j != 5': false, 'j > 4': true, 'j == "5"': null, 'doc == "x"': true,
+  'doc < "y"': true, 'doc > 1': null,
+});
+
 testRow('integer arithmetic is 64-bit and truncates', { age: 2n ** 63n - 1n, i32: -7n, d: 7 }, {
   'age + 1 == -9223372036854775808': true, 'age * 2 == -2': true, 'i32 / 2 == -3': true,
   'i32 % 3 == -1': true, 'i32 / 2.0 == -3.5': true, 'i32 - 0.5 == -7.5': true,
