@@ -1,4 +1,4 @@
-// Builds everything that the server needs: the native core, then the TypeScript.
+// Builds everything that the server needs: the native core, the TypeScript, one bundle of it.
 // `--if-stale` skips both when nothing has changed since the last build. Nothing is downloaded.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,6 +8,9 @@ import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const BUNDLED = ['apache-arrow', 'flatbuffers'];
+const VENDORS = Object.keys(dependencies).filter((name) => !BUNDLED.includes(name));
 const ifStale = process.argv.includes('--if-stale');
 
 function listFiles(folder, extensions) {
@@ -44,12 +47,33 @@ function buildProtocol() {
   writeFileSync(join(root, 'dist/proto/milvus.json'), JSON.stringify(protos.toJSON()));
 }
 
+/** The server as one file: loading 160 modules one by one would be a third of its start. */
+function buildBundle() {
+  const esbuild = createRequire(import.meta.url)('esbuild');
+  esbuild.buildSync({
+    entryPoints: [join(root, 'dist/src/main.js')],
+    outfile: join(root, 'dist/elanus.cjs'),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    // Vendors stay in node_modules, but for the few files that we take of Arrow.
+    external: VENDORS,
+    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    define: { 'import.meta.url': 'bundleUrl' },
+    logLevel: 'warning',
+  });
+}
+
 const stampPath = join(root, 'dist/.stamp');
 const sources = ['src', 'test', 'scripts'].flatMap((folder) =>
   listFiles(join(root, folder), ['.ts']),
 );
 const protos = listFiles(join(root, 'proto'), ['.proto']);
-const stamp = hashOf([...sources, ...protos, join(root, 'tsconfig.json')]);
+const settings = ['tsconfig.json', 'package.json', 'scripts/build.mjs'].map((name) =>
+  join(root, name),
+);
+const stamp = hashOf([...sources, ...protos, ...settings]);
 const isFresh = existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp;
 if (!(ifStale && isFresh)) {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
@@ -59,5 +83,6 @@ if (!(ifStale && isFresh)) {
   }
   run(process.execPath, [compiler, '-p', join(root, 'tsconfig.json')]);
   buildProtocol();
+  buildBundle();
   writeFileSync(stampPath, stamp);
 }

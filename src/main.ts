@@ -1,15 +1,8 @@
 // `elanus [run standalone]`: configuration → server → banner; SIGINT and SIGTERM stop it
 // gracefully.
 
-import module from 'node:module';
-import { fileURLToPath } from 'node:url';
-
-// Node 22.1 and later keep compiled code between starts (a tenth of the start). Before the imports
-// that it is for, so they are dynamic. It only reports failure: a read-only folder does no harm.
-const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown };
-enableCompileCache?.(fileURLToPath(new URL('../.compile-cache', import.meta.url)));
-const { loadConfig, ConfigError } = await import('./config.ts');
-const { startServer } = await import('./server.ts');
+import { ConfigError, loadConfig } from './config.ts';
+import { startServer } from './server.ts';
 
 const USAGE = 'usage: npm start [-- run standalone]';
 
@@ -23,7 +16,6 @@ async function main(argv: readonly string[]): Promise<void> {
   const { config, warnings } = loadConfig();
   const server = await startServer(config);
   for (const warning of warnings) server.logger.warn({}, warning);
-  console.log(server.banner);
   let isStopping = false;
   const stop = (signal: string): void => {
     if (isStopping) return;
@@ -39,6 +31,8 @@ async function main(argv: readonly string[]): Promise<void> {
   };
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGTERM', () => stop('SIGTERM'));
+  // Last: who has read it may stop the server.
+  console.log(server.banner);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -35,14 +35,14 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const ADAPTERS = [
   /^base\/(node-file-system|pino-logger|system-runtime)\.ts$/,
   /^meta\/(lmdb|local-kv|memory)\.ts$/,
-  /^rpc\/(grpc-[a-z]+|milvus-proto)\.ts$/,
+  /^rpc\/(grpc-[a-z0-9]+|milvus-proto)\.ts$/,
   /^storage\/(local-dir|memory)\.ts$/,
   /^wal\/(?!wal\.ts)/,
 ];
 
 /** Modules from outside → the only files of src that import them. */
 const VENDORS: Readonly<Record<string, RegExp>> = {
-  '@grpc/grpc-js': /^rpc\/grpc-[a-z]+\.ts$/,
+  '@grpc/grpc-js': /^rpc\/grpc-[a-z0-9]+\.ts$/,
   'apache-arrow': /^segment\//,
   flatbuffers: /^segment\//,
   lmdb: /^meta\/lmdb\.ts$/,
@@ -57,8 +57,8 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
     ].join('|')})\\.ts$`,
   ),
   'node:http': /^http\//,
-  'node:http2': /^rpc\/grpc-window\.ts$/,
-  'node:net': /^http\//,
+  'node:http2': /^rpc\/grpc-(http2|milvus|window)\.ts$/,
+  'node:net': /^(http\/|rpc\/grpc-http2\.ts$)/,
   'node:os': /^machine\.ts$/,
   'node:v8': /^rpc\/payload\.ts$/,
 };
@@ -76,7 +76,7 @@ const MACHINE: readonly { readonly text: RegExp; readonly files: RegExp }[] = [
   // Besides the Runtime: the grace periods of servers that stop.
   {
     text: /\bset(Timeout|Interval)\b/,
-    files: /^(base\/system-runtime|rpc\/grpc-[a-z]+|http\/operations-server)\.ts$/,
+    files: /^(base\/system-runtime|rpc\/grpc-[a-z0-9]+|http\/operations-server)\.ts$/,
   },
   // A long range gives way to other work.
   { text: /\bsetImmediate\b/, files: /^meta\/lmdb\.ts$/ },

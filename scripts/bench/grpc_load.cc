@@ -139,6 +139,7 @@ class Connection {
   std::unordered_map<uint32_t, Call> calls_;
   uint32_t next_stream_ = 1;
   int64_t window_ = 65535;
+  size_t received_ = 0;  // since the last window update of the connection
   int64_t first_window_ = 65535;
   size_t frame_bytes_ = 16384;
 };
@@ -343,8 +344,12 @@ void Connection::on_frame(uint8_t type, uint8_t flags, uint32_t stream, const ch
   } else if (found != calls_.end()) {
     if (type == kData) {
       found->second.reply.append(payload, length);
-      put_frame(&out_, 4, kWindowUpdate, 0, 0);
-      put_u32(&out_, static_cast<uint32_t>(std::max<size_t>(1, length)));
+      received_ += length;
+      if (received_ >= kReceiveWindow / 2) {
+        put_frame(&out_, 4, kWindowUpdate, 0, 0);
+        put_u32(&out_, static_cast<uint32_t>(received_));
+        received_ = 0;
+      }
     }
     if (type == kReset || (flags & kEndStream) != 0) {
       load_->finish(found->second, type != kReset && found->second.reply.size() >= 5);

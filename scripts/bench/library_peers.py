@@ -1,9 +1,10 @@
-"""hnswlib and faiss in process: prints {hnsw: {name-threads: [{ef, recall, qps}]}, flatQps: {name-threads: qps}}.
+"""hnswlib and faiss in process, as JSON:
+{hnsw: {name-threads: [{ef, recall, qps}]}, flatQps: {name-threads-batch: qps}}.
 
-One query a call, from as many Python threads as asked (both libraries release the interpreter lock), as the
-server's searches come. Indexes are cached by the data.
+As many Python threads as asked (both libraries release the interpreter lock) make calls with BATCH
+queries each. Indexes are cached by the data.
 
-usage: library_peers.py DATA DIM M EFC K FLAT_QUERIES EF...
+usage: library_peers.py DATA DIM M EFC K BATCH EF...
 """
 import json
 import os
@@ -16,7 +17,7 @@ import hnswlib
 import numpy as np
 
 data = sys.argv[1]
-dim, m, efc, k, flat_queries, *efs = map(int, sys.argv[2:])
+dim, m, efc, k, batch, *efs = map(int, sys.argv[2:])
 SECONDS = 1.0
 
 base = np.fromfile(data + ".base", dtype="f4").reshape(-1, dim)
@@ -54,14 +55,15 @@ def build_faiss():
     return index
 
 
-def measure_qps(threads, count, run):
+def measure_qps(threads, batch, run):
     until = time.perf_counter() + SECONDS
     calls = [0] * threads
 
     def work(thread):
         i = thread
         while time.perf_counter() < until:
-            run(i % count)
+            first = i * batch % len(query)
+            run(query[first : first + batch])
             calls[thread] += 1
             i += threads
 
@@ -71,7 +73,7 @@ def measure_qps(threads, count, run):
         worker.start()
     for worker in workers:
         worker.join()
-    return sum(calls) / (time.perf_counter() - started)
+    return sum(calls) * batch / (time.perf_counter() - started)
 
 
 def recall_of(ids):
@@ -85,21 +87,22 @@ faiss_index = cached("faiss", build_faiss, faiss.read_index, faiss.write_index)
 out = {"hnsw": {}, "flatQps": {}}
 faiss.omp_set_num_threads(1)
 for threads in (1, 2):
-    out["flatQps"][f"faiss-{threads}"] = measure_qps(
-        threads, flat_queries, lambda i: flat.search(query[i : i + 1], k)
-    )
+    for size in (1, batch):
+        qps = measure_qps(threads, size, lambda queries: flat.search(queries, k))
+        out["flatQps"][f"faiss-{threads}-{size}"] = qps
     out["hnsw"][f"hnswlib-{threads}"] = points = []
     for ef in efs:
         hnswlib_index.set_ef(ef)
         recall = recall_of(hnswlib_index.knn_query(query, k=k, num_threads=1)[0])
-        qps = measure_qps(
-            threads, len(query), lambda i: hnswlib_index.knn_query(query[i : i + 1], k=k, num_threads=1)
-        )
-        points.append({"ef": ef, "recall": recall, "qps": qps})
+
+        def run(queries):
+            hnswlib_index.knn_query(queries, k=k, num_threads=1)
+
+        points.append({"ef": ef, "recall": recall, "qps": measure_qps(threads, batch, run)})
     out["hnsw"][f"faiss-{threads}"] = points = []
     for ef in efs:
         faiss_index.hnsw.efSearch = ef
         recall = recall_of(faiss_index.search(query, k)[1])
-        qps = measure_qps(threads, len(query), lambda i: faiss_index.search(query[i : i + 1], k))
+        qps = measure_qps(threads, batch, lambda queries: faiss_index.search(queries, k))
         points.append({"ef": ef, "recall": recall, "qps": qps})
 print(json.dumps(out))

@@ -1,80 +1,82 @@
-// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same rows by
-// pymilvus.
+// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same requests by
+// the same client.
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { insertAll, COLLECTION } from './support/filled-server.ts';
+import { LiteProcess } from './support/lite-process.ts';
 import { MilvusClient } from './support/milvus-client.ts';
 import { ServerProcess } from './support/server-process.ts';
 import type { BenchPart } from './support/part.ts';
 import { runPython } from './support/python.ts';
-import { summarize } from './support/statistics.ts';
+import { summarize, type Spread } from './support/statistics.ts';
 
-/** milvus-lite is slow: it gets a part of the rows. */
-const LITE_ROWS = 10_000;
+/** milvus-lite and pymilvus are slow: they get a part of the rows. */
+const SOME_ROWS = 10_000;
 
 export const benchIngest: BenchPart = async ({ loadData, python, repetitions, print }) => {
   const data = await loadData();
-  const ours: number[] = [];
+  const some = { ...data, rows: SOME_ROWS };
+  const parallel: number[] = [];
   const serial: number[] = [];
   const sdk: number[] = [];
   const lite: number[] = [];
   for (let i = 0; i < repetitions; i++) {
-    ours.push(await measureOurs(2));
-    serial.push(await measureOurs(1));
+    parallel.push(await withServer(({ port }) => measure(port, data, 2)));
+    serial.push(await withServer(({ port }) => measure(port, data, 1)));
     const interpreter = python();
     if (interpreter === undefined) continue;
-    const server = await ServerProcess.start();
-    try {
-      const args = [`http://${server.address}`, data.path, data.dim, LITE_ROWS];
-      sdk.push(((await runPython(interpreter, 'insert_pymilvus.py', args)) as Rate).rowsPerSecond);
-    } finally {
-      await server.stop();
-    }
-    if (!existsSync(join(dirname(interpreter), 'milvus-lite'))) continue;
-    const args = ['lite', data.path, data.dim, LITE_ROWS];
-    lite.push(((await runPython(interpreter, 'insert_pymilvus.py', args)) as Rate).rowsPerSecond);
-  }
-  const result = {
-    rowsPerSecond: summarize(ours),
-    serialRowsPerSecond: summarize(serial),
-    ...(sdk.length === 0 ? {} : { pymilvusRowsPerSecond: summarize(sdk) }),
-    ...(lite.length === 0 ? {} : { milvusLiteRowsPerSecond: summarize(lite) }),
-  };
-  print(
-    `ingest ${data.dim} dimensions, fsync, 4 in flight: ` +
-      `${result.rowsPerSecond.median.toFixed(0)} rows/s (aim 30000)`,
-  );
-  print(`       one request at a time: ${result.serialRowsPerSecond.median.toFixed(0)} rows/s`);
-  if (result.pymilvusRowsPerSecond !== undefined) {
-    print(`       through pymilvus: ${result.pymilvusRowsPerSecond.median.toFixed(0)} rows/s`);
-  }
-  if (result.milvusLiteRowsPerSecond === undefined) print('       milvus-lite: skipped');
-  else {
-    const { median } = result.milvusLiteRowsPerSecond;
-    const ratio = result.pymilvusRowsPerSecond!.median / median;
-    print(
-      `       milvus-lite through pymilvus: ${median.toFixed(0)} rows/s; ` +
-        `ours / its = ${ratio.toFixed(1)}`,
+    sdk.push(
+      await withServer(async ({ address }) => {
+        const args = [`http://${address}`, data.path, data.dim, SOME_ROWS];
+        const result = await runPython(interpreter, 'insert_pymilvus.py', args);
+        return (result as { rowsPerSecond: number }).rowsPerSecond;
+      }),
     );
-  }
-  return result;
-
-  async function measureOurs(width: number): Promise<number> {
-    const server = await ServerProcess.start();
-    const client = new MilvusClient(server.address);
+    const peer = await LiteProcess.start(interpreter);
+    if (peer === undefined) continue;
     try {
-      await client.createCollection({ name: COLLECTION, dim: data.dim });
-      const options = { connections: width, streams: width };
-      const { seconds } = await insertAll(client, server.port, data, options);
-      return data.rows / seconds;
+      lite.push(await measure(peer.port, some, 2));
     } finally {
-      client.close();
-      await server.stop();
+      await peer.stop();
     }
   }
+  const rates: Record<string, Spread> = {};
+  const report = (key: string, what: string, values: readonly number[]): void => {
+    if (values.length === 0) return print(`${what}: skipped`);
+    rates[key] = summarize(values);
+    print(`${what}: ${rates[key].median.toFixed(0)} rows/s`);
+  };
+  report('rowsPerSecond', `${data.dim} dimensions, fsync, 4 in flight (aim 30000)`, parallel);
+  report('serialRowsPerSecond', 'one request at a time', serial);
+  report('pymilvusRowsPerSecond', 'through pymilvus', sdk);
+  report('milvusLiteRowsPerSecond', 'milvus-lite, 4 in flight', lite);
+  if (lite.length === 0) return rates;
+  const ratio = summarize(parallel).median / summarize(lite).median;
+  print(`ours / milvus-lite = ${ratio.toFixed(1)} (aim 10)`);
+  return { ...rates, ratio };
 };
 
-interface Rate {
-  readonly rowsPerSecond: number;
+async function withServer(run: (server: ServerProcess) => Promise<number>): Promise<number> {
+  const server = await ServerProcess.start();
+  try {
+    return await run(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Rows per second over `width` connections with `width` requests in flight on each. */
+async function measure(
+  port: number,
+  data: Parameters<typeof insertAll>[2],
+  width: number,
+): Promise<number> {
+  const client = new MilvusClient(`127.0.0.1:${port}`);
+  try {
+    await client.createCollection({ name: COLLECTION, dim: data.dim });
+    const options = { connections: width, streams: width };
+    const { seconds } = await insertAll(client, port, data, options);
+    return data.rows / seconds;
+  } finally {
+    client.close();
+  }
 }

@@ -14,7 +14,7 @@ import { runPython } from './support/python.ts';
 import { interpolateQps, summarize, type SweepPoint } from './support/statistics.ts';
 
 const K = 10;
-const EFS = [16, 32, 64, 128, 256];
+const EFS = [16, 24, 32, 40, 64, 128];
 const RECALLS = [0.98, 0.99, 0.998];
 const SERIAL_RECALL = 0.99;
 const SECONDS = 2;

@@ -1,6 +1,8 @@
-"""Sweeps ef of an hnswlib index over the data and prints [{ef, recall, qps}] as JSON; the index is cached by the data.
+"""Sweeps ef of an hnswlib index over the data and prints [{ef, recall, qps}] as JSON.
 
-usage: search_hnswlib.py DATA DIM M EFC K THREADS EF...     (DATA.base, .query: float32 rows; .gt: int32, 100 a query)
+The index is cached by the data. DATA.base and .query: float32 rows; .gt: int32, 100 a query.
+
+usage: search_hnswlib.py DATA DIM M EFC K THREADS EF...
 """
 import json
 import os

@@ -1,7 +1,8 @@
 // The Logger of a real process, over pino: one line per event, as JSON or as text. The only file
-// that imports pino. Lines are written before the call returns: a crash loses none.
+// that loads pino: at the first line, as a start has none and would wait 20 ms for it. Lines are
+// written before the call returns: a crash loses none.
 
-import { pino } from 'pino';
+import { createRequire } from 'node:module';
 import type { DestinationStream } from 'pino';
 import type { LogFields, Logger, LogLevel } from './logger.ts';
 
@@ -13,7 +14,47 @@ export interface LoggerOptions {
 }
 
 /** Returns a logger that writes events of `level` and above. */
-export function createPinoLogger({ level, format, write }: LoggerOptions): Logger {
+export function createPinoLogger(options: LoggerOptions): Logger {
+  let root: Logger | undefined;
+  return new LazyLogger(() => (root ??= openPino(options)));
+}
+
+/** Makes its logger when the first line is written. */
+class LazyLogger implements Logger {
+  readonly #open: () => Logger;
+  #logger: Logger | undefined;
+
+  constructor(open: () => Logger) {
+    this.#open = open;
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#get().debug(fields, message);
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#get().info(fields, message);
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#get().warn(fields, message);
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#get().error(fields, message);
+  }
+
+  child(fields: LogFields): Logger {
+    return new LazyLogger(() => this.#get().child(fields));
+  }
+
+  #get(): Logger {
+    return (this.#logger ??= this.#open());
+  }
+}
+
+function openPino({ level, format, write }: LoggerOptions): Logger {
+  const { pino } = createRequire(import.meta.url)('pino') as typeof import('pino');
   const destination = write === undefined ? pino.destination({ fd: 1, sync: true }) : { write };
   const options = {
     level,

@@ -17,7 +17,7 @@ export class WireWriter {
   private readonly reserved: number[] = [];
 
   constructor(capacityBytes = 256) {
-    this.buffer = Buffer.allocUnsafeSlow(Math.max(capacityBytes, 16));
+    this.buffer = Buffer.allocUnsafe(Math.max(capacityBytes, 16));
   }
 
   /** Returns the bytes written; the writer must not be used afterwards. */

@@ -1,18 +1,21 @@
-// Kv in one LMDB file, the standalone default. The only file that imports `lmdb`.
+// Kv in one LMDB file, the standalone default. The only file that loads `lmdb`, and its CommonJS
+// form: one file instead of eight, 15 ms less at every start.
 // LMDB runs without overlapping sync: a commit syncs its pages, writes the root page with O_DSYNC
 // and only then becomes visible: nobody reads what a power cut could take back (rule R11).
 // Keys are UTF-8 bytes; a value is its revision (8 bytes, big-endian) followed by the text.
 // Reserved: "\0revision" → last revision, "\0lease/<key>" → key to remove at the next open.
 
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { open } from 'lmdb';
 import type { RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import type { Runtime } from '../base/clock.ts';
 import { MilvusError } from '../model/error.ts';
 import type { Kv, KvEntry } from './kv.ts';
 import { LocalKv } from './local-kv.ts';
 import type { KvBackend, StoredWrite } from './local-kv.ts';
+
+const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 
 const REVISION_BYTES = 8;
 const REVISION_KEY = Buffer.from('\0revision');

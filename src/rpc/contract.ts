@@ -123,7 +123,11 @@ export interface DataCoord {
     },
     Empty
   >;
-  readonly listSegments: Method<{ collectionId: bigint }, { segments: readonly SegmentInfo[] }>;
+  /** `merging` are those of the segments that a merge will soon replace. */
+  readonly listSegments: Method<
+    { collectionId: bigint },
+    { segments: readonly SegmentInfo[]; merging: readonly bigint[] }
+  >;
   readonly flush: Method<{ collectionId: bigint }, FlushReply>;
   /** True once every one of these segments is written (or gone). */
   readonly getFlushState: Method<

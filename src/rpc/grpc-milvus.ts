@@ -1,22 +1,11 @@
-// The client API's gRPC server. All RPCs of the protocol are registered; one without a handler
-// answers UNIMPLEMENTED with its name. Errors of handlers travel inside the reply's Status, as
-// Milvus' do.
+// The client API's gRPC server. An RPC without a handler answers UNIMPLEMENTED with its name. Errors
+// of handlers travel inside the reply's Status, as Milvus' do.
 
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  status as grpcStatus,
-  type handleUnaryCall,
-  type MethodDefinition,
-  type ServerUnaryCall,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { DecodeError } from '../codec/wire.ts';
 import { MilvusError } from '../model/error.ts';
-import { raiseWindow } from './grpc-window.ts';
-import type { MilvusProto, RpcMethod } from './milvus-proto.ts';
+import { GrpcCode, GrpcError, GrpcHttp2Server, type UnaryMethod } from './grpc-http2.ts';
+import type { MilvusProto } from './milvus-proto.ts';
 import { toStatus, type Status } from './status.ts';
 
 /**
@@ -57,121 +46,54 @@ export interface MilvusServerOptions {
   readonly onDefect: (name: string, error: unknown) => void;
 }
 
-const passThrough = (bytes: Buffer): Buffer => bytes;
-
 export class MilvusServer {
-  readonly #server: Server;
+  readonly #server: GrpcHttp2Server;
 
   constructor(options: MilvusServerOptions) {
-    this.#server = new Server({
-      'grpc.max_receive_message_length': options.receiveBytesMax,
-      'grpc.max_send_message_length': options.sendBytesMax,
-    });
-    raiseWindow(this.#server, WINDOW_BYTES);
-    for (const service of new Set(options.proto.methods.map((method) => method.service))) {
-      const methods = options.proto.methods.filter((method) => method.service === service);
-      this.#server.addService(defineService(methods), implementService(methods, options));
+    const methods = new Map<string, UnaryMethod>();
+    for (const { service, name } of options.proto.methods) {
+      const handler = options.handlers.get(name);
+      if (handler !== undefined) methods.set(`/${service}/${name}`, serve(name, handler, options));
     }
+    const { receiveBytesMax, sendBytesMax } = options;
+    const windowBytes = WINDOW_BYTES;
+    this.#server = new GrpcHttp2Server({ methods, receiveBytesMax, sendBytesMax, windowBytes });
   }
 
   /** Resolves with the port; 0 asks for a free one. */
   listen(host: string, port: number): Promise<number> {
-    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+    return this.#server.listen(host, port);
   }
 
   /** Refuses new calls, waits for those in progress at most `graceMs`, then cuts them off. */
-  async stop(graceMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        this.#server.forceShutdown();
-        resolve();
-      }, graceMs);
-      this.#server.tryShutdown(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+  stop(graceMs: number): Promise<void> {
+    return this.#server.stop(graceMs);
   }
-}
-
-function defineService(methods: readonly RpcMethod[]): ServiceDefinition {
-  const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
-  for (const { service, name, isRequestStream, isReplyStream } of methods) {
-    definition[name] = {
-      path: `/${service}/${name}`,
-      requestStream: isRequestStream,
-      responseStream: isReplyStream,
-      requestSerialize: passThrough,
-      requestDeserialize: passThrough,
-      responseSerialize: passThrough,
-      responseDeserialize: passThrough,
-    };
-  }
-  return definition;
-}
-
-function implementService(
-  methods: readonly RpcMethod[],
-  options: MilvusServerOptions,
-): UntypedServiceImplementation {
-  const implementation: UntypedServiceImplementation = {};
-  for (const { name, isReplyStream, isRequestStream } of methods) {
-    const handler = options.handlers.get(name);
-    implementation[name] =
-      handler === undefined
-        ? refuse(name, isReplyStream || isRequestStream)
-        : serve(name, handler, options);
-  }
-  return implementation;
-}
-
-function refuse(name: string, isStream: boolean): never {
-  const error = {
-    code: grpcStatus.UNIMPLEMENTED,
-    details: `${name} is not implemented by this version of Elanus`,
-    metadata: new Metadata(),
-  };
-  const unary: handleUnaryCall<Buffer, Buffer> = (_call, reply) => reply(error);
-  const stream = (call: { emit(event: string, error: object): void }): void => {
-    call.emit('error', error);
-  };
-  return (isStream ? stream : unary) as never;
 }
 
 function serve(
   name: string,
   handler: RpcHandler,
   { observe, nowMs, onDefect }: MilvusServerOptions,
-): handleUnaryCall<Buffer, Buffer> {
-  return (call, reply) => {
+): UnaryMethod {
+  return async (call) => {
     const started = nowMs();
-    const context = new CallContext(getDbName(call));
-    const cancel = (): void => context.cancel();
-    call.on('cancelled', cancel);
-    const finish = (bytes: Uint8Array, error: MilvusError | undefined): void => {
-      call.off('cancelled', cancel); // grpc-js emits it after a success too.
-      observe(name, call.request, bytes.byteLength, nowMs() - started, error);
-      reply(null, bytes as Buffer);
+    const context = new CallContext(getDbName(call.headers));
+    call.onCancel = () => context.cancel();
+    const finish = (reply: Uint8Array, error?: MilvusError): Uint8Array => {
+      observe(name, call.message, reply.byteLength, nowMs() - started, error);
+      return reply;
     };
-    handler.run(call.request, context).then(
-      (bytes) => finish(bytes, undefined),
-      (thrown: unknown) => {
-        if (thrown instanceof DecodeError) {
-          reply({ code: grpcStatus.INTERNAL, details: `${name}: ${thrown.message}` });
-          return;
-        }
-        if (!(thrown instanceof MilvusError) && !context.isCanceled) onDefect(name, thrown);
-        const status = toStatus(thrown);
-        const error = thrown instanceof MilvusError ? thrown : new MilvusError('Unexpected');
-        finish(handler.encodeError(status), error);
-      },
-    );
+    try {
+      return finish(await handler.run(call.message, context));
+    } catch (thrown) {
+      if (thrown instanceof DecodeError) {
+        throw new GrpcError(GrpcCode.internal, `${name}: ${thrown.message}`);
+      }
+      if (!(thrown instanceof MilvusError) && !context.isCanceled) onDefect(name, thrown);
+      const error = thrown instanceof MilvusError ? thrown : new MilvusError('Unexpected');
+      return finish(handler.encodeError(toStatus(thrown)), error);
+    }
   };
 }
 
@@ -199,7 +121,6 @@ class CallContext implements RpcContext {
   }
 }
 
-function getDbName(call: ServerUnaryCall<Buffer, Buffer>): string {
-  const value = call.metadata.get('dbname')[0];
-  return typeof value === 'string' ? value : '';
+function getDbName({ dbname }: IncomingHttpHeaders): string {
+  return typeof dbname === 'string' ? dbname : '';
 }

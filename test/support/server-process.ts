@@ -1,4 +1,4 @@
-// The real server in its own process, for tests that kill it: started from the compiled main.js on
+// The real server in its own process, for tests that kill it: started as `npm start` does on
 // free ports, ready when its banner is out. Invariant: no process outlives the object that started
 // it: kill or stop it.
 
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../bin/elanus.cjs', import.meta.url));
 const OUTPUT_MAX = 256 * 1024;
 const READY_WITHIN_MS = 60_000;
 

@@ -227,6 +227,12 @@ export class MilvusClient {
     }
   }
 
+  async countRows(collection: string): Promise<number> {
+    const request = { collection_name: collection };
+    const { stats } = await this.call('GetCollectionStatistics', request);
+    return Number(stats.find(({ key }: { key: string }) => key === 'row_count')?.value);
+  }
+
   async load(collection: string): Promise<void> {
     await this.call('LoadCollection', { collection_name: collection });
     for (;;) {

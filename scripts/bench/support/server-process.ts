@@ -46,7 +46,7 @@ export class ServerProcess {
     const port = given.port ?? (await findFreePort());
     const child = spawn(
       process.execPath,
-      [...(given.nodeFlags ?? []), join(ROOT, 'dist/src/main.js')],
+      [...(given.nodeFlags ?? []), join(ROOT, 'bin/elanus.cjs')],
       {
         cwd: ROOT,
         env: {
@@ -121,7 +121,7 @@ export function findFreePort(): Promise<number> {
 /**
  * One GetVersion over raw HTTP/2: a refused connection costs a millisecond, not a client's backoff.
  */
-function askVersion(port: number): Promise<boolean> {
+export function askVersion(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const session = connectHttp2(`http://127.0.0.1:${port}`);
     const finish = (isOk: boolean): void => {

@@ -16,21 +16,23 @@ export interface CompactionCandidate {
   readonly deletedRows: number;
 }
 
+/**
+ * How eagerly to merge. `busy`: rows keep coming, so only several of a tier are worth rewriting.
+ * `rest`: nothing is growing, so any two of a tier are; a row is still rewritten only when its
+ * segment grows by a quarter at least. `all`: a user asked, whatever fits together.
+ */
+export type CompactionMode = 'busy' | 'rest' | 'all';
+
 /** Segments of one tier differ in size by less than this factor. */
 const TIER_FACTOR = 4;
-/** Merging so few of one tier would rewrite rows too often. */
-const INPUTS_MIN = 4;
+const INPUTS_MIN: Readonly<Record<CompactionMode, number>> = { busy: 4, rest: 2, all: 2 };
 const INPUTS_MAX = 64;
 
-/**
- * Returns groups of segment ids to merge, disjoint, each of one partition and shard.
- * `everything` (a user asked, or a flush found the collection at rest) merges whatever fits
- * together.
- */
+/** Returns groups of segment ids to merge, disjoint, each of one partition and shard. */
 export function planCompactions(
   candidates: readonly CompactionCandidate[],
   limits: CompactionLimits,
-  everything: boolean,
+  mode: CompactionMode,
 ): bigint[][] {
   const groups = new Map<string, CompactionCandidate[]>();
   for (const candidate of candidates) {
@@ -40,22 +42,21 @@ export function planCompactions(
     if (group === undefined) groups.set(key, [candidate]);
     else group.push(candidate);
   }
-  return [...groups.values()].flatMap((group) => planGroup(group, limits, everything));
+  return [...groups.values()].flatMap((group) => planGroup(group, limits, mode));
 }
 
 function planGroup(
   group: readonly CompactionCandidate[],
   limits: CompactionLimits,
-  everything: boolean,
+  mode: CompactionMode,
 ): bigint[][] {
   const ascending = [...group].sort((a, b) => liveBytes(a) - liveBytes(b));
   const plans: bigint[][] = [];
   let current: CompactionCandidate[] = [];
   let bytes = 0;
   const close = (): void => {
-    const inputsMin = everything ? 2 : INPUTS_MIN;
-    if (current.length >= inputsMin) plans.push(current.map(idOf));
-    else plans.push(...current.filter((c) => isWorthRewriting(c, limits, everything)).map(one));
+    if (current.length >= INPUTS_MIN[mode]) plans.push(current.map(idOf));
+    else plans.push(...current.filter((c) => isWorthRewriting(c, limits, mode)).map(one));
     current = [];
     bytes = 0;
   };
@@ -63,7 +64,7 @@ function planGroup(
     const size = liveBytes(candidate);
     const first = current[0];
     const sameTier =
-      everything ||
+      mode === 'all' ||
       first === undefined ||
       size <= TIER_FACTOR * Math.max(liveBytes(first), 1 << 20);
     const fits = bytes + size <= limits.segmentBytesMax && current.length < INPUTS_MAX;
@@ -86,8 +87,8 @@ function liveBytes({ segment, deletedRows }: CompactionCandidate): number {
 function isWorthRewriting(
   { segment, deletedRows }: CompactionCandidate,
   limits: CompactionLimits,
-  everything: boolean,
+  mode: CompactionMode,
 ): boolean {
   if (deletedRows === 0) return false;
-  return everything || deletedRows >= limits.deletedShareMin * segment.rows;
+  return mode === 'all' || deletedRows >= limits.deletedShareMin * segment.rows;
 }

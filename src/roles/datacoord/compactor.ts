@@ -3,10 +3,11 @@
 // blocked.
 
 import type { CollectionSchema } from '../../model/schema.ts';
-import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
+import { SegmentState, type IndexFile, type SegmentInfo } from '../../model/segment-info.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
+import { createDeferred } from '../../base/deferred.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
+import type { CallContext, CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
 import { planCompactions } from './compaction-policy.ts';
 import type { DataCoordDeps } from './datacoord.ts';
 import type { SegmentTable } from './segment-table.ts';
@@ -25,6 +26,15 @@ interface Job {
   failed: number;
 }
 
+/** The merges of one collection that are being made. */
+interface Round {
+  readonly collectionId: bigint;
+  /** Inputs of its merges, until each is swapped or has failed. */
+  readonly merging: Set<bigint>;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
 export class Compactor {
   readonly #deps: DataCoordDeps;
   readonly #table: SegmentTable;
@@ -32,6 +42,7 @@ export class Compactor {
   /** Collections to look at, and the user's job that wants it, in order. */
   readonly #queue = new Map<bigint, Job | undefined>();
   #running: Promise<void> | undefined;
+  #current: Round | undefined;
   #stopped = false;
 
   constructor(deps: DataCoordDeps, table: SegmentTable) {
@@ -65,16 +76,24 @@ export class Compactor {
     return { ...job, state: job.executing > 0 ? 'executing' : 'completed' };
   }
 
-  /** Waits for the running merge and forgets the waiting one of a collection. */
+  /** Segments that a merge will soon replace: an index over them would be built in vain. */
+  listMerging(collectionId: bigint): bigint[] {
+    return this.#current?.collectionId === collectionId ? [...this.#current.merging] : [];
+  }
+
+  /** Forgets a collection's waiting merges, cancels the running one and waits until it is gone. */
   async forget(collectionId: bigint): Promise<void> {
     const job = this.#queue.get(collectionId);
     if (job !== undefined) job.executing = 0;
     this.#queue.delete(collectionId);
-    await this.#running;
+    if (this.#current?.collectionId !== collectionId) return;
+    this.#current.abort.abort();
+    await this.#current.done;
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#current?.abort.abort();
     await this.#running;
   }
 
@@ -95,19 +114,42 @@ export class Compactor {
       }
       const [collectionId, job] = next.value;
       this.#queue.delete(collectionId);
+      const { promise: done, resolve } = createDeferred<void>();
+      const abort = new AbortController();
+      const round: Round = { collectionId, merging: new Set(), abort, done };
+      this.#current = round;
       try {
-        await this.#compactCollection(collectionId, job);
+        await this.#compactCollection(round, job);
       } catch (error) {
         if (job !== undefined) job.failed += 1;
-        this.#deps.logger.error({ collectionId: String(collectionId), error }, 'compaction failed');
+        if (!abort.signal.aborted) {
+          const fields = { collectionId: String(collectionId), error };
+          this.#deps.logger.error(fields, 'compaction failed');
+        }
       }
+      this.#current = undefined;
       if (job !== undefined) job.executing = 0;
+      resolve();
+      // What was left to a merge that has failed gets its indexes after all.
+      if (round.merging.size > 0) await this.#announce(collectionId);
     }
   }
 
-  async #compactCollection(collectionId: bigint, job: Job | undefined): Promise<void> {
+  async #announce(collectionId: bigint): Promise<void> {
+    try {
+      await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
+    } catch (error) {
+      const fields = { collectionId: String(collectionId), error };
+      this.#deps.logger.warn(fields, 'index coordinator not told of segments');
+    }
+  }
+
+  async #compactCollection(round: Round, job: Job | undefined): Promise<void> {
     const { peers, segmentBytesMax } = this.#deps;
-    if (job !== undefined) await this.#waitUntilWritten(collectionId);
+    const { collectionId, merging, abort } = round;
+    if (job !== undefined) await peers.streamingnode.flush({ collectionId }, {});
+    const isAtRest = await this.#waitUntilWritten(round, job !== undefined);
+    const mode = job !== undefined ? 'all' : isAtRest ? 'rest' : 'busy';
     const segments = this.#table.listFlushed(collectionId);
     if (segments.length === 0) return;
     const segmentIds = segments.map((segment) => segment.segmentId);
@@ -119,42 +161,44 @@ export class Compactor {
       .filter(({ segmentId }) => deletedRows.has(segmentId))
       .map((segment) => ({ segment, deletedRows: deletedRows.get(segment.segmentId) ?? 0 }));
     const limits = { segmentBytesMax, deletedShareMin: DELETED_SHARE_MIN };
-    for (const inputs of planCompactions(candidates, limits, job !== undefined)) {
-      if (this.#stopped) return;
-      const target = await this.#merge(collectionId, inputs);
+    const plans = planCompactions(candidates, limits, mode);
+    for (const id of plans.flat()) merging.add(id);
+    for (const inputs of plans) {
+      if (abort.signal.aborted) return;
+      const target = await this.#merge(round, inputs);
       job?.plans.push({ inputs, target });
       if (job !== undefined) job.completed += 1;
     }
   }
 
   /**
-   * The flush before a user's compaction runs in the background; its segments are to be merged too.
+   * A flush writes segments in the background; they are to be merged too. Returns whether nothing
+   * grows; while something does, waits for what is being written only if it `mustWait`.
    */
-  async #waitUntilWritten(collectionId: bigint): Promise<void> {
-    const { peers } = this.#deps;
-    await peers.streamingnode.flush({ collectionId }, {});
+  async #waitUntilWritten({ collectionId, abort }: Round, mustWait: boolean): Promise<boolean> {
     for (;;) {
-      const { segments } = await peers.streamingnode.listGrowing({ collectionId }, {});
-      const sealing = segments.filter((segment) => segment.isSealing);
-      if (sealing.length === 0 || this.#stopped) return;
+      const { streamingnode } = this.#deps.peers;
+      const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+      const isAtRest = segments.every(({ rows, isSealing }) => rows === 0 || isSealing);
+      const isWritten = !segments.some((segment) => segment.isSealing);
+      if (isWritten || abort.signal.aborted || !(isAtRest || mustWait)) return isAtRest;
       await this.#deps.sleep(SEALING_POLL_MS);
     }
   }
 
-  async #merge(collectionId: bigint, inputIds: readonly bigint[]): Promise<bigint> {
+  async #merge(round: Round, inputIds: readonly bigint[]): Promise<bigint> {
     const { peers, storage, logger } = this.#deps;
+    const { collectionId, merging, abort } = round;
+    const call = { signal: abort.signal };
     const inputs = inputIds
       .map((id) => this.#table.find(collectionId, id))
       .filter((segment) => segment?.state === SegmentState.Flushed) as SegmentInfo[];
     const [first] = inputs;
     if (first === undefined || inputs.length !== inputIds.length) return 0n;
     const { schema } = await peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
-    const segment = await this.#rewrite(schema, inputs, first);
+    const segment = await this.#rewrite(schema, inputs, first, call);
     const added = segment === undefined ? [] : [segment];
-    const indexFiles =
-      segment === undefined
-        ? []
-        : (await peers.indexcoord.buildSegment({ segment, schema }, {})).files;
+    const indexFiles = segment === undefined ? [] : await this.#index(segment, schema, call);
     if (
       inputs.some(
         (input) => this.#table.find(collectionId, input.segmentId)?.state !== SegmentState.Flushed,
@@ -177,6 +221,7 @@ export class Compactor {
       { vchannel: first.vchannel, added, removed: inputIds, indexFiles },
       {},
     );
+    for (const id of inputIds) merging.delete(id);
     await peers.indexcoord.segmentsChanged({ collectionId }, {});
     for (const input of inputs) await storage.remove(input.file);
     logger.info(
@@ -186,11 +231,26 @@ export class Compactor {
     return segment?.segmentId ?? 0n;
   }
 
+  /** Builds the output's indexes; where that fails the output goes, too. */
+  async #index(
+    segment: SegmentInfo,
+    schema: CollectionSchema,
+    call: CallContext,
+  ): Promise<readonly IndexFile[]> {
+    try {
+      return (await this.#deps.peers.indexcoord.buildSegment({ segment, schema }, call)).files;
+    } catch (error) {
+      await this.#deps.storage.remove(segment.file);
+      throw error;
+    }
+  }
+
   /** Merges the inputs into a new segment; undefined when no row is left. */
   async #rewrite(
     schema: CollectionSchema,
     inputs: readonly SegmentInfo[],
     { collectionId, vchannel }: SegmentInfo,
+    call: CallContext,
   ): Promise<SegmentInfo | undefined> {
     const { peers, mvccRetentionMs } = this.#deps;
     const { first: target } = await peers.rootcoord.allocateIds({ count: 1 }, {});
@@ -200,7 +260,7 @@ export class Compactor {
       const { deleteFiles } = this.#table.getChannel(collectionId, vchannel);
       try {
         const request = { schema, inputs, deleteFiles, target, dropDeletedUpTo };
-        return (await peers.datanode.compact(request, {})).segment;
+        return (await peers.datanode.compact(request, call)).segment;
       } catch (error) {
         // A checkpoint may have put other delete files in the place of those.
         const isChanged =

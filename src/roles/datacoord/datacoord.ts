@@ -82,6 +82,7 @@ export class DataCoordRole implements DataCoord {
 
   readonly listSegments: DataCoord['listSegments'] = async ({ collectionId }) => ({
     segments: this.#table.listFlushed(collectionId),
+    merging: this.#compactor.listMerging(collectionId),
   });
 
   readonly flush: DataCoord['flush'] = async ({ collectionId }, call) => {

@@ -160,11 +160,17 @@ export class IndexCoordRole implements IndexCoord {
     return EMPTY;
   };
 
-  readonly buildSegment: IndexCoord['buildSegment'] = async ({ segment, schema }) => {
+  readonly buildSegment: IndexCoord['buildSegment'] = async ({ segment, schema }, call) => {
     const files: IndexFile[] = [];
-    for (const index of this.#indexes.get(segment.collectionId) ?? []) {
-      if (segment.rows < INDEX_ROWS_MIN) continue;
-      files.push(await this.#build(index, segment, schema));
+    if (segment.rows < INDEX_ROWS_MIN) return { files };
+    try {
+      for (const index of this.#indexes.get(segment.collectionId) ?? []) {
+        files.push(await this.#build(index, segment, schema, call.signal));
+      }
+    } catch (error) {
+      // The segment will not come: what was built goes as stale.
+      this.#prepared.delete(segment.segmentId);
+      throw error;
     }
     return { files };
   };
@@ -270,10 +276,15 @@ export class IndexCoordRole implements IndexCoord {
     }
   }
 
-  /** Drops files of segments that are gone, and returns the largest segment that lacks an index. */
+  /**
+   * Drops files of segments that are gone, and returns the largest segment that lacks an index and
+   * is not about to be merged: its successor comes with one.
+   */
   async #findTask(collectionId: bigint): Promise<BuildTask | undefined> {
     const indexes = this.#indexes.get(collectionId) ?? [];
-    const { segments } = await this.#deps.peers.datacoord.listSegments({ collectionId }, {});
+    const { datacoord } = this.#deps.peers;
+    const { segments, merging } = await datacoord.listSegments({ collectionId }, {});
+    const replaced = new Set(merging);
     const alive = new Set(segments.map((segment) => segment.segmentId));
     const stale = this.#listFiles(collectionId).filter(
       ({ segmentId }) => !alive.has(segmentId) && !this.#prepared.has(segmentId),
@@ -292,6 +303,7 @@ export class IndexCoordRole implements IndexCoord {
     const bySize = [...segments].sort((a, b) => b.rows - a.rows);
     for (const segment of bySize) {
       if (segment.rows < INDEX_ROWS_MIN) return undefined;
+      if (replaced.has(segment.segmentId)) continue;
       for (const index of indexes) {
         const key = keyOf(segment.segmentId, index.indexId);
         if (files?.has(key) !== true && !this.#failures.has(key)) return { index, segment };
@@ -307,11 +319,13 @@ export class IndexCoordRole implements IndexCoord {
     index: IndexInfo,
     segment: SegmentInfo,
     schema: Parameters<Peers['indexnode']['build']>[0]['schema'],
+    signal?: AbortSignal,
   ): Promise<IndexFile> {
     const { collectionId, indexId } = index;
     const { segmentId } = segment;
     this.#prepared.add(segmentId);
-    const call = { signal: this.#abort.signal };
+    const stop = this.#abort.signal;
+    const call = { signal: signal === undefined ? stop : AbortSignal.any([stop, signal]) };
     const { file } = await this.#deps.peers.indexnode.build({ schema, segment, index }, call);
     const isWanted = this.#indexes.get(collectionId)?.some((other) => other.indexId === indexId);
     if (isWanted !== true) {

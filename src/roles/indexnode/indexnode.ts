@@ -58,7 +58,7 @@ export class IndexNodeRole implements IndexNode {
   };
 }
 
-/** A segment written before the field was added has nothing to index: all its rows are null there. */
+/** A segment from before the field was added has nothing to index: all its rows are null there. */
 async function hasField(
   storage: ObjectStorage,
   { file, fileBytes }: SegmentInfo,
