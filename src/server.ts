@@ -190,7 +190,6 @@ async function start(
       storage,
       peers,
       logger: logger.child({ role: 'streamingnode' }),
-      nowMs,
       mvccRetentionMs,
       segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
       walBytesMax: config.elanus.walBytesMax,

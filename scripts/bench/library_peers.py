@@ -60,6 +60,7 @@ def measure_qps(threads, batch, run):
     calls = [0] * threads
 
     def work(thread):
+        faiss.omp_set_num_threads(1)  # holds for the thread that calls it
         i = thread
         while time.perf_counter() < until:
             first = i * batch % len(query)
@@ -85,7 +86,6 @@ flat.add(base)
 hnswlib_index = cached("hnswlib", build_hnswlib, load_hnswlib, lambda i, p: i.save_index(p))
 faiss_index = cached("faiss", build_faiss, faiss.read_index, faiss.write_index)
 out = {"hnsw": {}, "flatQps": {}}
-faiss.omp_set_num_threads(1)
 for threads in (1, 2):
     for size in (1, batch):
         qps = measure_qps(threads, size, lambda queries: flat.search(queries, k))

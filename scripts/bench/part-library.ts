@@ -2,6 +2,7 @@
 // equal recall. As many calls are in flight as threads; a call carries BATCH queries, so that
 // handing it over weighs nothing. What it weighs for single queries is in the part `search`.
 
+import { spawnSync } from 'node:child_process';
 import { native, type NativeSegment } from '../../src/index/native.ts';
 import { measureRecall, type Dataset } from './support/dataset.ts';
 import { HNSW } from './support/filled-server.ts';
@@ -95,6 +96,16 @@ function medianAt(sweeps: readonly SweepPoint[][], recall: number): number | und
   return found.length === 0 ? undefined : summarize(found).median;
 }
 
+/**
+ * Lets all threads of this process run on so many processors: the core's pool keeps the size that
+ * it was started with.
+ */
+function limitProcessors(count: number): void {
+  const args = ['-acp', `0-${count - 1}`, String(process.pid)];
+  const { status, error } = spawnSync('taskset', args);
+  if (status !== 0) throw new Error(`this part needs taskset of util-linux: ${error?.message}`);
+}
+
 /** Queries per second of calls with `batch` queries each, `threads` of them in flight. */
 async function measureQps(
   data: Dataset,
@@ -102,6 +113,7 @@ async function measureQps(
   batch: number,
   run: (queries: Float32Array) => Promise<unknown>,
 ): Promise<number> {
+  limitProcessors(threads);
   const started = performance.now();
   const until = started + SECONDS * 1000;
   const { queries, queryCount, dim } = data;
@@ -114,7 +126,9 @@ async function measureQps(
       }
     }),
   );
-  return (calls * batch * 1000) / (performance.now() - started);
+  const qps = (calls * batch * 1000) / (performance.now() - started);
+  limitProcessors(THREADS);
+  return qps;
 }
 
 function measureFlat(

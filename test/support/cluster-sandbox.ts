@@ -182,7 +182,6 @@ export class ClusterSandbox {
       storage,
       peers,
       logger,
-      nowMs,
       mvccRetentionMs,
       segmentBytesMax,
       walBytesMax,

@@ -206,6 +206,11 @@ export class IndexCoordRole implements IndexCoord {
     this.#indexes.set(index.collectionId, [...others, index]);
   }
 
+  #has({ collectionId, indexId }: IndexInfo): boolean {
+    const indexes = this.#indexes.get(collectionId) ?? [];
+    return indexes.some((index) => index.indexId === indexId);
+  }
+
   #putFile(file: IndexFile): void {
     let files = this.#files.get(file.collectionId);
     if (files === undefined) {
@@ -266,6 +271,7 @@ export class IndexCoordRole implements IndexCoord {
           this.#dirty.clear();
           continue;
         }
+        if (!this.#has(index)) continue; // Dropped while it was built.
         const reason = error instanceof Error ? error.message : String(error);
         this.#failures.set(keyOf(segment.segmentId, index.indexId), reason);
         this.#deps.logger.warn(
@@ -327,8 +333,7 @@ export class IndexCoordRole implements IndexCoord {
     const stop = this.#abort.signal;
     const call = { signal: signal === undefined ? stop : AbortSignal.any([stop, signal]) };
     const { file } = await this.#deps.peers.indexnode.build({ schema, segment, index }, call);
-    const isWanted = this.#indexes.get(collectionId)?.some((other) => other.indexId === indexId);
-    if (isWanted !== true) {
+    if (!this.#has(index)) {
       if (file.file !== '') await this.#deps.storage.remove(file.file);
       throw new MilvusError('IndexNotFound', {
         message: 'the index was dropped while it was built',

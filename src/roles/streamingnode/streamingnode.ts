@@ -17,7 +17,6 @@ export interface StreamingNodeDeps {
   readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
-  readonly nowMs: () => number;
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
