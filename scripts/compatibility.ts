@@ -53,6 +53,7 @@ const DEVIATIONS = `## Deviations on purpose
   cannot fill the list under a filter, the segment is scanned.
 - **Repeated primary keys.** Insert does not check for them, as in Milvus. Search returns each key
   once, with its best score; \`count(*)\` counts rows.
+- **Integer arithmetic in filters is exact**, also where a result does not fit int64.
 - **Equal scores** are ordered by primary key.
 - **Load and release are immediate.** Data stays mapped; load opens it to readers. States and
   errors are those of Milvus. One replica; \`replica_number\` above 1 is refused.
@@ -187,7 +188,7 @@ const READS = `## Searches and queries
 Search: one vector field, filter with templates, partitions, \`limit\` and \`offset\`, output fields
 and dynamic keys, range search, search by primary keys, iterators. Hybrid search: RRF and weighted
 ranker (\`norm_score\`). Query: filter, primary keys, \`limit\` and \`offset\`, \`count(*)\`,
-iterators. Filters: comparison, arithmetic, \`in\`, \`like\`, \`is null\`, \`exists\`,
+iterators. Filters: comparison, arithmetic, \`in\`, \`like\`, \`=~\`, \`!~\`, \`is null\`, \`exists\`,
 \`json_contains\` and \`array_contains\` with \`_all\` and \`_any\`, \`array_length\`, JSON paths,
 \`and\`, \`or\`, \`not\`.
 `;

@@ -11,6 +11,7 @@
 #include "expr/mask_kernels.h"
 #include "expr_support.h"
 #include "filter_oracle.h"
+#include "regex_oracle.h"
 
 using namespace elanus;
 using test::FakeSource;
@@ -255,6 +256,10 @@ class Generator {
     *element = field.element;
     return DataType::kArray;
   }
+  void regex(PlanWriter* w, const PlanWriter& operand, bool negated) {
+    w->tag(PlanTag::kRegex).raw(operand).u8(negated ? 1 : 0).text("");
+    w->program(test::random_program(&random_));
+  }
   int op() { return static_cast<int>(below(6)); }
 
   void leaf(PlanWriter* w, const std::vector<Field>& fields) {
@@ -290,6 +295,7 @@ class Generator {
       }
       case 7: {
         if (type != DataType::kVarChar && type != DataType::kJson) return leaf(w, fields);
+        if (chance(3)) return regex(w, body, type == DataType::kJson && chance(2));
         const size_t kind = below(6);
         w->tag(PlanTag::kLike).raw(body).u8(static_cast<int>(std::min<size_t>(kind, 4)));
         w->text(kind >= 4 ? pick(kPatterns) : pick(kStrings));
@@ -389,6 +395,7 @@ class Generator {
         w->tag(PlanTag::kIn).raw(body);
         return literals(w, type);
       case 7: {
+        if (chance(3)) return regex(w, body, chance(3));
         const size_t kind = below(6);
         w->tag(PlanTag::kLike).raw(body).u8(static_cast<int>(std::min<size_t>(kind, 4)));
         w->text(kind >= 4 ? pick(kPatterns) : pick(kStrings));

@@ -67,6 +67,14 @@ class PlanWriter {
   PlanWriter& real(double value) { return u8(3).put(value); }
   PlanWriter& string(std::string_view value) { return u8(4).text(value); }
 
+  PlanWriter& program(const RegexProgram& program) {
+    put(static_cast<uint32_t>(program.instructions.size())).put(program.start);
+    for (const RegexInstruction& i : program.instructions) {
+      u8(static_cast<int>(i.op)).u8(i.low).u8(i.high).put(i.next).put(i.other);
+    }
+    return *this;
+  }
+
   std::vector<uint8_t> bytes;
 };
 

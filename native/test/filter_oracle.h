@@ -8,6 +8,7 @@
 
 #include "expr/plan.h"
 #include "expr_support.h"
+#include "regex_oracle.h"
 
 namespace elanus::test {
 
@@ -140,6 +141,24 @@ class Oracle {
     return op == CompareOp::kNe;
   }
 
+  template <typename T>
+  static bool holds(T left, CompareOp op, T right) {
+    switch (op) {
+      case CompareOp::kEq:
+        return left == right;
+      case CompareOp::kNe:
+        return left != right;
+      case CompareOp::kLt:
+        return left < right;
+      case CompareOp::kLe:
+        return left <= right;
+      case CompareOp::kGt:
+        return left > right;
+      case CompareOp::kGe:
+        return left >= right;
+    }
+    return false;
+  }
   static bool arith(const Val& v, const PlanNode& node) {
     const Literal& right = node.literals[0];
     const bool bits = node.arith >= ArithOp::kAnd;
@@ -175,9 +194,9 @@ class Oracle {
           r = a ^ b;
           break;
       }
-      result.kind = Val::kInt;
-      result.i = static_cast<int64_t>(static_cast<unsigned __int128>(r));
-      return compare(result, node.op, node.literals[1]);
+      const Literal& value = node.literals[1];
+      if (value.kind == LiteralKind::kInt64) return holds(r, node.op, __int128{value.integer});
+      return holds(static_cast<double>(r), node.op, value.real);
     }
     if ((v.kind != Val::kInt && v.kind != Val::kFloat && v.kind != Val::kDouble) || bits)
       return false;
@@ -283,6 +302,7 @@ class Oracle {
       case PlanTag::kArith:
         return v.kind == Val::kInt || v.kind == Val::kFloat || v.kind == Val::kDouble;
       case PlanTag::kLike:
+      case PlanTag::kRegex:
         return v.kind == Val::kString;
       default:
         return v.kind == Val::kArray;
@@ -304,8 +324,12 @@ class Oracle {
       if (left.outside || right.outside) return Tri::kFalse;
       return tri(compare_values(left.value, node.op, right.value));
     }
-    if (left.null || left.outside || left.missing) return Tri::kNull;
     const Val& value = left.value;
+    if (node.tag == PlanTag::kRegex && node.negated) {
+      const bool is_text = !left.null && !left.missing && value.kind == Val::kString;
+      return tri(!is_text || !slow_match(value.s, node.regex));
+    }
+    if (left.null || left.outside || left.missing) return Tri::kNull;
     if (!comparable(node, value)) return Tri::kNull;
     switch (node.tag) {
       case PlanTag::kCompare:
@@ -325,6 +349,8 @@ class Oracle {
       case PlanTag::kLike:
         return tri(value.kind == Val::kString &&
                    like(value.s, node.like, std::string(node.pattern)));
+      case PlanTag::kRegex:
+        return tri(slow_match(value.s, node.regex));
       case PlanTag::kContains:
         return tri(contains(value, node));
       default: {  // kArrayLength

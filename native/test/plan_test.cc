@@ -18,10 +18,17 @@ bool decodes(const std::vector<uint8_t>& bytes) {
   return status.is_ok();
 }
 
+RegexProgram regex_of_b() {
+  RegexProgram program;
+  program.start = 1;
+  program.instructions = {{}, {RegexOp::kByte, 'b', 'c', 0, 1}};
+  return program;
+}
+
 // Every tag and every part once.
 std::vector<uint8_t> everything() {
   PlanWriter w;
-  w.tag(PlanTag::kAnd).put<uint16_t>(12);
+  w.tag(PlanTag::kAnd).put<uint16_t>(13);
   w.tag(PlanTag::kConst).u8(2);
   w.tag(PlanTag::kOr)
       .put<uint16_t>(1)
@@ -42,6 +49,7 @@ std::vector<uint8_t> everything() {
   w.tag(PlanTag::kContains).path(104, 1).key("b").u8(2).put<uint32_t>(2).boolean(true);
   w.u8(5).put<uint32_t>(2).integer(1).string("y");
   w.tag(PlanTag::kArrayLength).field(105, DataType::kArray, DataType::kFloat).u8(0).integer(4);
+  w.tag(PlanTag::kRegex).path(104, 1).key("a").u8(1).text("b").program(regex_of_b());
   return w.bytes;
 }
 
@@ -51,7 +59,7 @@ TEST(every_node_is_decoded) {
   Plan plan;
   CHECK(Plan::decode(everything(), &plan).is_ok());
   const std::vector<PlanNode>& nodes = plan.root().children;
-  CHECK_EQ(nodes.size(), size_t{12});
+  CHECK_EQ(nodes.size(), size_t{13});
   CHECK_EQ(plan.depth(), 4);
   CHECK_EQ(int{nodes[0].constant}, 2);
   CHECK(nodes[1].children[0].tag == PlanTag::kNot);
@@ -66,6 +74,10 @@ TEST(every_node_is_decoded) {
   CHECK(nodes[9].operands[0].path[0].key == "a" && nodes[9].operands[0].path[1].index == 3);
   CHECK(nodes[10].mode == ContainsMode::kAny && nodes[10].literals[1].items[1].text == "y");
   CHECK(nodes[11].operands[0].element_type == DataType::kFloat);
+  const RegexProgram& regex = nodes[12].regex;
+  CHECK(nodes[12].negated && nodes[12].pattern == "b");
+  CHECK(regex.start == 1 && regex.instructions.size() == 2);
+  CHECK(regex.instructions[1].high == 'c' && regex.instructions[1].other == 1);
   Plan moved = std::move(plan);
   CHECK(moved.root().children[7].pattern == "a_%");
 }

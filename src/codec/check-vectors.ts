@@ -43,8 +43,11 @@ export function checkVectorColumn(
       actual: vectors.dim,
     });
   }
-  if (column === undefined) return { kind: 'absent' };
-  const floats = column.values.byteLength / 4;
+  const floats = (column?.values.byteLength ?? 0) / 4;
+  if (column === undefined || floats === 0) {
+    if (!field.nullable) throw refuseKind(field, 'nil', collection);
+    return { kind: 'absent' };
+  }
   if (floats % field.dim !== 0) {
     throw refuseValue(collection, {
       text: `the length (${floats}) of field data(${field.name}) is not a multiple of its dim`,

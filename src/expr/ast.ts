@@ -38,6 +38,13 @@ export type InAst = AstPlace & {
   readonly negated: boolean;
 };
 
+export type RegexAst = AstPlace & {
+  readonly kind: 'regex';
+  readonly operand: AstNode;
+  readonly pattern: AstNode;
+  readonly negated: boolean;
+};
+
 export type CallAst = AstPlace & {
   readonly kind: 'call';
   /** Lower case. */
@@ -75,6 +82,7 @@ export type AstNode =
   | RangeAst
   | InAst
   | (AstPlace & { readonly kind: 'like'; readonly operand: AstNode; readonly pattern: AstNode })
+  | RegexAst
   | (AstPlace & { readonly kind: 'isNull'; readonly column: ColumnAst; readonly negated: boolean })
   | (AstPlace & { readonly kind: 'exists'; readonly operand: AstNode })
   | CallAst;

@@ -4,7 +4,7 @@
 
 import { DataType, getDataTypeName } from '../model/data-type.ts';
 import { MilvusError } from '../model/error.ts';
-import type { AstNode, CallAst, InAst, RangeAst } from './ast.ts';
+import type { AstNode, CallAst, InAst, RangeAst, RegexAst } from './ast.ts';
 import { checkNullTest, resolveColumn, toContainer } from './column.ts';
 import type { Column } from './column.ts';
 import { compileCompare, compileIn, compileRange, negate } from './compile-compare.ts';
@@ -14,7 +14,8 @@ import type { FilterSchema, TemplateValue } from './filter-schema.ts';
 import { lowerLike } from './like-pattern.ts';
 import { parseFilter } from './parser.ts';
 import { ContainsMode } from './plan.ts';
-import type { Literal, PlanNode } from './plan.ts';
+import type { Literal, Operand, PlanNode } from './plan.ts';
+import { compileRegex } from './regex-program.ts';
 import { applyArithmetic, checkNotTemplate, describeValue } from './typed-value.ts';
 import type { TypedValue } from './typed-value.ts';
 
@@ -129,6 +130,8 @@ class Compiler {
         return this.compileIn(node);
       case 'like':
         return this.compileLike(node.operand, node.pattern);
+      case 'regex':
+        return this.compileRegex(node);
       case 'exists':
         return this.compileExists(node.operand);
       case 'isNull': {
@@ -237,20 +240,42 @@ class Compiler {
     throw new FilterError(`the right-hand side of 'in' must be a list, but got: ${got}`);
   }
 
-  private compileLike(operand: AstNode, patternAst: AstNode): PlanNode {
-    const value = this.compileValue(operand);
+  private compileLike(operandAst: AstNode, patternAst: AstNode): PlanNode {
+    const operand = this.requireText(operandAst, 'like');
+    const pattern = this.requirePattern(patternAst, 'like');
+    return { node: 'like', operand, ...lowerLike(pattern) };
+  }
+
+  private compileRegex(node: RegexAst): PlanNode {
+    const operand = this.requireText(node.operand, 'regex');
+    const pattern = this.requirePattern(node.pattern, 'regex');
+    const { like, program } = compileRegex(pattern);
+    // `!~` holds for a JSON value that is no string at all, which no other negation does.
+    const negated = node.negated && operand.kind === 'path';
+    const plan: PlanNode = like === undefined || negated
+      ? { node: 'regex', operand, negated, pattern, program }
+      : { node: 'like', operand, ...like };
+    return node.negated && !negated ? negate(plan) : plan;
+  }
+
+  private requireText(node: AstNode, what: 'like' | 'regex'): Operand {
+    const value = this.compileValue(node);
     if (value.is !== 'column') {
-      throw new FilterError('like operation on complicated expr is unsupported');
+      throw new FilterError(`${what} operation on complicated expr is unsupported`);
     }
-    const { column } = value;
-    if (column.operand.kind !== 'path' && column.dataType !== DataType.VarChar) {
-      throw new FilterError('like operation on non-string or no-json field is unsupported');
+    const { operand, dataType } = value.column;
+    if (operand.kind !== 'path' && dataType !== DataType.VarChar) {
+      throw new FilterError(`${what} operation on non-string or no-json field is unsupported`);
     }
-    const pattern = this.compileValue(patternAst);
-    if (pattern.is !== 'constant' || pattern.literal.kind !== 'string') {
-      throw new FilterError(`like pattern must be a string, but got: ${describeValue(pattern)}`);
+    return operand;
+  }
+
+  private requirePattern(node: AstNode, what: 'like' | 'regex'): string {
+    const pattern = this.compileValue(node);
+    if (pattern.is === 'constant' && pattern.literal.kind === 'string') {
+      return pattern.literal.value;
     }
-    return { node: 'like', operand: column.operand, ...lowerLike(pattern.literal.value) };
+    throw new FilterError(`${what} pattern must be a string, but got: ${describeValue(pattern)}`);
   }
 
   private compileExists(operand: AstNode): PlanNode {

@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 
-import type { Literal, Operand, PlanNode } from './plan.ts';
+import type { Literal, Operand, PlanNode, RegexProgram } from './plan.ts';
 
 export const PLAN_MAGIC = 0x31504c45;
 
@@ -14,6 +14,7 @@ export const CHILDREN_MAX = 0xffff;
 export const NODE_TAGS = {
   const: 0x01, and: 0x02, or: 0x03, not: 0x04, compare: 0x10, compareOperands: 0x11, range: 0x12,
   in: 0x13, arith: 0x14, like: 0x15, isNull: 0x16, exists: 0x17, contains: 0x18, arrayLength: 0x19,
+  regex: 0x1a,
 } as const satisfies Record<PlanNode['node'], number>;
 
 export const OPERAND_TAGS = { field: 0, element: 1, path: 2 } as const;
@@ -100,6 +101,11 @@ function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
       writer.u8(leaf.like);
       writer.string(leaf.pattern);
       return;
+    case 'regex':
+      writer.u8(Number(leaf.negated));
+      writer.string(leaf.pattern);
+      writeProgram(writer, leaf.program);
+      return;
     case 'contains':
       writer.u8(leaf.mode);
       writeLiterals(writer, leaf.values);
@@ -107,6 +113,18 @@ function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
     case 'isNull':
     case 'exists':
       return;
+  }
+}
+
+function writeProgram(writer: PlanWriter, { start, instructions }: RegexProgram): void {
+  writer.u32(instructions.length);
+  writer.u32(start);
+  for (const { op, low, high, next, other } of instructions) {
+    writer.u8(op);
+    writer.u8(low);
+    writer.u8(high);
+    writer.u32(next);
+    writer.u32(other);
   }
 }
 

@@ -1,5 +1,5 @@
 // Turns a filter's text into its untyped tree, by precedence climbing. The precedences are Milvus',
-// oddities too: `not` binds tighter than comparisons, `like` tighter than arithmetic, `&` looser
+// oddities too: `not` binds tighter than comparisons, `like` and `=~` tighter than arithmetic, `&` looser
 // than `==`. Source: Milvus 2.6.
 
 import { AST_DEPTH_MAX } from './ast.ts';
@@ -98,11 +98,7 @@ class Parser {
     if (sign === 'in' || sign === 'not') {
       return powerMin > POWER.In ? undefined : this.parseIn(left);
     }
-    if (sign === 'like') return this.parseLike(left);
-    if (sign === '=~' || sign === '!~') {
-      const what = `'${sign}' (regular expression match)`;
-      throw new FilterError(`${what} is not supported yet`, lexer.start);
-    }
+    if (sign === 'like' || sign === '=~' || sign === '!~') return this.parseMatch(left, sign);
     if (sign === '=') throw this.unexpected();
     return undefined;
   }
@@ -178,12 +174,14 @@ class Parser {
     return { kind: 'in', left, right, negated, at, depth: above(left, right) };
   }
 
-  private parseLike(operand: AstNode): AstNode {
+  private parseMatch(operand: AstNode, sign: 'like' | '=~' | '!~'): AstNode {
     const at = this.skip();
     const isPattern = this.lexer.kind === TokenKind.String || this.lexer.isSymbol('{');
     if (!isPattern) throw this.unexpected('a pattern string');
     const pattern = this.parsePrefix();
-    return { kind: 'like', operand, pattern, at, depth: operand.depth + 1 };
+    const depth = operand.depth + 1;
+    if (sign === 'like') return { kind: 'like', operand, pattern, at, depth };
+    return { kind: 'regex', operand, pattern, negated: sign === '!~', at, depth };
   }
 
   private parsePrefix(): AstNode {

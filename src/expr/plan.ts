@@ -47,6 +47,22 @@ export type Operand = {
   | { readonly kind: 'path'; readonly path: readonly PathStep[] }
 );
 
+/** One step of a regular expression's automaton; what the numbers mean depends on `op`. */
+export interface RegexInstruction {
+  /** 0: a byte of low..high, then `next`. 1: both. 2: the condition `low` holds. 3: a match. */
+  readonly op: number;
+  readonly low: number;
+  readonly high: number;
+  /** Positions in the program. */
+  readonly next: number;
+  readonly other: number;
+}
+
+export interface RegexProgram {
+  readonly start: number;
+  readonly instructions: readonly RegexInstruction[];
+}
+
 /**
  * Three-valued: every node is true, false or null for a row; a row is kept when the root is true.
  */
@@ -90,6 +106,14 @@ export type PlanNode =
       readonly like: LikeKind;
       /** For all kinds but Pattern: the literal text with escapes removed. */
       readonly pattern: string;
+    }
+  | {
+      readonly node: 'regex';
+      readonly operand: Operand;
+      /** Of a JSON path: true for whatever is not a string that matches, never null. */
+      readonly negated: boolean;
+      readonly pattern: string;
+      readonly program: RegexProgram;
     }
   | { readonly node: 'isNull'; readonly operand: Operand }
   | { readonly node: 'exists'; readonly operand: Operand }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 
 import { LITERAL_TAGS, NODE_TAGS, OPERAND_TAGS, PLAN_MAGIC } from '../../src/expr/encode-plan.ts';
 import type {
-  ArithOp, CompareOp, ContainsMode, LikeKind, Literal, Operand, PathStep, PlanNode,
+  ArithOp, CompareOp, ContainsMode, LikeKind, Literal, Operand, PathStep, PlanNode, RegexProgram,
 } from '../../src/expr/plan.ts';
 
 const NODE_BY_TAG = invert(NODE_TAGS);
@@ -69,6 +69,11 @@ function readLeaf(
     }
     case 'like':
       return { node, operand, like: reader.u8() as LikeKind, pattern: reader.string() };
+    case 'regex': {
+      const negated = reader.u8() === 1;
+      const pattern = reader.string();
+      return { node, operand, negated, pattern, program: readProgram(reader) };
+    }
     case 'contains': {
       const mode = reader.u8() as ContainsMode;
       return { node, operand, mode, values: readLiterals(reader) };
@@ -77,6 +82,15 @@ function readLeaf(
     case 'exists':
       return { node, operand };
   }
+}
+
+function readProgram(reader: PlanReader): RegexProgram {
+  const count = reader.u32();
+  const start = reader.u32();
+  const instructions = Array.from({ length: count }, () => ({
+    op: reader.u8(), low: reader.u8(), high: reader.u8(), next: reader.u32(), other: reader.u32(),
+  }));
+  return { start, instructions };
 }
 
 function readOperand(reader: PlanReader): Operand {

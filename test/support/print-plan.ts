@@ -56,6 +56,10 @@ export function printPlan(plan: PlanNode, schema: FilterSchema): string {
       const match = `${LIKE_NAMES[plan.like]} ${JSON.stringify(plan.pattern)}`;
       return `(${operandOf(plan.operand)} like ${match})`;
     }
+    case 'regex': {
+      const sign = plan.negated ? '!~' : '=~';
+      return `(${operandOf(plan.operand)} ${sign} ${JSON.stringify(plan.pattern)})`;
+    }
     case 'isNull':
     case 'exists':
       return `(${plan.node} ${operandOf(plan.operand)})`;

@@ -86,6 +86,7 @@ class FilterWriter {
       () => this.writeCompare(), () => this.writeCompare(), () => this.writeCompare(),
       () => this.writeRange(), () => this.writeIn(), () => this.writeIn(),
       () => this.writeArithmetic(), () => this.writeLike(), () => this.writeLike(),
+      () => this.writeRegex(),
       () => this.writeNullTest(),
       () => this.writeFieldPair(), () => this.writeContains(), () => this.writeContains(),
       () => this.writeLength(), () => this.writeExists(), () => this.writeListEquality(),
@@ -161,6 +162,25 @@ class FilterWriter {
       ? `${this.random.pick(this.pool.strings).slice(0, 2).replace(/[\\%_]|[\ud800-\udfff]/g, '')}%`
       : pieces.join('');
     return `${target.text} ${this.word('like')} ${this.writeConstant(pattern)}`;
+  }
+
+  /** Only what RE2 and JavaScript read alike. */
+  private writeRegex(): string | undefined {
+    const target = this.pickTarget();
+    if (target === undefined) return undefined;
+    if (target.type !== 'string' && target.type !== 'json') return undefined;
+    const { random } = this;
+    const pieces = Array.from({ length: 1 + random.below(4) }, () => {
+      const atom = random.pick([
+        'a', 'b', 'ab', 'é', '中', '.', '[a-m]', '[^a-m]', '[é-中]', '\\d', '\\w', '(a|b)', '(?:ab|中)',
+        '(a*b)', '\\n', '\\\\', '\\.', '[%_]',
+      ]);
+      return atom + random.pick(['', '', '', '*', '+', '?', '{2}', '{1,3}', '*?']);
+    });
+    const begin = random.chance(0.2) ? '^' : random.chance(0.1) ? '\\b' : '';
+    const pattern = `${begin}${pieces.join('')}${random.chance(0.2) ? '$' : ''}`;
+    const sign = random.pick(['=~', '!~']);
+    return `${target.text} ${sign} ${this.writeConstant(pattern)}`;
   }
 
   private writeNullTest(): string | undefined {

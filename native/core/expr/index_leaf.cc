@@ -18,11 +18,13 @@ namespace {
 using Keys = ScalarIndex::Keys;
 
 // Picoseconds: one row of a list set in a bitset, one word of a bitset written and combined, one
-// binary search in the dictionary, one dictionary string matched.
+// binary search in the dictionary, one dictionary string matched, by a
+// pattern or by a regular expression.
 constexpr uint64_t kRowCost = 1200;
 constexpr uint64_t kWordCost = 2000;
 constexpr uint64_t kSearchCost = 200000;
 constexpr uint64_t kMatchCost = 30000;
+constexpr uint64_t kRegexCost = 100000;
 
 class IndexLeaf : public Leaf {
  public:
@@ -77,6 +79,8 @@ class IndexPlanner {
       case PlanTag::kLike:
         test = ValueTest::of_like(node_.like, node_.pattern);
         break;
+      case PlanTag::kRegex:
+        return plan_regex();
       case PlanTag::kContains:
         if (node_.mode == ContainsMode::kAll) return plan_all();
         test = ValueTest::of_list(node_.literals);
@@ -94,6 +98,15 @@ class IndexPlanner {
       if (!add_lookup(ValueTest::of_compare(CompareOp::kEq, literal))) return false;
     }
     all_of_lookups_ = true;
+    return true;
+  }
+
+  bool plan_regex() {
+    const Regex regex(node_.regex);
+    Lookup lookup;
+    const auto matches = [&](std::string_view text) { return regex.matches(text); };
+    if (!add_matching(index_.all(), kRegexCost, matches, &lookup)) return false;
+    add(std::move(lookup));
     return true;
   }
 
@@ -121,11 +134,15 @@ class IndexPlanner {
         for (const int64_t x : test.ints.set.values()) lookup.runs.push_back(index_.find(x, x));
         break;
     }
+    add(std::move(lookup));
+    return true;
+  }
+
+  void add(Lookup lookup) {
     merge(&lookup.runs);
     for (const Keys& run : lookup.runs) lookup.cost += index_.cost(run);
     lookups_.push_back(std::move(lookup));
     if (!index_.is_multi_valued()) prefer_complement();
-    return true;
   }
 
   template <typename T>
@@ -160,7 +177,6 @@ class IndexPlanner {
     return false;
   }
 
-  // Matches the dictionary instead of the rows: worth it when few values repeat often.
   bool add_like(const LikeMatcher& like, Lookup* lookup) {
     const bool is_prefix = like.kind() == LikeKind::kPrefix;
     const bool begins = is_prefix || like.kind() == LikeKind::kPattern;
@@ -169,12 +185,19 @@ class IndexPlanner {
       lookup->runs.push_back(keys);
       return true;
     }
+    const auto matches = [&](std::string_view text) { return like.matches(text); };
+    return add_matching(keys, kMatchCost, matches, lookup);
+  }
+
+  // Matches the dictionary instead of the rows: worth it when few values repeat often.
+  template <typename Matches>
+  bool add_matching(const Keys& keys, uint64_t cost, const Matches& matches, Lookup* lookup) {
     if (keys.empty()) return true;
-    const uint64_t matching = (keys.end - keys.begin) * kMatchCost;
+    const uint64_t matching = (keys.end - keys.begin) * cost;
     if (!always_ && cost_ + matching >= index_.row_count() * scan_cost(node_)) return false;
     cost_ += matching;
     for (uint64_t key = keys.begin; key < keys.end; ++key) {
-      if (like.matches(index_.string_key(key))) lookup->runs.push_back({key, key + 1});
+      if (matches(index_.string_key(key))) lookup->runs.push_back({key, key + 1});
     }
     return true;
   }
@@ -246,7 +269,7 @@ class IndexPlanner {
 // The type of the values that the node decides about, which is that of its literals; kNone when
 // they have several, or one that no index has.
 DataType type_of_literals(const PlanNode& node) {
-  if (node.tag == PlanTag::kLike) return DataType::kVarChar;
+  if (node.tag == PlanTag::kLike || node.tag == PlanTag::kRegex) return DataType::kVarChar;
   const auto type_of = [](const Literal& literal) {
     switch (literal.kind) {
       case LiteralKind::kBool:
@@ -271,7 +294,8 @@ DataType type_of_literals(const PlanNode& node) {
 // the literals as a scan does.
 const ScalarIndex* json_index(const PlanNode& node, const RowSource& source) {
   const bool is_value_test = node.tag == PlanTag::kCompare || node.tag == PlanTag::kRange ||
-                             node.tag == PlanTag::kIn || node.tag == PlanTag::kLike;
+                             node.tag == PlanTag::kIn || node.tag == PlanTag::kLike ||
+                             (node.tag == PlanTag::kRegex && !node.negated);
   const DataType type = is_value_test ? type_of_literals(node) : DataType::kNone;
   if (type == DataType::kNone) return nullptr;
   const Operand& operand = node.operands[0];

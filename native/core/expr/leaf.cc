@@ -330,6 +330,35 @@ std::unique_ptr<Leaf> contains_leaf(size_t slot, const PlanNode& node) {
   });
 }
 
+std::unique_ptr<Leaf> regex_leaf(size_t slot, const PlanNode& node) {
+  const Operand& operand = node.operands[0];
+  // Shared, as a leaf's test must be copyable.
+  const auto regex = std::make_shared<const Regex>(node.regex);
+  if (operand.data_type == DataType::kVarChar) {
+    return row_leaf(slot, [regex](const ColumnView& column, size_t row) {
+      return regex->matches(column.string_at(row));
+    });
+  }
+  if (operand.data_type == DataType::kArray) {
+    return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row) {
+      Datum value;
+      if (!read(operand, column, row, &value)) return Answer::kUnknown;
+      return answer(regex->matches(value.text));
+    });
+  }
+  if (node.negated) {
+    return presence_leaf(slot, true, [regex, &operand](const ColumnView& column, size_t row) {
+      const VariantValue value = walk(operand, column, row);
+      return value.type() != VariantType::kString || !regex->matches(value.string());
+    });
+  }
+  return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row) {
+    const VariantValue value = walk(operand, column, row);
+    if (value.type() != VariantType::kString) return Answer::kUnknown;
+    return answer(regex->matches(value.string()));
+  });
+}
+
 std::unique_ptr<Leaf> length_leaf(size_t slot, const PlanNode& node) {
   const Operand& operand = node.operands[0];
   const ValueTest test = ValueTest::of_compare(node.op, node.literals[0]);
@@ -410,6 +439,8 @@ bool is_well_typed(const PlanNode& node) {
              is_number(node.literals[1]);
     case PlanTag::kLike:
       return type == DataType::kVarChar || type == DataType::kJson;
+    case PlanTag::kRegex:
+      return type == DataType::kVarChar ? !node.negated : type == DataType::kJson;
     case PlanTag::kContains:
       return is_list;
     case PlanTag::kArrayLength:
@@ -475,6 +506,7 @@ uint32_t scan_cost(const PlanNode& node) {
   if (node.operands.empty()) return 1;
   const Operand& operand = node.operands[0];
   if (node.tag == PlanTag::kIsNull && operand.kind != OperandKind::kPath) return 20;
+  if (node.tag == PlanTag::kRegex) return 100000;
   switch (operand.data_type) {
     case DataType::kBool:
       return 30;
@@ -518,6 +550,9 @@ Status make_leaf(const PlanNode& node, FieldSlots* slots, std::unique_ptr<Leaf>*
       break;
     case PlanTag::kContains:
       *leaf = contains_leaf(slot, node);
+      break;
+    case PlanTag::kRegex:
+      *leaf = regex_leaf(slot, node);
       break;
     case PlanTag::kArrayLength:
       *leaf = length_leaf(slot, node);

@@ -159,8 +159,32 @@ class Decoder {
     }
   }
 
+  bool program(RegexProgram* out) {
+    constexpr size_t kBytes = 11;
+    const size_t n = count<uint32_t>(kBytes);
+    if (n == 0 || n > RegexProgram::kMaxInstructions) fail("bad size of a regex");
+    const auto place = [&] {
+      const uint32_t at = integer<uint32_t>();
+      if (at >= n) fail("regex goes outside itself");
+      return at;
+    };
+    out->start = place();
+    for (size_t i = 0; good() && i < n; ++i) {
+      RegexInstruction& instruction = out->instructions.emplace_back();
+      instruction.op = choice(RegexOp::kMatch, "unknown regex instruction");
+      const bool asserts = instruction.op == RegexOp::kAssert;
+      instruction.low = asserts ? choice<uint8_t>(static_cast<uint8_t>(RegexAssert::kNotWord),
+                                                  "unknown regex condition")
+                                : integer<uint8_t>();
+      instruction.high = integer<uint8_t>();
+      instruction.next = place();
+      instruction.other = place();
+    }
+    return good();
+  }
+
   bool leaf(PlanNode* out, int depth) {
-    if (out->tag < PlanTag::kCompare || out->tag > PlanTag::kArrayLength) fail("unknown node");
+    if (out->tag < PlanTag::kCompare || out->tag > PlanTag::kRegex) fail("unknown node");
     if (!good()) return false;
     out->operands.resize(out->tag == PlanTag::kCompareOperands ? 2 : 1);
     if (!operand(&out->operands[0])) return false;
@@ -188,6 +212,10 @@ class Decoder {
         out->like = choice(LikeKind::kPattern, "unknown kind of like");
         out->pattern = string();
         return good();
+      case PlanTag::kRegex:
+        out->negated = choice<uint8_t>(1, "unknown negation") != 0;
+        out->pattern = string();
+        return good() && program(&out->regex);
       case PlanTag::kCompare:
       case PlanTag::kArrayLength:
         out->op = choice(CompareOp::kGe, "unknown operator");

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "expr/regex.h"
 #include "segment/column.h"
 #include "util/status.h"
 
@@ -28,6 +29,7 @@ enum class PlanTag : uint8_t {
   kExists = 0x17,
   kContains = 0x18,
   kArrayLength = 0x19,
+  kRegex = 0x1a,
 };
 
 enum class CompareOp : uint8_t { kEq = 0, kNe = 1, kLt = 2, kLe = 3, kGt = 4, kGe = 5 };
@@ -78,7 +80,9 @@ struct PlanNode {
   // kCompare, kArrayLength: the value. kRange: lower, upper. kArith: right, value. kIn, kContains:
   // the list.
   std::vector<Literal> literals;
-  std::string_view pattern;  // kLike
+  std::string_view pattern;  // kLike, kRegex
+  RegexProgram regex;
+  bool negated = false;  // kRegex
 };
 
 class Plan {

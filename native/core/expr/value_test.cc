@@ -20,19 +20,27 @@ Interval<T> none() {
   return {1, 0};
 }
 
-// The least int64 that is, as a double, at least `bound` (or above it); nothing when there is none.
-// The conversion never decreases, so a binary search finds it exactly.
-std::optional<int64_t> least_int(double bound, bool above) {
-  const auto reaches = [&](int64_t x) {
+// Holds every sum, difference and product of two int64.
+using Wide = __int128;
+constexpr Wide kWideMax = Wide{1} << 126;
+
+template <typename Int>
+constexpr Interval<Int> kAll = {kMin, kMax};
+template <>
+constexpr Interval<Wide> kAll<Wide> = {-kWideMax, kWideMax};
+
+// The least integer that is, as a double, at least `bound` (or above it); nothing when there is
+// none. The conversion never decreases, so a binary search finds it exactly.
+template <typename Int>
+std::optional<Int> least_int(double bound, bool above) {
+  const auto reaches = [&](Int x) {
     const double real = static_cast<double>(x);
     return above ? real > bound : real >= bound;
   };
-  if (!reaches(kMax)) return std::nullopt;
-  int64_t low = kMin;
-  int64_t high = kMax;
+  auto [low, high] = kAll<Int>;
+  if (!reaches(high)) return std::nullopt;
   while (low < high) {
-    const int64_t middle =
-        low + static_cast<int64_t>((static_cast<uint64_t>(high) - static_cast<uint64_t>(low)) / 2);
+    const Int middle = (low & high) + ((low ^ high) >> 1);  // rounded down, without overflow
     if (reaches(middle)) {
       high = middle;
     } else {
@@ -42,32 +50,77 @@ std::optional<int64_t> least_int(double bound, bool above) {
   return low;
 }
 
-Interval<int64_t> from(std::optional<int64_t> low) {
-  return low ? Interval<int64_t>{*low, kMax} : none<int64_t>();
+template <typename Int>
+Interval<Int> from(std::optional<Int> low) {
+  return low ? Interval<Int>{*low, kAll<Int>.hi} : none<Int>();
 }
 
-// Everything before `end`.
-Interval<int64_t> before(std::optional<int64_t> end, int64_t low = kMin) {
-  if (!end) return {low, kMax};
-  return *end == kMin ? none<int64_t>() : Interval<int64_t>{low, *end - 1};
+// Everything from `low` that is before `end`.
+template <typename Int>
+Interval<Int> before(std::optional<Int> end, Int low = kAll<Int>.lo) {
+  if (!end) return {low, kAll<Int>.hi};
+  return *end == kAll<Int>.lo ? none<Int>() : Interval<Int>{low, *end - 1};
 }
 
-Interval<int64_t> int_interval_of_double(CompareOp op, double bound) {
-  if (std::isnan(bound)) return none<int64_t>();
+template <typename Int>
+Interval<Int> interval_of_double(CompareOp op, double bound) {
+  if (std::isnan(bound)) return none<Int>();
   switch (op) {
     case CompareOp::kLt:
-      return before(least_int(bound, false));
+      return before(least_int<Int>(bound, false));
     case CompareOp::kLe:
-      return before(least_int(bound, true));
+      return before(least_int<Int>(bound, true));
     case CompareOp::kGt:
-      return from(least_int(bound, true));
+      return from(least_int<Int>(bound, true));
     case CompareOp::kGe:
-      return from(least_int(bound, false));
+      return from(least_int<Int>(bound, false));
     default: {
-      const std::optional<int64_t> low = least_int(bound, false);
-      return low ? before(least_int(bound, true), *low) : none<int64_t>();
+      const std::optional<Int> low = least_int<Int>(bound, false);
+      return low ? before(least_int<Int>(bound, true), *low) : none<Int>();
     }
   }
+}
+
+template <typename Int>
+Interval<Int> interval_of_int(CompareOp op, Int bound) {
+  switch (op) {
+    case CompareOp::kLt:
+      return before(std::optional(bound));
+    case CompareOp::kLe:
+      return {kAll<Int>.lo, bound};
+    case CompareOp::kGt:
+      return bound == kAll<Int>.hi ? none<Int>() : Interval<Int>{bound + 1, kAll<Int>.hi};
+    case CompareOp::kGe:
+      return {bound, kAll<Int>.hi};
+    default:
+      return {bound, bound};
+  }
+}
+
+template <typename Int>
+Interval<Int> integer_interval(CompareOp op, const Literal& literal) {
+  if (literal.kind == LiteralKind::kDouble) return interval_of_double<Int>(op, literal.real);
+  if (literal.kind != LiteralKind::kInt64) return none<Int>();
+  return interval_of_int<Int>(op, literal.integer);
+}
+
+Wide floor_divide(Wide a, Wide b) {
+  const Wide quotient = a / b;
+  return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
+}
+Wide ceil_divide(Wide a, Wide b) { return -floor_divide(-a, b); }
+
+// The x for which x * factor, not wrapped around, is in the interval.
+Interval<Wide> divide(Interval<Wide> product, Wide factor) {
+  if (factor == 0) return product.holds(0) ? kAll<Wide> : none<Wide>();
+  if (factor < 0) return divide({-product.hi, -product.lo}, -factor);
+  return {ceil_divide(product.lo, factor), floor_divide(product.hi, factor)};
+}
+
+Interval<int64_t> narrow(Interval<Wide> wide) {
+  const Interval<Wide> kept = {std::max<Wide>(wide.lo, kMin), std::min<Wide>(wide.hi, kMax)};
+  if (kept.lo > kept.hi) return none<int64_t>();
+  return {static_cast<int64_t>(kept.lo), static_cast<int64_t>(kept.hi)};
 }
 
 template <typename T>
@@ -118,21 +171,7 @@ void gather_points(const std::vector<Interval<T>>& all, std::vector<Interval<T>>
 }  // namespace
 
 Interval<int64_t> int_interval(CompareOp op, const Literal& literal) {
-  if (literal.kind == LiteralKind::kDouble) return int_interval_of_double(op, literal.real);
-  if (literal.kind != LiteralKind::kInt64) return none<int64_t>();
-  const int64_t bound = literal.integer;
-  switch (op) {
-    case CompareOp::kLt:
-      return before(bound);
-    case CompareOp::kLe:
-      return {kMin, bound};
-    case CompareOp::kGt:
-      return bound == kMax ? none<int64_t>() : Interval<int64_t>{bound + 1, kMax};
-    case CompareOp::kGe:
-      return {bound, kMax};
-    default:
-      return {bound, bound};
-  }
+  return integer_interval<int64_t>(op, literal);
 }
 
 Interval<double> double_interval(CompareOp op, const Literal& literal) {
@@ -293,7 +332,24 @@ ArithTest::ArithTest(const PlanNode& node)
       right_int_(right_is_int_ ? node.literals[0].integer : 0),
       right_double_(double_of(node.literals[0])),
       int_result_(int_interval(node.op, node.literals[1])),
-      double_result_(double_interval(node.op, node.literals[1])) {}
+      double_result_(double_interval(node.op, node.literals[1])) {
+  solve(integer_interval<Wide>(node.op, node.literals[1]));
+}
+
+void ArithTest::solve(Interval<Wide> result) {
+  if (!right_is_int_) return;
+  const Wide right = right_int_;
+  is_solved_ = true;
+  if (arith_ == ArithOp::kAdd) {
+    int_result_ = narrow({result.lo - right, result.hi - right});
+  } else if (arith_ == ArithOp::kSub) {
+    int_result_ = narrow({result.lo + right, result.hi + right});
+  } else if (arith_ == ArithOp::kMul || (arith_ == ArithOp::kDiv && right == -1)) {
+    int_result_ = narrow(divide(result, right));
+  } else {
+    is_solved_ = false;
+  }
+}
 
 bool ArithTest::never_int() const {
   if (!right_is_int_) return never_double();
@@ -302,34 +358,24 @@ bool ArithTest::never_int() const {
 
 void ArithTest::apply(int64_t* values, size_t count) const {
   const auto each = [&](auto op) {
-    for (size_t i = 0; i < count; ++i)
-      values[i] = static_cast<int64_t>(op(static_cast<uint64_t>(values[i])));
+    for (size_t i = 0; i < count; ++i) values[i] = op(values[i]);
   };
-  const auto right = static_cast<uint64_t>(right_int_);
-  const int64_t divisor = right_int_;
+  const int64_t right = right_int_;
+  if (is_solved_) return;
   switch (arith_) {
-    case ArithOp::kAdd:
-      return each([=](uint64_t x) { return x + right; });
-    case ArithOp::kSub:
-      return each([=](uint64_t x) { return x - right; });
-    case ArithOp::kMul:
-      return each([=](uint64_t x) { return x * right; });
-    case ArithOp::kDiv:  // the least int64 by -1 wraps around
-      if (divisor == 0) return;
-      if (divisor == -1) return each([=](uint64_t x) { return 0 - x; });
-      return each(
-          [=](uint64_t x) { return static_cast<uint64_t>(static_cast<int64_t>(x) / divisor); });
+    case ArithOp::kDiv:
+      return each([=](int64_t x) { return x / right; });
     case ArithOp::kMod:
-      if (divisor == 0) return;
-      if (divisor == -1) return each([=](uint64_t) { return uint64_t{0}; });
-      return each(
-          [=](uint64_t x) { return static_cast<uint64_t>(static_cast<int64_t>(x) % divisor); });
+      if (right == -1) return each([](int64_t) { return int64_t{0}; });  // the least int64 traps
+      return each([=](int64_t x) { return x % right; });
     case ArithOp::kAnd:
-      return each([=](uint64_t x) { return x & right; });
+      return each([=](int64_t x) { return x & right; });
     case ArithOp::kOr:
-      return each([=](uint64_t x) { return x | right; });
+      return each([=](int64_t x) { return x | right; });
     case ArithOp::kXor:
-      return each([=](uint64_t x) { return x ^ right; });
+      return each([=](int64_t x) { return x ^ right; });
+    default:
+      return;
   }
 }
 

@@ -110,7 +110,8 @@ struct ValueTest {
   void add_interval(CompareOp op, const Literal& literal);
 };
 
-// `(x arith right) op value`.
+// `(x arith right) op value`, over the integers without bounds: a result that does not fit int64 is
+// never computed. For sums, differences and products the operands that give it are, once.
 class ArithTest {
  public:
   explicit ArithTest(const PlanNode& node);
@@ -122,7 +123,8 @@ class ArithTest {
   bool never_int() const;
   bool never_double() const { return arith_ >= ArithOp::kAnd; }
 
-  // In place: values[i] arith right. Integers wrap around.
+  // In place: values[i] arith right, to be found in int_result() or double_result(). Integers stay
+  // as they are where int_result() is already of operands.
   void apply(int64_t* values, size_t count) const;
   void apply(double* values, size_t count) const;
   Interval<int64_t> int_result() const { return int_result_; }
@@ -134,8 +136,11 @@ class ArithTest {
   bool holds(const Datum& value) const;
 
  private:
+  void solve(Interval<__int128> result);
+
   ArithOp arith_;
   bool right_is_int_;
+  bool is_solved_ = false;
   bool negate_;
   int64_t right_int_;
   double right_double_;

@@ -18,14 +18,16 @@ export interface CompactionCandidate {
 
 /**
  * How eagerly to merge. `busy`: rows keep coming, so only several of a tier are worth rewriting.
- * `rest`: nothing is growing, so any two of a tier are; a row is still rewritten only when its
- * segment grows by a quarter at least. `all`: a user asked, whatever fits together.
+ * `rest`: nothing is growing, so two of a tier are, unless together they are so small that a search
+ * would not notice; a row is still rewritten only when its segment grows by a quarter at least.
+ * `all`: a user asked, whatever fits together.
  */
 export type CompactionMode = 'busy' | 'rest' | 'all';
 
 /** Segments of one tier differ in size by less than this factor. */
 const TIER_FACTOR = 4;
-const INPUTS_MIN: Readonly<Record<CompactionMode, number>> = { busy: 4, rest: 2, all: 2 };
+const BUSY_INPUTS_MIN = 4;
+const REST_BYTES_MIN = 16 << 20;
 const INPUTS_MAX = 64;
 
 /** Returns groups of segment ids to merge, disjoint, each of one partition and shard. */
@@ -55,7 +57,7 @@ function planGroup(
   let current: CompactionCandidate[] = [];
   let bytes = 0;
   const close = (): void => {
-    if (current.length >= INPUTS_MIN[mode]) plans.push(current.map(idOf));
+    if (isWorthMerging(current.length, bytes, mode)) plans.push(current.map(idOf));
     else plans.push(...current.filter((c) => isWorthRewriting(c, limits, mode)).map(one));
     current = [];
     bytes = 0;
@@ -74,6 +76,12 @@ function planGroup(
   }
   close();
   return plans;
+}
+
+function isWorthMerging(inputs: number, bytes: number, mode: CompactionMode): boolean {
+  if (inputs >= BUSY_INPUTS_MIN) return true;
+  if (inputs < 2 || mode === 'busy') return false;
+  return mode === 'all' || bytes >= REST_BYTES_MIN;
 }
 
 const idOf = (candidate: CompactionCandidate): bigint => candidate.segment.segmentId;

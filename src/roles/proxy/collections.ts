@@ -4,7 +4,7 @@ import { DataType } from '../../model/data-type.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { checkIndexDefinition } from '../../model/index-params.ts';
-import { getVectorFields, type FieldSchema } from '../../model/schema.ts';
+import { getVectorFields, type CollectionSchema, type FieldSchema } from '../../model/schema.ts';
 import { getPhysicalMs } from '../../model/timestamp.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
@@ -21,15 +21,27 @@ import {
 const SCHEMA_MESSAGE = 'milvus.proto.schema.CollectionSchema';
 const FIELD_MESSAGE = 'milvus.proto.schema.FieldSchema';
 const PARTITION_KEY_PARTITIONS = 16;
-/** Properties that change what the server does and that it does not do yet. */
+/**
+ * Properties that change what the server does and that it does not do yet, and beginnings of such:
+ * `cipher` is `cipher.key` too.
+ */
 export const PROPERTIES_NOT_YET = [
   'collection.ttl.seconds',
   'ttl_field',
   'partitionkey.isolation',
   'query_mode',
   'namespace.mode',
+  'collection.insertRate',
+  'collection.deleteRate',
+  'collection.bulkLoadRate',
+  'collection.queryRate',
+  'collection.searchRate',
+  'collection.diskProtection',
+  'partition.diskProtection',
+  'cipher',
 ];
 const TTL_OFF = '-1';
+const DEFAULT_TIMEZONE = 'UTC';
 
 interface Named {
   readonly db_name: string;
@@ -55,7 +67,7 @@ export async function createCollection(
     throw invalidParameter(`maximum shards's number should be limited to ${limits.maxShardNum}`);
   }
   const properties = toRecord(request.properties);
-  checkProperties(properties);
+  checkProperties(properties, schema);
   const partitionCount = readPartitionCount(
     schema.fields,
     Number(request.num_partitions),
@@ -68,7 +80,7 @@ export async function createCollection(
       shardCount,
       partitionCount,
       consistencyLevel: request.consistency_level,
-      properties,
+      properties: { timezone: DEFAULT_TIMEZONE, ...properties },
     },
     context,
   );
@@ -125,10 +137,20 @@ function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: 
   return asked === 0 ? PARTITION_KEY_PARTITIONS : asked;
 }
 
-function checkProperties(properties: Readonly<Record<string, string>>): void {
-  for (const key of PROPERTIES_NOT_YET) {
-    const value = properties[key];
-    if (value === undefined || value === '' || value.toLowerCase() === 'false') continue;
+function checkProperties(
+  properties: Readonly<Record<string, string>>,
+  { enableDynamicField }: CollectionSchema,
+): void {
+  for (const [key, value] of Object.entries(properties)) {
+    const isOff = value === '' || value.toLowerCase() === 'false';
+    if (key === 'dynamicfield.enabled' && isOff === enableDynamicField) {
+      throw notYet('turning the dynamic field on or off');
+    }
+    if (key === 'collection.autocompaction.enabled' && isOff) {
+      throw notYet('a collection that is not compacted');
+    }
+    const isKnown = PROPERTIES_NOT_YET.some((name) => key === name || key.startsWith(`${name}.`));
+    if (!isKnown || isOff) continue;
     if (key === 'collection.ttl.seconds' && (value === TTL_OFF || value === '0')) continue;
     throw notYet(`collection property ${key}`);
   }
@@ -324,16 +346,17 @@ export async function alterCollection(
   if (request.properties.length === 0 && request.delete_keys.length === 0) {
     throw invalidParameter('no properties or delete keys provided');
   }
-  checkProperties(properties);
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  if (properties['mmap.enabled'] !== undefined || request.delete_keys.includes('mmap.enabled')) {
-    await refuseWhenLoaded(
-      proxy,
-      info,
-      'can not alter mmap properties if collection loaded',
-      context,
-    );
+  checkProperties(properties, info.schema);
+  if (request.delete_keys.includes('dynamicfield.enabled')) {
+    throw invalidParameter('cannot delete key dynamicfield.enabled');
+  }
+  const isDeleted = request.delete_keys.includes('mmap.enabled');
+  if (properties['mmap.enabled'] !== undefined || isDeleted) {
+    const verb = isDeleted ? 'delete' : 'alter';
+    const message = `can not ${verb} mmap properties if collection loaded`;
+    await refuseWhenLoaded(proxy, info, message, context);
   }
   await proxy.peers.rootcoord.alterCollection(
     { dbName, name: request.collection_name, properties, deleteKeys: request.delete_keys },
@@ -385,6 +408,10 @@ export async function alterCollectionField(
     }
   }
   checkFieldProperties(proxy, field, properties);
+  if (properties['mmap.enabled'] !== undefined || request.delete_keys.includes('mmap.enabled')) {
+    const message = 'can not alter collection field properties if collection loaded';
+    await refuseWhenLoaded(proxy, info, message, context);
+  }
   await proxy.peers.rootcoord.alterCollectionField(
     {
       dbName,

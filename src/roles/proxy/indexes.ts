@@ -87,24 +87,30 @@ function readJsonTarget(
 
 /**
  * Parameters arrive flat, as JSON under `params`, or both. The flat form has them all; the JSON
- * stays beside it, because clients that sent it look for it in DescribeIndex.
+ * stays beside it, because DescribeIndex gives each back as it came.
  */
 function flattenParams(pairs: readonly KeyValuePair[]): Record<string, string> {
-  const { params, ...flat } = toRecord(pairs);
-  if (params === undefined || params === '') return flat;
+  const { params = '', ...flat } = toRecord(pairs);
+  const inner = parseParams(params);
+  const echoed = Object.keys(inner).length === 0 ? {} : { params };
+  return { ...inner, ...flat, ...echoed };
+}
+
+function parseParams(params: string): Record<string, string> {
+  if (params === '') return {};
   let parsed: unknown;
   try {
     parsed = JSON.parse(params);
   } catch {
     throw invalidParameter(`index params is not valid JSON: ${params}`);
   }
-  if (typeof parsed !== 'object' || parsed === null) return flat;
-  const inner = Object.entries(parsed).map(([key, value]) => [
-    key,
-    typeof value === 'string' ? value : JSON.stringify(value),
-  ]);
-  const echoed = inner.length === 0 ? {} : { params };
-  return { ...Object.fromEntries(inner), ...flat, ...echoed } as Record<string, string>;
+  if (typeof parsed !== 'object' || parsed === null) return {};
+  return Object.fromEntries(
+    Object.entries(parsed).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  );
 }
 
 export async function describeIndex(
@@ -152,7 +158,10 @@ function toDescription(status: IndexStatus): object {
   const { index } = status;
   const params: KeyValuePair[] = [{ key: 'index_type', value: index.indexType }];
   if (index.metric !== '') params.push({ key: 'metric_type', value: index.metric });
-  for (const [key, value] of Object.entries(index.params)) params.push({ key, value });
+  const inJson = parseParams(index.params['params'] ?? '');
+  for (const [key, value] of Object.entries(index.params)) {
+    if (inJson[key] !== value) params.push({ key, value });
+  }
   return {
     index_name: index.name,
     indexID: String(index.indexId),

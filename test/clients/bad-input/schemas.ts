@@ -357,9 +357,50 @@ const COLLECTION = refuse('AlterCollection', 1100, [
     { collection_name: 'plain', properties: [{ key: 'a', value: '1' }], delete_keys: ['b'] },
     'cannot provide both DeleteKeys and ExtraParams',
   ],
+  [
+    'deleting the switch of the dynamic field',
+    { collection_name: 'plain', delete_keys: ['dynamicfield.enabled'] },
+    'cannot delete key dynamicfield.enabled',
+  ],
+]);
+
+const setProperty = (key: string, value: string): Plain => ({
+  collection_name: 'plain',
+  properties: [{ key, value }],
+});
+
+const PROPERTIES = refuse('AlterCollection', 10, [
+  [
+    'turning the dynamic field on',
+    setProperty('dynamicfield.enabled', 'true'),
+    'turning the dynamic field on or off is not available yet',
+  ],
+  [
+    'a quota',
+    setProperty('collection.insertRate.max.mb', '5'),
+    'collection property collection.insertRate.max.mb is not available yet',
+  ],
+  [
+    'no compaction',
+    setProperty('collection.autocompaction.enabled', 'false'),
+    'a collection that is not compacted is not available yet',
+  ],
+]);
+
+const FIELD_LOADED = refuse('AlterCollectionField', 104, [
+  [
+    'altering mmap of a field of a loaded collection',
+    alterField('name', 'mmap.enabled', 'true'),
+    'can not alter collection field properties if collection loaded',
+  ],
 ]);
 
 const LOADED = refuse('AlterCollection', 104, [
+  [
+    'deleting mmap of a loaded collection',
+    { collection_name: 'plain', delete_keys: ['mmap.enabled'] },
+    'can not delete mmap properties if collection loaded',
+  ],
   [
     'altering mmap of a loaded collection',
     { collection_name: 'plain', properties: [{ key: 'mmap.enabled', value: 'true' }] },
@@ -377,4 +418,6 @@ export const SCHEMAS: readonly BadRequest[] = [
   ...ALTERED,
   ...COLLECTION,
   ...LOADED,
+  ...FIELD_LOADED,
+  ...PROPERTIES,
 ];

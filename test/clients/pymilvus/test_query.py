@@ -76,6 +76,14 @@ FILTERS = {
     "text LIKE '%9'": lambda r: r["text"].endswith("9"),
     "text like '%-05%'": lambda r: "-05" in r["text"],
     "text like 'odd-0_1'": lambda r: r["text"][:5] == "odd-0" and r["text"][6] == "1",
+    "text =~ '-0[5-7]'": lambda r: "-05" <= r["text"][-4:-1] <= "-07",
+    "text =~ '^(?i)EVEN'": lambda r: r["text"].startswith("even"),
+    "text !~ '[13579]$'": lambda r: r["id"] % 2 == 0,
+    "not text =~ r'\\d\\d\\d'": lambda r: False,
+    "doc['nested']['s'] =~ '^s1.$'": lambda r: 10 <= r["id"] < 20,
+    "doc['rare'] !~ '1'": lambda r: True,
+    "colour =~ 'r.d|green'": lambda r: r["colour"] == "red",
+    "tags[0] =~ '[0-1]'": lambda r: r["id"] % 4 < 2,
     "text > 'odd-050'": lambda r: r["text"] > "odd-050",
     "ok == true": lambda r: r["ok"],
     "ok == False": lambda r: not r["ok"],
@@ -121,7 +129,7 @@ def test_filters(client, filled, filter):
 
 
 BROKEN = ["n == 3 and ok", "ok", "n ==", "n = 3", "nope ==", "(n == 3", "n == 3)", "n == 'x'",
-          "text == 3", "n like 'x'",
+          "text == 3", "n like 'x'", "n =~ 'x'", "text =~ '('",
           "id in 3", "ok + 1 == 2", "n == 3 n == 4", "n in ['a']", "'unclosed", "unknown_fn(n)",
           "array_length(n) == 1", "vector == 1"]
 
@@ -142,6 +150,7 @@ TEMPLATES = [
     ("price > {p}", {"p": 10.5}, "price > 10.5"),
     ("ok == {b}", {"b": True}, "ok == true"),
     ("text like {p}", {"p": "even%"}, "text like 'even%'"),
+    ("text =~ {p}", {"p": "^e.en"}, "text like 'even%'"),
     ("doc['n'] < {x} and n == {y}", {"x": 50, "y": 4}, "doc['n'] < 50 and n == 4"),
     ("array_contains(tags, {t})", {"t": "t5"}, "array_contains(tags, 't5')"),
     ("{lo} < id < {hi}", {"lo": 5, "hi": 9}, "5 < id < 9"),

@@ -52,6 +52,7 @@ export function evaluateRow(node: PlanNode, row: OracleRow): boolean | null {
     }
     default: {
       const reading = read(node.operand, row);
+      if (node.node === 'regex' && node.negated) return !matchesRegex(reading, node.pattern);
       if (reading === 'null' || reading === 'missing') return null;
       return isComparable(node, reading.value) ? evaluateLeaf(node, reading) : null;
     }
@@ -95,6 +96,7 @@ function isComparable(leaf: LeafNode, value: JsonValue): boolean {
     case 'arith':
       return isNumeric(value);
     case 'like':
+    case 'regex':
       return typeof value === 'string';
     case 'contains':
     case 'arrayLength':
@@ -127,6 +129,8 @@ function evaluateLeaf(leaf: LeafNode, reading: Scalar): boolean {
       return evaluateArith(leaf, reading.value);
     case 'like':
       return typeof reading.value === 'string' && matchLike(reading.value, leaf.like, leaf.pattern);
+    case 'regex':
+      return matchesRegex(reading, leaf.pattern);
     case 'contains':
       return evaluateContains(leaf, reading.value);
     case 'arrayLength': {
@@ -255,7 +259,7 @@ function evaluateArith(leaf: LeafNode & { node: 'arith' }, value: JsonValue): bo
   const right = leaf.right.value;
   let result: bigint | number | undefined;
   if (typeof value === 'bigint' && typeof right === 'bigint') {
-    result = BigInt.asIntN(64, calculateIntegers(value, leaf.arith, right));
+    result = calculateIntegers(value, leaf.arith, right);
   } else if (isNumeric(value) && (typeof right === 'bigint' || typeof right === 'number')) {
     result = calculateDoubles(Number(value), leaf.arith, Number(right));
   }
@@ -301,6 +305,12 @@ function calculateDoubles(left: number, arith: ArithOp, right: number): number |
     default:
       return undefined;
   }
+}
+
+/** For patterns that mean the same in RE2 and in JavaScript. */
+function matchesRegex(reading: Reading, pattern: string): boolean {
+  if (typeof reading === 'string' || typeof reading.value !== 'string') return false;
+  return new RegExp(pattern, 'u').test(reading.value);
 }
 
 function matchLike(text: string, like: LikeKind, pattern: string): boolean {

@@ -93,6 +93,22 @@ testAccepted('array functions take any case and both names', [
   ['array_length(words) == 1.5', '(length words == 1.5)'],
 ]);
 
+testAccepted('regular expressions', [
+  ['name =~ "a.c"', '(name =~ "a.c")'],
+  ['name !~ "a.c"', '(not (name =~ "a.c"))'],
+  ['not name =~ "a.c"', '(not (name =~ "a.c"))'],
+  ['name =~ "^ab"', '(name like prefix "ab")'],
+  ['name !~ "ab"', '(not (name like inner "ab"))'],
+  ['name =~ r"\\d+"', '(name =~ "\\\\d+")'],
+  ['name =~ "\\d+"', '(name =~ "\\\\d+")'],
+  ['name =~ "\\\\d+"', '(name =~ "\\\\d+")'],
+  ['words[0] !~ "a+"', '(not (words[0] =~ "a+"))'],
+  ['j["a"] =~ "a+"', '(j.["a"] =~ "a+")'],
+  ['j["a"] !~ "a+"', '(j.["a"] !~ "a+")'],
+  ['color !~ "ab"', '($meta.["color"] !~ "ab")'],
+  ['name =~ {pattern}', '(name like inner "a%b%")'],
+]);
+
 testAccepted('like becomes the cheapest match', [
   ['name like "abc"', '(name like equal "abc")'],
   ['name like "abc%"', '(name like prefix "abc")'],

@@ -68,6 +68,20 @@ const CASES: readonly (readonly [PlanNode, string])[] = [
     `15 ${FIELD_HEX} 04 02 00 00 00 25 61`,
   ],
   [
+    {
+      node: 'regex', operand: FIELD, negated: true, pattern: 'b',
+      program: {
+        start: 1,
+        instructions: [
+          { op: 3, low: 0, high: 0, next: 0, other: 0 },
+          { op: 0, low: 0x62, high: 0x63, next: 0, other: 0x102 },
+        ],
+      },
+    },
+    `1a ${FIELD_HEX} 01 01 00 00 00 62 02 00 00 00 01 00 00 00 ` +
+      '03 00 00 00 00 00 00 00 00 00 00 00 62 63 00 00 00 00 02 01 00 00',
+  ],
+  [
     { node: 'contains', operand: PATH, mode: ContainsMode.Any, values: [LIST] },
     `18 ${PATH_HEX} 02 01 00 00 00 ${LIST_HEX}`,
   ],

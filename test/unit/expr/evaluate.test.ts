@@ -122,6 +122,22 @@ testRow('a JSON path compares with its own kind; all else is unknown', { j: DOCU
   'j["n"] == [5]': null,
 });
 
+testRow('integer arithmetic does not wrap around', { age: 2n ** 63n - 2n, i8: 127n }, {
+  'age + 33 <= 19974': false, 'age + 33 > 19974': true, 'age * 2 > 0': true,
+  'age * -3 < -9223372036854775807': true, 'age * 2 < 1e19': false, 'age * 2 > 1.8e19': true,
+  'i8 + 9223372036854775807 > 9223372036854775806': true,
+});
+
+testRow('a regular expression finds; `!~` of a path holds for all that is no such string', {
+  j: DOCUMENT, name: 'abc', note: null, words: ['x1'],
+}, {
+  'name =~ "b."': true, 'name =~ "^b."': false, 'name !~ "^b."': true, 'note =~ "a|b"': null,
+  'note !~ "a|b"': null, 'words[0] =~ "\\\\d"': true, 'words[1] !~ "\\\\d"': null,
+  'j["s"] =~ "b\\nc"': true, 'j["s"] !~ "b\\nc"': false, 'j["s"] !~ "b.c"': true,
+  'j["n"] =~ "5+"': null, 'j["n"] !~ "5+"': true, 'j["missing"] !~ "a"': true,
+  'j["z"] !~ "a"': true, 'not j["z"] !~ "a"': false,
+});
+
 testRow('arithmetic, LIKE, exists and null tests on JSON paths', { j: DOCUMENT }, {
   'j["n"] + 1 == 6': true, 'j["n"] / 2 == 2': true, 'j["x"] * 2 == 5': true,
   'j["x"] % 2 == 0.5': true, '(j["n"] & 4) == 4': true, '(j["x"] & 4) == 0': false,
@@ -155,8 +171,8 @@ testRow('a whole JSON document compares as its value', { j: 5n, doc: 'x' }, {
   'doc < "y"': true, 'doc > 1': null,
 });
 
-testRow('integer arithmetic is 64-bit and truncates', { age: 2n ** 63n - 1n, i32: -7n, d: 7 }, {
-  'age + 1 == -9223372036854775808': true, 'age * 2 == -2': true, 'i32 / 2 == -3': true,
+testRow('integer division truncates, doubles make doubles', { age: 2n ** 63n - 1n, i32: -7n, d: 7 }, {
+  'age + 1 == -9223372036854775808': false, 'age * 2 == -2': false, 'i32 / 2 == -3': true,
   'i32 % 3 == -1': true, 'i32 / 2.0 == -3.5': true, 'i32 - 0.5 == -7.5': true,
   '(i32 & 3) == 1': true, '(i32 | 8) == -7': true, '(i32 ^ 1) == -8': true, 'd / 2 == 3.5': true,
   '1 + i32 < 0': true,

@@ -43,5 +43,5 @@ test('random filters compile and keep the laws of logic', () => {
     }
   }
   assert.deepEqual(seen, new Set([true, false, null]));
-  assert.equal(nodes.size, 14, `kinds of root nodes seen: ${[...nodes].join(' ')}`);
+  assert.equal(nodes.size, 15, `kinds of root nodes seen: ${[...nodes].join(' ')}`);
 });

@@ -54,6 +54,12 @@ test('at rest two segments of a tier are merged', () => {
   assert.deepEqual(plan(sizes(120), 'rest'), []);
 });
 
+test('at rest two segments that are small together are left alone, four are not', () => {
+  assert.deepEqual(plan(sizes(2, 3), 'rest'), []);
+  assert.deepEqual(plan(sizes(2, 3), 'all'), [[0, 1]]);
+  assert.deepEqual(plan(sizes(2, 2, 3, 3), 'rest'), [[0, 1, 2, 3]]);
+});
+
 test('a large segment is not rewritten for the sake of a small one, but for a user', () => {
   assert.deepEqual(plan(sizes(10, 500), 'rest'), []);
   assert.deepEqual(plan(sizes(10, 500), 'all'), [[0, 1]]);
