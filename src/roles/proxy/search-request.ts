@@ -47,8 +47,7 @@ export function readSearchSettings(
   refuseOtherFeatures(flat);
   const field = requireVectorField(info, flat['anns_field'] ?? '');
   const index = indexes.find((candidate) => candidate.fieldId === field.fieldId);
-  if (index === undefined)
-    throw new MilvusError('CollectionNotLoaded', { fields: { collection: info.schema.name } });
+  if (index === undefined) throw refuseUnindexed(info, field, indexes);
   const { k, offset } = readWindow(proxy, flat);
   const metric = (flat['metric_type'] ?? '').toUpperCase();
   if (metric !== '' && metric !== index.metric) {
@@ -118,6 +117,21 @@ function requireVectorField(info: CollectionInfo, name: string): FieldSchema {
     throw invalidParameter(`field (${name}) to search is not of vector data type`);
   }
   return field;
+}
+
+/** A field that came after the others were indexed is not searched before the next load. */
+function refuseUnindexed(
+  info: CollectionInfo,
+  field: FieldSchema,
+  indexes: readonly IndexInfo[],
+): MilvusError {
+  const { name } = field;
+  const isAlone = indexes.every(({ metric }) => metric === '');
+  const message = `field index of the field: ${name} is not loaded, please reload the collection`;
+  return new MilvusError('CollectionNotLoaded', {
+    ...(isAlone ? {} : { message }),
+    fields: { collection: info.schema.name, ...(isAlone ? {} : { field: name }) },
+  });
 }
 
 function readWindow(

@@ -5,7 +5,8 @@ import time
 import pytest
 from pymilvus import DataType
 
-from helpers import count, create, keys_of, make_index, make_schema, query, refused, search, unit
+from helpers import (DIM, count, create, keys_of, make_index, make_schema, query, refused, search,
+                     unit)
 
 
 def state_of(client, name, **options):
@@ -179,6 +180,28 @@ def test_an_added_field_is_null_in_old_rows(client, name):
     assert keys_of(query(client, name, "note == 'new'")) == [3]
     with refused(1100, "nullable"):
         client.add_collection_field(name, "must", DataType.INT64, nullable=False)
+
+
+def test_an_added_vector_field_is_searched_after_the_next_load(client, name):
+    if not hasattr(client, "add_collection_field"):
+        pytest.skip("this client cannot add fields")
+    create(client, name)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    client.flush(name)
+    client.add_collection_field(name, "second", DataType.FLOAT_VECTOR, dim=DIM, nullable=True)
+    client.insert(name, [{"id": 2, "vector": unit(2), "second": unit(2)},
+                         {"id": 3, "vector": unit(3), "second": None}])
+    assert [row["second"] for row in query(client, name, "id > 0", output_fields=["second"])] == [
+        None, unit(2), None]
+    with refused(101, "field index of the field: second is not loaded, please reload the collection"):
+        search(client, name, unit(2), anns_field="second")
+    client.release_collection(name)
+    with refused(700, "there is no vector index on field: [second], please create index first"):
+        client.load_collection(name)
+    client.create_index(name, make_index("second"), sync=False)
+    client.load_collection(name)
+    assert keys_of(search(client, name, unit(2), anns_field="second")) == [2]
+    assert len(search(client, name, unit(2), anns_field="vector")) == 3
 
 
 def test_descriptions_are_kept(client, name):
