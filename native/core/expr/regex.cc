@@ -27,14 +27,17 @@ class RegexAutomaton {
   bool matches(std::string_view text) {
     int32_t state = 0;
     for (const char c : text) {
-      state = next(state, classes_[static_cast<uint8_t>(c)]);
+      const size_t column = classes_[static_cast<uint8_t>(c)];
+      const int32_t known = table_[static_cast<size_t>(state) + column];
+      state = known != kUnknown ? known : step(state, column);
       if (state < 0) return state == kMatched;
     }
-    return next(state, columns_ - 1) == kMatched;
+    const int32_t end = table_[static_cast<size_t>(state) + columns_ - 1];
+    return (end != kUnknown ? end : step(state, columns_ - 1)) == kMatched;
   }
 
  private:
-  // What stands in the table in place of a state.
+  // What stands in the table in place of a state's row.
   static constexpr int32_t kUnknown = -1;
   static constexpr int32_t kMatched = -2;
   static constexpr int32_t kDead = -3;
@@ -96,27 +99,22 @@ class RegexAutomaton {
   }
 
   void forget() {
-    ids_.clear();
+    rows_.clear();
     states_.clear();
     table_.clear();
     bytes_ = 0;
     intern({program_.start, kTextStartBefore});  // state 0
   }
 
-  int32_t next(int32_t state, size_t column) {
-    const int32_t known = table_[static_cast<size_t>(state) * columns_ + column];
-    return known != kUnknown ? known : step(state, column);
-  }
-
   // Follows every waiting instruction over one byte, or over the end.
   int32_t step(int32_t from, size_t column) {
     const int byte = samples_[column];
-    const State& state = *states_[static_cast<size_t>(from)];
+    const State& state = *states_[static_cast<size_t>(from) / columns_];
     int32_t to = kMatched;
     State after;
     if (!advance(state, byte, &after)) to = after.empty() ? kDead : intern_after(&after, byte);
     // The state it came from may just have been forgotten.
-    if (!has_forgotten_) table_[static_cast<size_t>(from) * columns_ + column] = to;
+    if (!has_forgotten_) table_[static_cast<size_t>(from) + column] = to;
     has_forgotten_ = false;
     return to;
   }
@@ -189,7 +187,7 @@ class RegexAutomaton {
   }
 
   int32_t intern(const State& state) {
-    const auto [found, is_new] = ids_.try_emplace(state, static_cast<int32_t>(states_.size()));
+    const auto [found, is_new] = rows_.try_emplace(state, static_cast<int32_t>(table_.size()));
     if (is_new) {
       states_.push_back(&found->first);
       table_.resize(table_.size() + columns_, kUnknown);
@@ -207,9 +205,10 @@ class RegexAutomaton {
   size_t bytes_ = 0;
   std::array<uint16_t, 256> classes_{};
   std::vector<int> samples_;
-  std::unordered_map<State, int32_t, StateHash> ids_;
-  std::vector<const State*> states_;  // keys of ids_, which do not move
-  std::vector<int32_t> table_;        // columns_ of each state
+  // A state goes by where its row of the table begins; the first one is 0.
+  std::unordered_map<State, int32_t, StateHash> rows_;
+  std::vector<const State*> states_;  // keys of rows_, which do not move, by row
+  std::vector<int32_t> table_;        // of columns_ each
   // Scratch of advance(): the last step that has seen an instruction, and that has kept it.
   uint64_t steps_ = 0;
   std::vector<uint64_t> seen_;
