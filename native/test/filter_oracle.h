@@ -141,24 +141,6 @@ class Oracle {
     return op == CompareOp::kNe;
   }
 
-  template <typename T>
-  static bool holds(T left, CompareOp op, T right) {
-    switch (op) {
-      case CompareOp::kEq:
-        return left == right;
-      case CompareOp::kNe:
-        return left != right;
-      case CompareOp::kLt:
-        return left < right;
-      case CompareOp::kLe:
-        return left <= right;
-      case CompareOp::kGt:
-        return left > right;
-      case CompareOp::kGe:
-        return left >= right;
-    }
-    return false;
-  }
   static bool arith(const Val& v, const PlanNode& node) {
     const Literal& right = node.literals[0];
     const bool bits = node.arith >= ArithOp::kAnd;
@@ -195,8 +177,8 @@ class Oracle {
           break;
       }
       const Literal& value = node.literals[1];
-      if (value.kind == LiteralKind::kInt64) return holds(r, node.op, __int128{value.integer});
-      return holds(static_cast<double>(r), node.op, value.real);
+      if (value.kind == LiteralKind::kInt64) return ordered(r, node.op, __int128{value.integer});
+      return ordered(static_cast<double>(r), node.op, value.real);
     }
     if ((v.kind != Val::kInt && v.kind != Val::kFloat && v.kind != Val::kDouble) || bits)
       return false;

@@ -1,6 +1,6 @@
 // Turns a filter's text into its untyped tree, by precedence climbing. The precedences are Milvus',
-// oddities too: `not` binds tighter than comparisons, `like` and `=~` tighter than arithmetic, `&` looser
-// than `==`. Source: Milvus 2.6.
+// oddities too: `not` binds tighter than comparisons, `like` and `=~` tighter than arithmetic, `&`
+// looser than `==`. Source: Milvus 2.6.
 
 import { AST_DEPTH_MAX } from './ast.ts';
 import type { ArithmeticSign, AstNode, ColumnAst, CompareSign } from './ast.ts';

@@ -113,7 +113,9 @@ function scanUnicode(pattern: RegExp): CodeSet {
   };
   scan(0, SURROGATES[0] - 1, 1);
   scan(SURROGATES[1] + 1, PLANE - 1, 1);
-  for (let plane = PLANE; plane <= CODE_POINT_MAX; plane += PLANE) scan(plane, plane + PLANE - 1, 2);
+  for (let first = PLANE; first <= CODE_POINT_MAX; first += PLANE) {
+    scan(first, first + PLANE - 1, 2);
+  }
   return unite(ranges);
 }
 

@@ -322,7 +322,7 @@ function changeFlags(flags: Flags, on: string, off: string): Flags {
   return { i: change('i'), m: change('m'), s: change('s') };
 }
 
-/** Repetitions inside one another multiply; RE2 bounds the product, and so the work of compiling. */
+/** Repetitions inside one another multiply: a bound on the product bounds the work of compiling. */
 function checkRepeats(node: RegexNode, times: number): void {
   switch (node.kind) {
     case 'set':

@@ -172,8 +172,8 @@ class FilterWriter {
     const { random } = this;
     const pieces = Array.from({ length: 1 + random.below(4) }, () => {
       const atom = random.pick([
-        'a', 'b', 'ab', 'é', '中', '.', '[a-m]', '[^a-m]', '[é-中]', '\\d', '\\w', '(a|b)', '(?:ab|中)',
-        '(a*b)', '\\n', '\\\\', '\\.', '[%_]',
+        'a', 'b', 'ab', 'é', '中', '.', '[a-m]', '[^a-m]', '[é-中]', '\\d', '\\w',
+        '(a|b)', '(?:ab|中)', '(a*b)', '\\n', '\\\\', '\\.', '[%_]',
       ]);
       return atom + random.pick(['', '', '', '*', '+', '?', '{2}', '{1,3}', '*?']);
     });

@@ -171,7 +171,9 @@ testRow('a whole JSON document compares as its value', { j: 5n, doc: 'x' }, {
   'doc < "y"': true, 'doc > 1': null,
 });
 
-testRow('integer division truncates, doubles make doubles', { age: 2n ** 63n - 1n, i32: -7n, d: 7 }, {
+testRow('integer division truncates, doubles make doubles', {
+  age: 2n ** 63n - 1n, i32: -7n, d: 7,
+}, {
   'age + 1 == -9223372036854775808': false, 'age * 2 == -2': false, 'i32 / 2 == -3': true,
   'i32 % 3 == -1': true, 'i32 / 2.0 == -3.5': true, 'i32 - 0.5 == -7.5': true,
   '(i32 & 3) == 1': true, '(i32 | 8) == -7': true, '(i32 ^ 1) == -8': true, 'd / 2 == 3.5': true,
