@@ -380,11 +380,12 @@ export class LocalFileWal implements Wal {
         if (item.sequence > last) break;
         if (item.sequence < expected) continue;
         if (item.sequence > expected) this.#report(file, offset, expected, item.sequence - 1n);
+        const place = `${file.path}, offset ${offset}`;
         offset = item.endOffset;
         expected = item.sequence + 1n;
         if (item.sequence >= from) {
           const channel = decodeChannel(item.channel);
-          yield { position: item.sequence, channel, record: item.payload };
+          yield { position: item.sequence, channel, place, record: item.payload };
         }
         if (expected > last) break;
       }

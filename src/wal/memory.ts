@@ -30,7 +30,8 @@ export class MemoryWal implements Wal {
     }
     this.#last += 1n;
     this.#bytes += bytes;
-    this.#entries.push({ position: this.#last, channel, record: copy });
+    const place = `memory, record ${this.#last}`;
+    this.#entries.push({ position: this.#last, channel, place, record: copy });
     return this.#last;
   }
 

@@ -7,6 +7,8 @@
 export interface WalEntry {
   readonly position: bigint;
   readonly channel: string;
+  /** Where it lies, for messages: file and offset. */
+  readonly place: string;
   /** Owned by the reader, maybe a part of a larger buffer; `byteOffset` is a multiple of 8. */
   readonly record: Uint8Array;
 }

@@ -38,6 +38,7 @@ export interface SandboxOptions {
   readonly mvccRetentionMs?: number;
   readonly segmentBytesMax?: number;
   readonly walBytesMax?: number;
+  readonly growingBytesMax?: number;
   readonly isAutoCompactionOn?: boolean;
   readonly nowMs?: () => number;
 }
@@ -58,6 +59,8 @@ export class ClusterSandbox {
   readonly #folder: string;
   readonly #kv: Kv;
   #memoryWal = new MemoryWal();
+  /** Of the roles that run now. */
+  wal: Wal = this.#memoryWal;
   #roles: Partial<Record<RoleName, object>> = {};
   /** What stands between a caller and the role when calls are gRPC calls. */
   #remotes: Partial<Record<RoleName, object>> = {};
@@ -71,6 +74,7 @@ export class ClusterSandbox {
       mvccRetentionMs: TEN_MINUTES_MS,
       segmentBytesMax: 64 * MIB,
       walBytesMax: 256 * MIB,
+      growingBytesMax: 256 * MIB,
       isAutoCompactionOn: false,
       nowMs: systemRuntime.nowMs,
       ...options,
@@ -136,7 +140,7 @@ export class ClusterSandbox {
 
   async #start(): Promise<void> {
     const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
-    const { nowMs } = this.#options;
+    const { nowMs, growingBytesMax } = this.#options;
     const { peers } = this;
     const logger = new ErrorLogger(this.errors);
     const catalog = new Catalog(this.#kv);
@@ -147,6 +151,7 @@ export class ClusterSandbox {
       fileSystem,
     });
     const wal = await this.#openWal();
+    this.wal = wal;
     const rootcoord = new RootCoordRole({
       catalog,
       peers,
@@ -185,7 +190,7 @@ export class ClusterSandbox {
       mvccRetentionMs,
       segmentBytesMax,
       walBytesMax,
-      growingBytesMax: 256 * MIB,
+      growingBytesMax,
     });
     this.#roles = {
       rootcoord,

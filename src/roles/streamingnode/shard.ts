@@ -78,6 +78,8 @@ export class Shard {
   #inFlight = 0;
   #inOrder: Promise<void> = Promise.resolve();
   #state: 'open' | 'dropped' | 'closed' | 'broken' = 'open';
+  /** The durable record that could not be applied, and why; nothing after it was applied (R8). */
+  #broken: { readonly position: bigint; readonly reason: string } | undefined;
   /** Partitions that may be read; null = all. */
   #loaded: ReadonlySet<bigint> | null = new Set();
 
@@ -124,8 +126,20 @@ export class Shard {
 
   // --- start-up ---
 
-  /** Applies a record of the WAL's tail, in the log's order, before anything else happens. */
-  replay(message: WalMessage, position: bigint): void {
+  /**
+   * Applies a record of the WAL's tail, in the log's order, before anything else happens. One that
+   * cannot be applied stops this collection, not the server (R8).
+   */
+  replay(message: WalMessage, position: bigint, place: string): void {
+    if (this.#broken !== undefined) return;
+    try {
+      this.#replay(message, position);
+    } catch (error) {
+      this.#break(position, place, error);
+    }
+  }
+
+  #replay(message: WalMessage, position: bigint): void {
     this.lastTimestamp = max(this.lastTimestamp, message.timestamp);
     this.#applied = position;
     // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
@@ -149,6 +163,7 @@ export class Shard {
 
   /** Opens the sealed segments, with every delete that they lack. After replay. */
   async openSealed(): Promise<void> {
+    if (this.#broken !== undefined) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
     if (segments.length > 0) await this.#loadAtQueryNode(segments, []);
     for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
@@ -235,18 +250,26 @@ export class Shard {
         this.#inFlight -= 1;
       }
       try {
+        // What follows a record that was not applied waits for the restart too.
+        if (this.#broken !== undefined) this.requireOpen();
         await this.#apply(message, position);
         write.resolve({ timestamp });
       } catch (error) {
-        // Durable but not applied: only a restart can tell the truth again (R8).
-        this.#state = 'broken';
-        this.deps.logger.error(
-          { vchannel: this.vchannel, position: String(position), error },
-          'record cannot be applied; the collection is stopped',
-        );
+        // Durable but not applied: only a restart can tell the truth again.
+        if (this.#broken === undefined) this.#break(position, `record ${position}`, error);
         write.reject(error);
       }
     });
+  }
+
+  #break(position: bigint, place: string, error: unknown): void {
+    const reason = `${place}: ${error instanceof Error ? error.message : String(error)}`;
+    this.#state = 'broken';
+    this.#broken = { position, reason };
+    this.deps.logger.error(
+      { vchannel: this.vchannel, collection: this.info.schema.name, place, error },
+      'a record of the WAL cannot be applied; the collection is stopped',
+    );
   }
 
   async #apply(message: WalMessage, position: bigint): Promise<void> {
@@ -397,6 +420,7 @@ export class Shard {
   /** First WAL position that a restart must see (R1). */
   lowWater(): bigint {
     let low = this.deletes.firstPosition();
+    if (this.#broken !== undefined && this.#broken.position < low) low = this.#broken.position;
     if (this.#inFlight > 0 && this.#applied < low) low = this.#applied + 1n;
     for (const { firstPosition } of this.view.growing.values()) {
       if (firstPosition < low) low = firstPosition;
@@ -626,6 +650,7 @@ export class Shard {
 
   /** Live rows per partition: equals count(*). */
   async getStats(): Promise<ShardStats[]> {
+    this.requireOpen();
     const sealedIds = [...this.view.sealed.keys()];
     const partitionOf = new Map(
       [...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]),
@@ -672,8 +697,8 @@ export class Shard {
     if (this.#state === 'open') return;
     if (this.#state === 'broken') {
       throw new MilvusError('ChannelNotAvailable', {
-        message: 'a record could not be applied; restart the server',
-        fields: { channel: this.vchannel },
+        message: 'the collection is stopped: a record of the WAL could not be applied',
+        fields: { collection: this.info.schema.name, reason: this.#broken?.reason ?? '' },
       });
     }
     const { name } = this.info.schema;

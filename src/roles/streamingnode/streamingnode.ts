@@ -162,10 +162,10 @@ export class StreamingNodeRole implements StreamingNode {
 
   /** One pass over the WAL for all shards: it is one stream (R9). */
   async #replay(): Promise<void> {
-    for await (const { position, record } of this.#deps.wal.read(0n)) {
+    for await (const { position, place, record } of this.#deps.wal.read(0n)) {
       const message = decodeWalMessage(record);
       const shard = this.#collections.get(message.collectionId)?.[message.shardIndex];
-      shard?.replay(message, position);
+      shard?.replay(message, position, place);
     }
   }
 

@@ -1,0 +1,156 @@
+// What the server does at its limits and with damaged data, behind the role contracts: the rules of
+// the architecture that the tests name.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeWalMessage } from '../../src/codec/wal-message.ts';
+import { MilvusError } from '../../src/model/error.ts';
+import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
+import type { Row } from '../support/collection-model.ts';
+import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Rows whose text takes `bytes` each. */
+function makeRows(first: number, count: number, bytes = 1): Row[] {
+  return Array.from({ length: count }, (_unused, i) => ({
+    id: BigInt(first + i),
+    vec: [first, i, 0, 0],
+    n: BigInt(i),
+    s: 's'.repeat(bytes),
+  }));
+}
+
+async function withSandbox(
+  options: SandboxOptions,
+  task: (sandbox: ClusterSandbox) => Promise<void>,
+): Promise<void> {
+  const sandbox = await ClusterSandbox.open(options);
+  try {
+    await task(sandbox);
+  } finally {
+    await sandbox.close();
+  }
+}
+
+async function checkRows(collection: SandboxCollection): Promise<void> {
+  assert.deepEqual(await collection.query(), collection.model.query().map(toFound));
+}
+
+const hasName =
+  (name: string) =>
+  (error: unknown): boolean =>
+    error instanceof MilvusError && error.errorName === name;
+
+test('R8 a record that replay cannot apply stops its collection and no other', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const broken = await SandboxCollection.create(sandbox.peers, 'broken');
+    const sound = await SandboxCollection.create(sandbox.peers, 'sound');
+    await broken.insert(makeRows(0, 10));
+    await sound.insert(makeRows(0, 10));
+    const { collectionId, schema, vchannels } = broken.info;
+    const { first } = await sandbox.peers.rootcoord.allocateTimestamps({ count: 1 }, {});
+    const part = { partitionId: broken.defaultPartition, segmentId: first, rows: 3 };
+    const record = encodeWalMessage({
+      collectionId,
+      timestamp: first,
+      schemaVersion: schema.version,
+      shardIndex: 0,
+      parts: [{ kind: 'insert', ...part, batch: new Uint8Array(64).fill(7) }],
+    });
+    const position = await sandbox.wal.append(vchannels[0]!.replace(/_[^_]*$/, ''), record);
+    for (let start = 0; start < 2; start += 1) {
+      await sandbox.restart();
+      // The log keeps the record, whatever the others write out: a later version may apply it.
+      await sound.insert(makeRows(100 * (start + 1), 10));
+      await sound.flush();
+      await checkRows(sound);
+      assert.ok(sandbox.wal.firstPosition() <= position);
+      const isStopped = (error: unknown): boolean =>
+        error instanceof MilvusError &&
+        error.errorName === 'ChannelNotAvailable' &&
+        /wal.*offset \d+: .+/.test(error.message);
+      await assert.rejects(broken.query(), isStopped);
+      await assert.rejects(broken.search([0, 0, 0, 0], 3), isStopped);
+      await assert.rejects(broken.insert(makeRows(50, 1)), isStopped);
+      assert.match(sandbox.errors.at(-1) ?? '', /cannot be applied; the collection is stopped/);
+    }
+    // Whoever gives the collection up can go on without it.
+    await sandbox.peers.rootcoord.dropCollection({ dbName: 'default', name: 'broken' }, {});
+    await sandbox.restart();
+    await checkRows(sound);
+  });
+});
+
+test('R19 past the limit of growing data inserts are refused, all else goes on', async () => {
+  await withSandbox({ growingBytesMax: 256 * KIB }, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    await collection.insert(makeRows(0, 10, 10 * KIB));
+    // More than fits beside what is there: refused as a whole, by need and limit.
+    await assert.rejects(collection.insert(makeRows(100, 20, 10 * KIB)), (error: unknown) => {
+      assert.ok(hasName('MemoryLimitExceeded')(error));
+      assert.match((error as MilvusError).message, /limit=262144/);
+      return true;
+    });
+    await collection.delete([3n]);
+    await checkRows(collection);
+    await collection.flush();
+    await checkRows(collection);
+    // What was written out makes room.
+    await collection.insert(makeRows(100, 15, 10 * KIB));
+    await checkRows(collection);
+    await sandbox.restart();
+    await checkRows(collection);
+    assert.deepEqual(sandbox.errors, []);
+  });
+});
+
+test('R19 growing data is written out before its limit, by itself', async () => {
+  await withSandbox({ growingBytesMax: 512 * KIB }, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    for (let batch = 0; batch < 20; batch += 1) {
+      const rows = makeRows(batch * 10, 10, 6 * KIB);
+      // A writer that is faster than the disk meets the error and comes again.
+      await until(() =>
+        collection.insert(rows).then(
+          () => true,
+          (error: unknown) => {
+            assert.ok(hasName('MemoryLimitExceeded')(error));
+            return false;
+          },
+        ),
+      );
+    }
+    await checkRows(collection);
+    assert.ok((await collection.segmentCount()) > 1);
+    assert.deepEqual(sandbox.errors, []);
+  });
+});
+
+for (const wal of ['file', 'memory'] as const) {
+  test(`R20 the log is cut when it outgrows its bound, in ${wal}`, async () => {
+    await withSandbox({ wal, walBytesMax: 2 * MIB }, async (sandbox) => {
+      // A few rows that would pin the log for ever, and a collection that fills it.
+      const small = await SandboxCollection.create(sandbox.peers, 'small');
+      await small.insert(makeRows(0, 3));
+      await small.delete([1n]);
+      const large = await SandboxCollection.create(sandbox.peers, 'large');
+      for (let batch = 0; batch < 30; batch += 1) {
+        await large.insert(makeRows(batch * 10, 10, 40 * KIB));
+      }
+      // What pins its oldest part is written out; a file of the log is cut as a whole.
+      await until(async () => {
+        await large.delete([-1n]);
+        return sandbox.wal.bytes() <= 4 * MIB;
+      });
+      assert.ok(sandbox.wal.firstPosition() > 2n);
+      await checkRows(small);
+      await checkRows(large);
+      await sandbox.restart();
+      await checkRows(small);
+      await checkRows(large);
+      assert.deepEqual(sandbox.errors, []);
+    });
+  });
+}
