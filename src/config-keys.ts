@@ -159,6 +159,11 @@ export const CONFIG_KEYS = {
   'elanus.mvccRetentionSeconds': int(600, 'seconds for which compaction keeps replaced rows', {
     min: 0,
   }),
+  'elanus.scrubIntervalSeconds': int(
+    600,
+    'seconds between two segment files read against their checksums; 0 = never',
+    { min: 0 },
+  ),
   'elanus.growingBytesMax': bytes(
     0,
     'memory for rows not yet written out; past it inserts are refused; 0 = a quarter of memory',

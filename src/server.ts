@@ -160,7 +160,8 @@ async function start(
       segmentBytesMax,
       isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
       mvccRetentionMs,
-      sleep: (delayMs) => systemRuntime.sleep(delayMs),
+      scrubIntervalMs: config.elanus.scrubIntervalSeconds * 1000,
+      sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
     }),
   );
   const indexcoord = roles.add(

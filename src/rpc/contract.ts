@@ -422,6 +422,8 @@ export interface DataNode {
     },
     { segment?: SegmentInfo }
   >;
+  /** Reads a segment's file against its checksums. @throws MilvusError DataIntegrity */
+  readonly verify: Method<{ segment: SegmentInfo }, Empty>;
 }
 
 export interface IndexNode {

@@ -28,6 +28,8 @@ import { DataType } from '../model/data-type.ts';
 /** Metadata keys of a column: which field it is, and which field it is the binary form of. */
 export const FIELD_ID_KEY = 'elanus.field_id';
 export const VARIANT_OF_KEY = 'elanus.variant_of';
+/** Metadata key of the footer: CRC32C of each buffer in Arrow's order, hexadecimal, by spaces. */
+export const CHECKSUMS_KEY = 'elanus.crc32c';
 
 export interface ArrowColumn {
   readonly name: string;
@@ -97,8 +99,16 @@ export function encodeBatchMessage(
   return builder.asUint8Array();
 }
 
-export function encodeFooter(columns: readonly ArrowColumn[], block: ArrowBlock): Uint8Array {
+export function encodeFooter(
+  columns: readonly ArrowColumn[],
+  block: ArrowBlock,
+  checksums: readonly number[],
+): Uint8Array {
   const builder = new Builder(1024);
+  const written = checksums.map((checksum) => checksum.toString(16)).join(' ');
+  const key = builder.createString(CHECKSUMS_KEY);
+  const pair = KeyValue.createKeyValue(builder, key, builder.createString(written));
+  const metadata = Footer.createCustomMetadataVector(builder, [pair]);
   const schema = addSchema(builder, columns);
   Footer.startRecordBatchesVector(builder, 1);
   Block.createBlock(
@@ -112,6 +122,7 @@ export function encodeFooter(columns: readonly ArrowColumn[], block: ArrowBlock)
   Footer.addSchema(builder, schema);
   Footer.addDictionaries(builder, dictionaries);
   Footer.addRecordBatches(builder, blocks);
+  Footer.addCustomMetadata(builder, metadata);
   builder.finish(Footer.endFooter(builder));
   return builder.asUint8Array();
 }

@@ -6,7 +6,7 @@ import type { DeleteFileEntry } from '../codec/delete-file.ts';
 import type { CollectionSchema } from '../model/schema.ts';
 import type { SegmentInfo } from '../model/segment-info.ts';
 import { getNativeFields } from './native-fields.ts';
-import { readSegmentLayout } from './segment-file.ts';
+import { readSegmentLayout, verifySegmentFile } from './segment-file.ts';
 
 /** What opening needs of a storage. */
 export interface SegmentFiles {
@@ -25,6 +25,19 @@ export async function openSegment(
     files.getRange(file, offset, length),
   );
   return native.openSealed(getNativeFields(schema), await files.openLocal(file), rows, layout);
+}
+
+/**
+ * Reads the whole file against its checksums (R16).
+ * @throws MilvusError DataIntegrity, IoFailed
+ */
+export async function verifySegment(
+  files: Pick<SegmentFiles, 'getRange'>,
+  { file, fileBytes }: Pick<SegmentInfo, 'file' | 'fileBytes'>,
+): Promise<void> {
+  await verifySegmentFile(file, fileBytes, (offset, length) =>
+    files.getRange(file, offset, length),
+  );
 }
 
 /** Applies, in order, the deletes that may concern the segment and are not in its file yet (R3). */

@@ -24,6 +24,7 @@ import {
   type CollectionSchema,
 } from '../model/schema.ts';
 import {
+  CHECKSUMS_KEY,
   encodeBatchMessage,
   encodeFooter,
   encodeSchemaMessage,
@@ -37,7 +38,7 @@ import {
 const MAGIC = Buffer.from('ARROW1');
 const ALIGNMENT = 64;
 const CONTINUATION = 0xffffffff;
-/** Copied out of native at a time. */
+/** Written or read at a time. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** Read from the end of a file to find its footer; a longer footer takes a second read. */
 const TAIL_BYTES = 16 * 1024;
@@ -72,18 +73,22 @@ export async function writeSegmentFile(
   const message = encodeBatchMessage(rows, layout.nodes, layout.buffers, layout.bodyBytes);
   const framed = frameMessage(message, offset, ALIGNMENT);
   await out.write(framed);
+  const checksums: number[] = [];
   for (const buffer of layout.buffers) {
-    if (buffer.source === undefined) continue;
-    const { fieldId, name } = buffer.source;
-    for (let at = 0; at < buffer.bytes; at += PIECE_BYTES) {
+    let checksum = 0;
+    for (let at = 0; buffer.source !== undefined && at < buffer.bytes; at += PIECE_BYTES) {
+      const { fieldId, name } = buffer.source;
       const length = Math.min(PIECE_BYTES, buffer.bytes - at);
-      await out.write(await native.readBuffer(writer, fieldId, name, at, length));
+      const piece = await native.readBuffer(writer, fieldId, name, at, length);
+      checksum = native.crc32c(piece, checksum);
+      await out.write(piece);
     }
+    checksums.push(checksum);
     await out.pad(ALIGNMENT);
   }
   await out.write(endOfStream());
   const block = { offset, metadataBytes: framed.byteLength, bodyBytes: layout.bodyBytes };
-  const footer = encodeFooter(layout.columns, block);
+  const footer = encodeFooter(layout.columns, block, checksums);
   await out.write(footer);
   const trailer = Buffer.alloc(4 + MAGIC.length);
   trailer.writeInt32LE(footer.byteLength, 0);
@@ -92,6 +97,8 @@ export async function writeSegmentFile(
   return out.bytes;
 }
 
+type ReadRange = (offset: number, length: number) => Promise<Uint8Array>;
+
 /**
  * Reads a file's metadata: where each column's buffers lie.
  * @throws MilvusError DataIntegrity naming the file
@@ -99,10 +106,65 @@ export async function writeSegmentFile(
 export async function readSegmentLayout(
   file: string,
   fileBytes: number,
-  read: (offset: number, length: number) => Promise<Uint8Array>,
+  read: ReadRange,
 ): Promise<{ rows: number; layout: NativeColumnLayout[] }> {
-  const damaged = (what: string): MilvusError =>
-    new MilvusError('DataIntegrity', { message: `segment file: ${what}`, fields: { file } });
+  const { footer, batch, bodyAt } = await readMetadata(file, fileBytes, read);
+  return { rows: Number(batch.length()), layout: readColumns(footer, batch, bodyAt, file) };
+}
+
+/**
+ * Reads a whole file and compares every buffer with its checksum (R16), a piece at a time.
+ * @throws MilvusError DataIntegrity naming the file, the buffer and its offset
+ */
+export async function verifySegmentFile(
+  file: string,
+  fileBytes: number,
+  read: ReadRange,
+): Promise<void> {
+  const { footer, batch, bodyAt } = await readMetadata(file, fileBytes, read);
+  const checksums = readChecksums(footer, file);
+  for (let i = 0; i < batch.buffersLength(); i += 1) {
+    const buffer = batch.buffers(i);
+    const bytes = Number(buffer?.length() ?? 0);
+    const offset = bodyAt + Number(buffer?.offset() ?? 0);
+    if (bytes < 0 || offset + bytes > fileBytes) throw makeDamaged(file, `buffer ${i}`);
+    let checksum = 0;
+    for (let at = 0; at < bytes; at += PIECE_BYTES) {
+      const piece = await read(offset + at, Math.min(PIECE_BYTES, bytes - at));
+      checksum = native.crc32c(piece, checksum);
+    }
+    if (checksum !== checksums[i]) {
+      throw makeDamaged(file, `checksum of buffer ${i}, ${bytes} bytes at offset ${offset}`);
+    }
+  }
+}
+
+function readChecksums(footer: Footer, file: string): number[] {
+  for (let i = 0; i < footer.customMetadataLength(); i += 1) {
+    const pair = footer.customMetadata(i);
+    if (pair?.key() !== CHECKSUMS_KEY) continue;
+    return (pair.value() ?? '').split(' ').map((text) => parseInt(text, 16));
+  }
+  throw makeDamaged(file, 'no checksums');
+}
+
+function makeDamaged(file: string, what: string): MilvusError {
+  return new MilvusError('DataIntegrity', { message: `segment file: ${what}`, fields: { file } });
+}
+
+interface FileMetadata {
+  readonly footer: Footer;
+  readonly batch: RecordBatch;
+  /** Offset in the file of the first buffer. */
+  readonly bodyAt: number;
+}
+
+async function readMetadata(
+  file: string,
+  fileBytes: number,
+  read: ReadRange,
+): Promise<FileMetadata> {
+  const damaged = (what: string): MilvusError => makeDamaged(file, what);
   const tailBytes = Math.min(TAIL_BYTES, fileBytes);
   let tail = Buffer.from(await read(fileBytes - tailBytes, tailBytes));
   if (tail.length < 10 || !tail.subarray(-MAGIC.length).equals(MAGIC)) throw damaged('no footer');
@@ -122,8 +184,7 @@ export async function readSegmentLayout(
   const message = Message.getRootAsMessage(new ByteBuffer(head.subarray(8)));
   const batch = message.header(new RecordBatch()) as RecordBatch | null;
   if (batch === null) throw damaged('record batch header');
-  const bodyAt = offset + block.metaDataLength();
-  return { rows: Number(batch.length()), layout: readColumns(footer, batch, bodyAt, damaged) };
+  return { footer, batch, bodyAt: offset + block.metaDataLength() };
 }
 
 /** Columns, nodes and buffers of the record batch, in Arrow's pre-order. */
@@ -257,20 +318,20 @@ function readColumns(
   footer: Footer,
   batch: RecordBatch,
   bodyAt: number,
-  damaged: (what: string) => MilvusError,
+  file: string,
 ): NativeColumnLayout[] {
   const schema = footer.schema();
-  if (schema === null) throw damaged('no schema');
+  if (schema === null) throw makeDamaged(file, 'no schema');
   const columns = new Map<bigint, NativeColumnLayout>();
   let next = 0;
   const take = (): ArrowRegion => {
     const buffer = batch.buffers(next++);
-    if (buffer === null) throw damaged('buffers');
+    if (buffer === null) throw makeDamaged(file, 'buffers');
     return { offset: bodyAt + Number(buffer.offset()), bytes: Number(buffer.length()) };
   };
   for (let i = 0; i < schema.fieldsLength(); i++) {
     const field = schema.fields(i);
-    if (field === null) throw damaged('field');
+    if (field === null) throw makeDamaged(file, 'field');
     const metadata = new Map<string, string>();
     for (let m = 0; m < field.customMetadataLength(); m++) {
       const pair = field.customMetadata(m);
@@ -281,7 +342,7 @@ function readColumns(
     const variantOf = metadata.get(VARIANT_OF_KEY);
     if (variantOf !== undefined) {
       const owner = columns.get(BigInt(variantOf));
-      if (owner === undefined) throw damaged('variant without its field');
+      if (owner === undefined) throw makeDamaged(file, 'variant without its field');
       const { offsetsOffset, offsetsBytes, dataOffset, dataBytes } = read;
       const variant = { offsetsOffset, offsetsBytes, dataOffset, dataBytes };
       columns.set(owner.fieldId, { ...owner, variant });

@@ -2,6 +2,8 @@
 // the architecture that the tests name.
 
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeWalMessage } from '../../src/codec/wal-message.ts';
 import { MilvusError } from '../../src/model/error.ts';
@@ -154,3 +156,53 @@ for (const wal of ['file', 'memory'] as const) {
     });
   });
 }
+
+async function damageOneFile(sandbox: ClusterSandbox, collection: SandboxCollection) {
+  const { collectionId } = collection.info;
+  const { segments } = await sandbox.peers.datacoord.listSegments({ collectionId }, {});
+  const { file, segmentId } = segments[0]!;
+  const path = join(sandbox.folder, 'storage', file);
+  const bytes = await readFile(path);
+  // One bit of a text: nothing else would notice.
+  const at = bytes.indexOf('s'.repeat(64)) + 10;
+  bytes[at]! ^= 1;
+  await writeFile(path, bytes);
+  return { file, segmentId };
+}
+
+test('R16 a damaged segment file is never merged into a sound one', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    for (const first of [0, 100]) {
+      await collection.insert(makeRows(first, 10, 100));
+      await collection.flush();
+    }
+    const { file } = await damageOneFile(sandbox, collection);
+    assert.equal(await collection.compact(), 1);
+    assert.match(sandbox.errors.at(-1) ?? '', /compaction failed.*checksum of buffer \d+, 1000 bytes/);
+    assert.ok(sandbox.errors.at(-1)?.includes(file));
+    assert.equal(await collection.segmentCount(), 2);
+  });
+});
+
+test('R16 a scrub reads every file, and names the damaged one', async () => {
+  await withSandbox({ scrubIntervalMs: 1 }, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    const verified = new Set<bigint>();
+    sandbox.hooks.set('datanode.verify', async (request) => {
+      verified.add((request as { segment: { segmentId: bigint } }).segment.segmentId);
+    });
+    for (const first of [0, 100, 200]) {
+      await collection.insert(makeRows(first, 10, 100));
+      await collection.flush();
+    }
+    await until(async () => verified.size === 3);
+    assert.deepEqual(sandbox.errors, []);
+    const { file, segmentId } = await damageOneFile(sandbox, collection);
+    await until(async () => sandbox.errors.length > 0);
+    const error = sandbox.errors.at(-1) ?? '';
+    assert.match(error, /damaged or cannot be read.*checksum of buffer/);
+    assert.ok(error.includes(file));
+    assert.ok(verified.has(segmentId));
+  });
+});

@@ -40,6 +40,8 @@ export interface SandboxOptions {
   readonly walBytesMax?: number;
   readonly growingBytesMax?: number;
   readonly isAutoCompactionOn?: boolean;
+  /** 0 = never; other numbers are all the same here. */
+  readonly scrubIntervalMs?: number;
   readonly nowMs?: () => number;
 }
 
@@ -56,7 +58,8 @@ export class ClusterSandbox {
   /** Stands between roles and their peers, to hold calls up or fail them. */
   readonly hooks = new Map<string, (request: unknown) => Promise<void>>();
   readonly #options: Required<SandboxOptions>;
-  readonly #folder: string;
+  /** Where it keeps everything. */
+  readonly folder: string;
   readonly #kv: Kv;
   #memoryWal = new MemoryWal();
   /** Of the roles that run now. */
@@ -76,10 +79,11 @@ export class ClusterSandbox {
       walBytesMax: 256 * MIB,
       growingBytesMax: 256 * MIB,
       isAutoCompactionOn: false,
+      scrubIntervalMs: 0,
       nowMs: systemRuntime.nowMs,
       ...options,
     };
-    this.#folder = folder;
+    this.folder = folder;
     this.#kv = createMemoryKv(systemRuntime);
     this.peers = this.#makePeers();
   }
@@ -100,7 +104,7 @@ export class ClusterSandbox {
   async close(): Promise<void> {
     await this.#stop();
     await this.#kv.close();
-    await rm(this.#folder, { recursive: true });
+    await rm(this.folder, { recursive: true });
   }
 
   #makePeers(): Peers {
@@ -128,7 +132,7 @@ export class ClusterSandbox {
   async #openWal(): Promise<Wal> {
     if (this.#options.wal === 'memory') return this.#memoryWal;
     const wal = await LocalFileWal.open({
-      directory: join(this.#folder, 'wal'),
+      directory: join(this.folder, 'wal'),
       fileSystem: new NodeFileSystem(),
       fileBytes: MIB,
       firstFileBytes: MIB,
@@ -140,14 +144,14 @@ export class ClusterSandbox {
 
   async #start(): Promise<void> {
     const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
-    const { nowMs, growingBytesMax } = this.#options;
+    const { nowMs, growingBytesMax, scrubIntervalMs } = this.#options;
     const { peers } = this;
     const logger = new ErrorLogger(this.errors);
     const catalog = new Catalog(this.#kv);
     await catalog.open();
     const fileSystem = new NodeFileSystem();
     const storage = await LocalDirStorage.open({
-      root: join(this.#folder, 'storage'),
+      root: join(this.folder, 'storage'),
       fileSystem,
     });
     const wal = await this.#openWal();
@@ -175,7 +179,8 @@ export class ClusterSandbox {
       segmentBytesMax,
       isAutoCompactionOn,
       mvccRetentionMs,
-      sleep: () => systemRuntime.sleep(POLL_MS),
+      scrubIntervalMs,
+      sleep: (_delayMs, signal) => systemRuntime.sleep(POLL_MS, signal),
     });
     const indexcoord = new IndexCoordRole({ catalog, storage, peers, logger });
     const querycoord = new QueryCoordRole({ catalog, peers });

@@ -2,22 +2,19 @@
 // Files that no record names are removed: at start, and after each change that orphans them.
 
 import type { Catalog } from '../../meta/catalog.ts';
-import type { Logger } from '../../base/logger.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
-import { EMPTY, type DataCoord, type Peers } from '../../rpc/contract.ts';
+import { EMPTY, type DataCoord } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { Compactor } from './compactor.ts';
+import { Scrubber, type ScrubberDeps } from './scrubber.ts';
 import { SegmentTable } from './segment-table.ts';
 
-export interface DataCoordDeps {
+export interface DataCoordDeps extends ScrubberDeps {
   readonly catalog: Catalog;
   readonly storage: ObjectStorage;
-  readonly peers: Peers;
-  readonly logger: Logger;
   readonly segmentBytesMax: number;
   readonly isAutoCompactionOn: boolean;
   readonly mvccRetentionMs: number;
-  readonly sleep: (delayMs: number) => Promise<void>;
 }
 
 /**
@@ -30,19 +27,23 @@ export class DataCoordRole implements DataCoord {
   readonly #deps: DataCoordDeps;
   readonly #table: SegmentTable;
   readonly #compactor: Compactor;
+  readonly #scrubber: Scrubber;
 
   constructor(deps: DataCoordDeps) {
     this.#deps = deps;
     this.#table = new SegmentTable(deps.catalog);
     this.#compactor = new Compactor(deps, this.#table);
+    this.#scrubber = new Scrubber(deps, this.#table);
   }
 
   async start(): Promise<void> {
     await this.#table.load();
     await this.#removeOrphans();
+    this.#scrubber.start();
   }
 
   async stop(): Promise<void> {
+    await this.#scrubber.stop();
     await this.#compactor.stop();
   }
 

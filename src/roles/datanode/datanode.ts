@@ -1,4 +1,4 @@
-// The data node: merges segments. Stateless: it opens the inputs by itself, applies the durable
+// The data node: merges segments and checks their files. Stateless: it opens the inputs by itself, applies the durable
 // deletes, writes one output. The retention horizon decides which deleted rows still go into it
 // (R3, R5).
 
@@ -6,9 +6,9 @@ import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.
 import { native, type NativeSegment } from '../../index/native.ts';
 import { SegmentState, type DeleteFile, type SegmentInfo } from '../../model/segment-info.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
-import type { DataNode } from '../../rpc/contract.ts';
+import { EMPTY, type DataNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
+import { applyDeletes, openSegment, verifySegment } from '../../segment/open-segment.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 
@@ -44,6 +44,8 @@ export class DataNodeRole implements DataNode {
     const handles: NativeSegment[] = [];
     try {
       for (const input of request.inputs) {
+        // Damage must not get a new checksum (R16).
+        await verifySegment(this.#storage, input);
         const handle = await openSegment(this.#storage, request.schema, input);
         handles.push(handle);
         applyDeletes(handle, input, entries);
@@ -52,6 +54,11 @@ export class DataNodeRole implements DataNode {
     } finally {
       for (const handle of handles) native.closeSegment(handle);
     }
+  };
+
+  readonly verify: DataNode['verify'] = async ({ segment }) => {
+    await verifySegment(this.#storage, segment);
+    return EMPTY;
   };
 
   async #merge(

@@ -22,6 +22,7 @@ import { DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { sealSegment } from './seal.ts';
 import { RecentWrites } from './recent-writes.ts';
+import { countRows } from './stats.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
 import { View, type GrowingSegment } from './view.ts';
 
@@ -649,35 +650,9 @@ export class Shard {
   }
 
   /** Live rows per partition: equals count(*). */
-  async getStats(): Promise<ShardStats[]> {
+  getStats(): Promise<ShardStats[]> {
     this.requireOpen();
-    const sealedIds = [...this.view.sealed.keys()];
-    const partitionOf = new Map(
-      [...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]),
-    );
-    const stats = new Map<bigint, { rows: number; growingRows: number; growingBytes: number }>();
-    const of = (
-      partitionId: bigint,
-    ): { rows: number; growingRows: number; growingBytes: number } => {
-      let found = stats.get(partitionId);
-      if (found === undefined) {
-        found = { rows: 0, growingRows: 0, growingBytes: 0 };
-        stats.set(partitionId, found);
-      }
-      return found;
-    };
-    for (const { handle, partitionId, bytes } of this.view.growing.values()) {
-      const { rows, deletedRows } = native.segmentStats(handle);
-      const entry = of(partitionId);
-      entry.rows += rows - deletedRows;
-      entry.growingRows += rows;
-      entry.growingBytes += bytes;
-    }
-    const { segments } = await this.deps.peers.querynode.getStats({ segmentIds: sealedIds }, {});
-    for (const { segmentId, rows, deletedRows } of segments) {
-      of(partitionOf.get(segmentId) ?? 0n).rows += rows - deletedRows;
-    }
-    return [...stats].map(([partitionId, entry]) => ({ partitionId, ...entry }));
+    return countRows(this.view, this.deps.peers.querynode);
   }
 
   listGrowing(): GrowingSegmentInfo[] {
