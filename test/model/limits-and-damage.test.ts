@@ -1,5 +1,5 @@
-// What the server does at its limits and with damaged data, behind the role contracts: the rules of
-// the architecture that the tests name.
+// What the server does at its limits (P6) and with damaged data, behind the role contracts. The
+// tests name the rules of the architecture.
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';

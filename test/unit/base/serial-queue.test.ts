@@ -1,4 +1,4 @@
-// One at a time, in order, bounded.
+// One at a time, in order, bounded: what waits for a slow dependency has an end (P7).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -111,7 +111,7 @@ describe('config', () => {
     refused(() => load({ env: { DATACOORD_SEGMENT_SEALPROPORTION: '2' } }), 'from 0.001 to 1');
   });
 
-  test('authorization cannot be switched on while it does not exist', () => {
+  test('P8 authorization cannot be switched on while it does not exist', () => {
     const env = { COMMON_SECURITY_AUTHORIZATIONENABLED: 'true' };
     refused(() => load({ env }), 'common.security.authorizationEnabled', 'not available yet');
     const { config } = load({ env: { COMMON_SECURITY_AUTHORIZATIONENABLED: 'False' } });
