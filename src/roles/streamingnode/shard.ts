@@ -18,7 +18,7 @@ import type {
   WriteRequest,
 } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { DeleteBuffer } from './delete-buffer.ts';
+import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { sealSegment } from './seal.ts';
 import { RecentWrites } from './recent-writes.ts';
@@ -38,6 +38,8 @@ interface PendingWrite {
   readonly resolve: (reply: { timestamp: bigint }) => void;
   readonly reject: (error: unknown) => void;
 }
+
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 /** Writes that wait to be stamped; more are refused with code 8. */
 const PENDING_WRITES_MAX = 4096;
@@ -108,14 +110,24 @@ export class Shard {
 
   /**
    * After a schema change new rows go to new segments: a segment's columns are fixed when it is
-   * born.
+   * born. Resolves when the older ones read added fields as their defaults (R25).
    */
-  update(info: CollectionInfo): void {
-    const isNewSchema = info.schema.version !== this.info.schema.version;
+  async update(info: CollectionInfo): Promise<void> {
+    const { schema } = info;
+    const isNewSchema = schema.version !== this.info.schema.version;
     this.info = info;
     if (!isNewSchema) return;
-    for (const growing of this.view.growing.values()) this.#seal(growing);
+    for (const growing of this.view.growing.values()) {
+      native.updateSchema(growing.handle, getNativeFields(schema));
+      this.#seal(growing);
+    }
     this.#open.clear();
+    // After the segments that are just being opened with the schema before.
+    await this.run(async () => {
+      const segmentIds = [...this.view.sealed.keys()];
+      if (segmentIds.length > 0)
+        await this.deps.peers.querynode.updateSchema({ segmentIds, schema }, {});
+    });
   }
 
   setLoaded(partitionIds: readonly bigint[] | null): void {
@@ -630,15 +642,11 @@ export class Shard {
     const partitionOf = new Map(
       [...this.view.sealed.values()].map((s) => [s.segmentId, s.partitionId]),
     );
-    const stats = new Map<bigint, { rows: number; growingRows: number; growingBytes: number }>();
-    const of = (
-      partitionId: bigint,
-    ): { rows: number; growingRows: number; growingBytes: number } => {
-      let found = stats.get(partitionId);
-      if (found === undefined) {
-        found = { rows: 0, growingRows: 0, growingBytes: 0 };
-        stats.set(partitionId, found);
-      }
+    const stats = new Map<bigint, Mutable<ShardStats>>();
+    const of = (partitionId: bigint): Mutable<ShardStats> => {
+      const none = { partitionId, rows: 0, growingRows: 0, growingBytes: 0 };
+      const found = stats.get(partitionId) ?? none;
+      stats.set(partitionId, found);
       return found;
     };
     for (const { handle, partitionId, bytes } of this.view.growing.values()) {
@@ -652,7 +660,7 @@ export class Shard {
     for (const { segmentId, rows, deletedRows } of segments) {
       of(partitionOf.get(segmentId) ?? 0n).rows += rows - deletedRows;
     }
-    return [...stats].map(([partitionId, entry]) => ({ partitionId, ...entry }));
+    return [...stats.values()];
   }
 
   listGrowing(): GrowingSegmentInfo[] {
@@ -738,13 +746,4 @@ export class Shard {
 
 function max(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
-}
-
-function toDeleteEntry(
-  part: { partitionId: bigint; killsUpTo: bigint; keys: DeleteEntry['keys'] },
-  timestamp: bigint,
-): DeleteEntry {
-  const { partitionId, keys } = part;
-  const killsUpTo = part.killsUpTo === 0n ? timestamp - 1n : part.killsUpTo;
-  return { keys, timestamp, killsUpTo, partitionId };
 }
