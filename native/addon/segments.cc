@@ -1,4 +1,4 @@
-// Segments: making, opening, appending, deleting, closing. All on the calling thread.
+// Segments: making, opening, appending, new fields, deleting, closing. All on the calling thread.
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +11,14 @@
 namespace elanus {
 namespace {
 
+bool read_default(napi_env env, napi_value value, std::optional<std::string>* out) {
+  if (js::is_undefined(env, value)) return true;
+  std::span<const uint8_t> bytes;
+  if (!js::read_bytes(env, value, "defaultValue", &bytes)) return false;
+  out->emplace(bytes.begin(), bytes.end());
+  return true;
+}
+
 bool read_field(napi_env env, napi_value object, Field* field) {
   uint32_t type = 0;
   uint32_t element_type = 0;
@@ -20,7 +28,8 @@ bool read_field(napi_env env, napi_value object, Field* field) {
       js::read(env, js::get(env, object, "elementType"), "elementType", &element_type) &&
       js::read(env, js::get(env, object, "dim"), "dim", &field->dim) &&
       js::read(env, js::get(env, object, "nullable"), "nullable", &field->nullable) &&
-      js::read(env, js::get(env, object, "isPrimaryKey"), "isPrimaryKey", &field->is_primary_key);
+      js::read(env, js::get(env, object, "isPrimaryKey"), "isPrimaryKey", &field->is_primary_key) &&
+      read_default(env, js::get(env, object, "defaultValue"), &field->default_value);
   if (!is_read) return false;
   if (type > 255 || element_type > 255) return js::refuse(env, "dataType", "a data type");
   field->type = static_cast<DataType>(type);
@@ -120,6 +129,16 @@ napi_value open_sealed(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value update_schema(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  const SegmentHandle* handle = open_segment(env, args[0]);
+  Schema schema;
+  if (handle == nullptr || !read_schema(env, args[1], &schema)) return nullptr;
+  const Status status = handle->segment->update_schema(std::move(schema));
+  if (!status.is_ok()) js::throw_status(env, status);
+  return nullptr;
+}
+
 napi_value delete_keys(napi_env env, napi_callback_info info) {
   const js::Arguments<4> args(env, info);
   const SegmentHandle* handle = open_segment(env, args[0]);
@@ -173,6 +192,7 @@ void add_segment_functions(napi_env env, napi_value exports) {
                 {{"createGrowing", create_growing},
                  {"appendRows", append_rows},
                  {"openSealed", open_sealed},
+                 {"updateSchema", update_schema},
                  {"deleteKeys", delete_keys},
                  {"segmentStats", segment_stats},
                  {"closeSegment", close_segment}});

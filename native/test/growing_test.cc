@@ -221,6 +221,83 @@ TEST(growing_refusal_leaves_no_trace) {
   CHECK_EQ(segment->stats().rows, 4u);
 }
 
+TEST(growing_reads_missing_columns_as_their_defaults) {
+  Random random(41);
+  const Schema schema = fixture::make_schema();
+  const auto [wide, defaults] = fixture::add_default_fields(schema);
+  // Made with the fields (a replay of older records), and made before they were added.
+  const auto replayed = GrowingSegment::create(wide);
+  const auto older = GrowingSegment::create(schema);
+  std::vector<Row> rows;
+  for (int64_t key = 0; key < 300; ++key) {
+    const std::vector<Row> one = {fixture::random_row(schema, key, 3, random)};
+    for (const auto& segment : {replayed, older})
+      CHECK(append(*segment, fixture::make_batch(schema, one), 3).is_ok());
+    rows.push_back(one[0]);
+  }
+  const auto before = older->snapshot(3);
+  const size_t bytes = older->memory_bytes();
+  CHECK(older->update_schema(wide).is_ok());
+  CHECK(before->column(0, 204).all_null);
+  CHECK_EQ(older->memory_bytes(), bytes);
+  for (Row& row : rows) row.cells.insert(defaults.begin(), defaults.end());
+  for (const auto& segment : {replayed, older}) {
+    const auto snapshot = segment->snapshot(3);
+    fixture::check_gather({snapshot.get()}, fixture::all_rows(*snapshot), rows);
+    for (const auto& [id, value] : defaults) {
+      CHECK(!snapshot->column(0, id).may_have_nulls());
+      CHECK(snapshot->column(0, id).type == wide.find(id)->type);
+    }
+  }
+  CHECK(older->memory_bytes() > bytes);
+}
+
+TEST(growing_tells_a_null_from_a_missing_column) {
+  const auto [wide, defaults] = fixture::add_default_fields(fixture::make_schema());
+  Random random(42);
+  const auto segment = GrowingSegment::create(wide);
+  std::vector<Row> nulls = {fixture::random_row(wide, 1, 3, random, 1)};
+  CHECK(append(*segment, fixture::make_batch(wide, nulls), 3).is_ok());
+  std::vector<Row> missing = {fixture::random_row(fixture::make_schema(), 2, 3, random, 0)};
+  CHECK(append(*segment, fixture::make_batch(fixture::make_schema(), missing), 3).is_ok());
+  missing[0].cells.insert(defaults.begin(), defaults.end());
+  const auto snapshot = segment->snapshot(3);
+  fixture::check_gather({snapshot.get()}, fixture::all_rows(*snapshot), {nulls[0], missing[0]});
+}
+
+TEST(growing_takes_only_schemas_that_add_fields) {
+  const Schema schema = fixture::make_schema();
+  const auto segment = GrowingSegment::create(schema);
+  CHECK(segment->update_schema(schema).is_ok());
+  CHECK(segment->update_schema(fixture::make_schema(DataType::kVarChar)).code() ==
+        StatusCode::kInvalidParameter);
+  std::vector<Field> fields = schema.fields();
+  fields.pop_back();
+  Schema fewer;
+  CHECK(Schema::create(std::move(fields), &fewer).is_ok());
+  CHECK(segment->update_schema(std::move(fewer)).code() == StatusCode::kInvalidParameter);
+  CHECK(segment->schema().find(fixture::kVector) != nullptr);
+}
+
+TEST(schema_refuses_defaults_that_do_not_fit) {
+  const auto code_of = [](DataType type, const std::string& value) {
+    Schema schema;
+    return Schema::create(
+               {{.field_id = fixture::kKey, .type = DataType::kInt64, .is_primary_key = true},
+                {.field_id = 101,
+                 .type = type,
+                 .element_type = DataType::kInt8,
+                 .nullable = true,
+                 .default_value = value}},
+               &schema)
+        .code();
+  };
+  CHECK(code_of(DataType::kInt32, "1234") == StatusCode::kOk);
+  CHECK(code_of(DataType::kInt32, "123") == StatusCode::kInvalidParameter);
+  CHECK(code_of(DataType::kJson, "{}") == StatusCode::kInvalidParameter);
+  CHECK(code_of(DataType::kArray, "") == StatusCode::kInvalidParameter);
+}
+
 TEST(growing_reads_missing_columns_as_null_and_drops_unknown_ones) {
   Random random(40);
   const Schema schema = fixture::make_schema();

@@ -244,6 +244,58 @@ TEST(sealed_reads_an_unlinked_file_and_fields_it_lacks_as_null) {
   }
 }
 
+// The file lacks the fields; opened with them, or told of them later.
+void run_defaults(bool is_told_later) {
+  Random random(75);
+  const Schema schema = fixture::make_schema();
+  const auto [wide, defaults] = fixture::add_default_fields(schema);
+  const fixture::TemporaryFile file;
+  const auto growing = make_growing(schema, 200, random);
+  const auto old = fixture::seal({growing}, is_told_later ? schema : wide, file.path());
+  if (is_told_later) {
+    const auto before = old->snapshot(kReadAll);
+    CHECK(old->update_schema(wide).is_ok());
+    CHECK(before->column(0, 204).all_null);
+  }
+  CHECK_EQ(old->memory_bytes(), 0u);
+  const auto snapshot = old->snapshot(kReadAll);
+  (void)snapshot->column(0, 204);
+  CHECK_EQ(old->memory_bytes(), 200 * sizeof(int64_t));
+  // A merge with newer rows, which have values of their own, writes the defaults as values.
+  const auto newer = GrowingSegment::create(wide);
+  const std::vector<Row> one = {fixture::random_row(wide, 1000, 900, random, 0)};
+  CHECK(append(*newer, fixture::make_batch(wide, one), 900).is_ok());
+  const fixture::TemporaryFile merged_file;
+  const auto merged = fixture::seal({old, newer}, wide, merged_file.path());
+  const auto after = merged->snapshot(kReadAll);
+  CHECK_EQ(after->row_count(), 201u);
+  for (const auto& [id, value] : defaults) {
+    const ColumnView view = snapshot->column(0, id);
+    CHECK(!view.may_have_nulls());
+    CHECK(view.type == wide.find(id)->type);
+  }
+  OwnedBytes bytes;
+  const SegmentSnapshot* sources[] = {snapshot.get(), after.get()};
+  std::vector<RowRef> refs = fixture::all_rows(*snapshot);
+  const std::vector<RowRef> more = fixture::all_rows(*after, 1);
+  refs.insert(refs.end(), more.begin(), more.end());
+  std::vector<int64_t> ids;
+  for (const auto& [id, value] : defaults) ids.push_back(id);
+  CHECK(gather_rows(sources, refs, ids, &bytes).is_ok());
+  RowBatch batch;
+  CHECK(RowBatch::open(bytes.data.get(), bytes.size, &batch).is_ok());
+  CHECK_EQ(batch.rows(), 401u);
+  for (const auto& [id, value] : defaults) {
+    for (size_t row = 0; row < 400; ++row) CHECK(fixture::cell_at(*batch.find(id), row) == value);
+    CHECK(fixture::cell_at(*batch.find(id), 400) == one[0].cells.at(id));
+  }
+  // Values of the merged file lie in it: nothing had to be made for them.
+  CHECK_EQ(merged->memory_bytes(), 0u);
+}
+
+TEST(sealed_reads_fields_it_lacks_as_their_defaults) { run_defaults(false); }
+TEST(sealed_reads_fields_added_while_it_is_open_as_their_defaults) { run_defaults(true); }
+
 class FakeIndex final : public VectorIndex {
  public:
   FakeIndex(std::vector<float> norms, std::atomic<int>* alive)
@@ -404,6 +456,34 @@ TEST(sealed_readers_beside_deletes_and_index_changes) {
   for (std::thread& reader : readers) reader.join();
   CHECK_EQ(wrong.load(), 0u);
   CHECK_EQ(deleted.load(), 500u);
+}
+
+// A read has the fields of its begin: each row null in an added one, or each row the default.
+TEST(sealed_readers_while_fields_are_added) {
+  Random random(77);
+  const Schema schema = fixture::make_schema();
+  const Schema wide = fixture::add_default_fields(schema).schema;
+  const auto growing = make_growing(schema, 500, random);
+  const fixture::TemporaryFile file;
+  const auto sealed = fixture::seal({growing}, schema, file.path());
+  std::atomic<size_t> wrong{0};
+  std::vector<std::thread> readers;
+  for (int r = 0; r < 3; ++r) {
+    readers.emplace_back([&] {
+      for (bool is_there = false; !is_there;) {
+        const auto snapshot = sealed->snapshot(kReadAll);
+        is_there = snapshot->schema().find(207) != nullptr;
+        const ColumnView view = snapshot->column(0, 207);
+        wrong += view.all_null == is_there;
+        for (size_t row = 0; is_there && row < 500; ++row)
+          wrong += view.string_at(row) != "a default";
+        (void)sealed->memory_bytes();
+      }
+    });
+  }
+  wrong += !sealed->update_schema(wide).is_ok();
+  for (std::thread& reader : readers) reader.join();
+  CHECK_EQ(wrong.load(), 0u);
 }
 
 }  // namespace

@@ -71,6 +71,35 @@ inline Schema make_schema(DataType key_type = DataType::kInt64) {
   return schema;
 }
 
+// The schema with a field of each type that can have a default, from id 200, and what it reads as.
+struct WithDefaults {
+  Schema schema;
+  std::map<int64_t, Cell> defaults;
+};
+
+inline WithDefaults add_default_fields(const Schema& schema) {
+  const std::vector<std::pair<DataType, std::string>> kinds = {
+      {DataType::kBool, raw(uint8_t{1})},
+      {DataType::kInt8, raw(int8_t{-8})},
+      {DataType::kInt16, raw(int16_t{-300})},
+      {DataType::kInt32, raw(int32_t{1 << 20})},
+      {DataType::kInt64, raw(int64_t{-7})},
+      {DataType::kFloat, raw(0.5f)},
+      {DataType::kDouble, raw(0.1)},
+      {DataType::kVarChar, "a default"},
+      {DataType::kVarChar, ""},
+  };
+  WithDefaults made;
+  std::vector<Field> fields = schema.fields();
+  for (const auto& [type, value] : kinds) {
+    const int64_t id = 200 + static_cast<int64_t>(made.defaults.size());
+    fields.push_back({.field_id = id, .type = type, .nullable = true, .default_value = value});
+    made.defaults[id] = value;
+  }
+  CHECK(Schema::create(std::move(fields), &made.schema).is_ok());
+  return made;
+}
+
 inline std::string string_array(const std::vector<std::string>& items) {
   std::string blob = raw(static_cast<uint32_t>(items.size()));
   uint32_t end = 0;

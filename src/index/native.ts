@@ -17,6 +17,8 @@ export interface NativeField {
   readonly dim: number;
   readonly nullable: boolean;
   readonly isPrimaryKey: boolean;
+  /** What a row without a value has, as row batches hold it; undefined = such a row is null. */
+  readonly defaultValue: Uint8Array | undefined;
 }
 
 declare const segmentBrand: unique symbol;
@@ -195,13 +197,14 @@ export interface NativeCore {
 
   createGrowing(fields: readonly NativeField[]): NativeSegment;
   /**
-   * Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. Synchronous,
-   * visible on return.
+   * Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. A field that
+   * the batch lacks becomes its default, else null. Synchronous, visible on return.
    */
   appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): void;
   /**
    * Maps a segment file and opens its columns. O(columns), touches no data page.
-   * `rows` is the record batch's length; a field that the file lacks reads as null.
+   * `rows` is the record batch's length; a field that the file lacks reads as its
+   * default, else null.
    */
   openSealed(
     fields: readonly NativeField[],
@@ -209,6 +212,11 @@ export interface NativeCore {
     rows: number,
     layout: readonly NativeColumnLayout[],
   ): NativeSegment;
+  /**
+   * Gives a segment the fields that were added since it was made, all fields listed. It has no
+   * columns for them: reads that begin afterwards see their defaults, else nulls.
+   */
+  updateSchema(segment: NativeSegment, fields: readonly NativeField[]): void;
   /**
    * Marks rows with these keys and a timestamp <= killsUpTo as deleted at `timestamp`. Already
    * deleted rows keep their earlier delete timestamp. Returns how many rows it marked.

@@ -388,6 +388,11 @@ export interface QueryNode {
     },
     Empty
   >;
+  /** Fields were added: segments that were opened before read them as their defaults (R25). */
+  readonly updateSchema: Method<
+    { segmentIds: readonly bigint[]; schema: CollectionSchema },
+    Empty
+  >;
   readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
   readonly detachIndex: Method<DetachRequest, Empty>;

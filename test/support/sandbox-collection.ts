@@ -9,7 +9,7 @@ import type { CollectionInfo } from '../../src/model/collection-info.ts';
 import { DataType } from '../../src/model/data-type.ts';
 import { TIMESTAMP_FIELD_ID, type CollectionSchema } from '../../src/model/schema.ts';
 import { hashKey } from '../../src/roles/proxy/sharding.ts';
-import type { DeletePart, InsertPart, Peers } from '../../src/rpc/contract.ts';
+import type { DeletePart, InsertPart, Peers, QueryParams } from '../../src/rpc/contract.ts';
 import { mergeQueries, mergeSearches } from '../../src/segment/reduce.ts';
 import { encodeColumn, makeField, type CellValue } from './codec/random-batch.ts';
 import { CollectionModel, type ModelRow, type ReadOptions, type Row } from './collection-model.ts';
@@ -246,6 +246,20 @@ export class SandboxCollection {
     return replies.reduce((sum, { reply }) => sum + reply.count, 0);
   }
 
+  /** Values of an Int64 or VarChar field in all rows, ascending by key; null where there is none. */
+  async values(name: string): Promise<(bigint | string | null)[]> {
+    const fieldId = this.#id(name);
+    const replies = await this.#queryShards({}, false, { outputFieldIds: [fieldId] });
+    const parts = replies.map(({ reply }) => reply);
+    const { rows } = mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
+    const batch = new RowBatchReader(rows);
+    const column = batch.findColumn(fieldId)!;
+    return Array.from({ length: batch.rows }, (_unused, row) => {
+      if (!column.isValid(row)) return null;
+      return column.dataType === DataType.VarChar ? column.getString(row) : column.asInt64()[row]!;
+    });
+  }
+
   /** The timestamp that a read of everything is made at: an iterator's pin. */
   async readTimestamp(): Promise<bigint> {
     const replies = await this.#queryShards({ limit: 1 }, false);
@@ -281,7 +295,7 @@ export class SandboxCollection {
 
   async get(ids: readonly bigint[]): Promise<FoundRow[]> {
     const values = BigInt64Array.from(ids);
-    const replies = await this.#queryShards({}, false, { kind: 'int64', values });
+    const replies = await this.#queryShards({}, false, { keys: { kind: 'int64', values } });
     const parts = replies.map(({ reply }) => reply);
     const { rows } = mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
     return this.#decode(rows);
@@ -290,14 +304,14 @@ export class SandboxCollection {
   async #queryShards(
     options: ReadOptions,
     countOnly: boolean,
-    keys?: { readonly kind: 'int64'; readonly values: BigInt64Array },
+    more: Partial<QueryParams> = {},
   ): Promise<{ reply: { timestamp: bigint; count: number; rows: Uint8Array } }[]> {
     const params = {
       ...this.#plan(options),
-      ...(keys === undefined ? {} : { keys }),
       limit: options.limit ?? 0,
       outputFieldIds: countOnly ? [] : [this.#id('n'), this.#id('s')],
       countOnly,
+      ...more,
     };
     return Promise.all(
       this.info.vchannels.map(async (vchannel) => {
@@ -331,7 +345,7 @@ export class SandboxCollection {
     }));
   }
 
-  #id(name: keyof typeof FIELDS): bigint {
+  #id(name: string): bigint {
     return this.info.schema.fields.find((field) => field.name === name)!.fieldId;
   }
 

@@ -135,8 +135,7 @@ Status find_field(std::span<const SegmentSnapshot* const> sources, int64_t field
     const Field* field = source->schema().find(field_id);
     if (field == nullptr) continue;
     if (*out == nullptr) *out = field;
-    if (field->type != (*out)->type || field->element_type != (*out)->element_type ||
-        field->dim != (*out)->dim) {
+    if (!is_same_type(*field, **out)) {
       return {StatusCode::kInvalidParameter,
               "segments disagree on the type of field " + std::to_string(field_id)};
     }

@@ -80,10 +80,6 @@ struct GrowingSegment::Pending {
     }
   };
   std::vector<Variants> variants;
-
-  bool is_valid(size_t slot, size_t row) const {
-    return columns[slot] != nullptr && columns[slot]->is_valid(row);
-  }
 };
 
 // Reads chunks that were published before it was made.
@@ -117,13 +113,11 @@ class GrowingSnapshot final : public SegmentSnapshot {
   size_t chunk_of(size_t row) const override { return growing_.chunk_of(row); }
 
   ColumnView column(size_t chunk, int64_t field_id) const override {
+    const size_t slot = growing_.slot_of(field_id);
+    if (slot == kNoSlot)
+      return missing_column(field_id, chunk_rows(chunk), growing_.full_chunk_rows_);
     ColumnView view;
     view.rows = chunk_rows(chunk);
-    const size_t slot = growing_.slot_of(field_id);
-    if (slot == kNoSlot) {
-      view.all_null = true;
-      return view;
-    }
     const Field& field = growing_.columns_[slot].field;
     const GrowingSegment::Chunk::ColumnData& data = growing_.chunk(chunk)->columns[slot];
     view.type = field.type;
@@ -407,9 +401,11 @@ std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) 
 // valid.
 void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_t first) {
   const BatchColumn* column = pending.columns[slot];
-  if (column != nullptr && column->validity == nullptr) return;
+  const bool has_nulls = column != nullptr ? column->validity != nullptr
+                                           : !columns_[slot].field.default_value.has_value();
+  if (!has_nulls) return;
   for (size_t row = 0; row < pending.rows; ++row) {
-    if (pending.is_valid(slot, row)) continue;
+    if (column != nullptr && column->is_valid(row)) continue;
     const size_t c = chunk_of(first + row);
     Chunk* chunk = chunks_.find(c)->load(std::memory_order_relaxed);
     Chunk::ColumnData& data = chunk->columns[slot];
@@ -458,6 +454,11 @@ void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Targ
     std::fill_n(timestamps, target.rows, static_cast<int64_t>(pending.timestamp));
     return;
   }
+  const BatchColumn* column = pending.columns[slot];
+  if (column == nullptr) {
+    fill_missing(slot, target);
+    return;
+  }
   if (is_variable_width(columns_[slot].field.type)) {
     copy_variable(pending, slot, target);
   } else {
@@ -467,13 +468,32 @@ void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Targ
   uint8_t* validity = target.chunk->columns[slot].validity.load(std::memory_order_relaxed);
   if (validity == nullptr) return;
   for (size_t i = 0; i < target.rows; ++i) {
-    validity[target.at + i] = pending.is_valid(slot, target.source + i) ? 1 : 0;
+    validity[target.at + i] = column->is_valid(target.source + i) ? 1 : 0;
+  }
+}
+
+// Rows of a batch without the column: the field's default, else null. The chunk's memory is zero.
+void GrowingSegment::fill_missing(size_t slot, const Target& target) {
+  const std::optional<std::string>& value = columns_[slot].field.default_value;
+  Chunk::ColumnData& data = target.chunk->columns[slot];
+  if (uint8_t* validity = data.validity.load(std::memory_order_relaxed)) {
+    std::memset(validity + target.at, value.has_value() ? 1 : 0, target.rows);
+  }
+  if (!value.has_value()) return;
+  const size_t size = value->size();
+  if (data.refs != nullptr) {
+    // The column's field lives as long as the chunk.
+    std::fill_n(data.refs + target.at, target.rows,
+                VarRef{value->data(), static_cast<uint32_t>(size)});
+    return;
+  }
+  for (size_t row = target.at; row < target.at + target.rows; ++row) {
+    std::memcpy(data.values + size * row, value->data(), size);
   }
 }
 
 void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Target& target) {
   const BatchColumn* column = pending.columns[slot];
-  if (column == nullptr) return;  // the chunk's memory is zero
   const Field& field = columns_[slot].field;
   const bool is_vector = field.type == DataType::kFloatVector;
   const size_t width = is_vector ? sizeof(float) * field.dim : fixed_width(field.type);
@@ -504,7 +524,7 @@ void GrowingSegment::copy_variable(const Pending& pending, size_t slot, const Ta
   };
   for (size_t i = 0; i < target.rows; ++i) {
     const size_t row = target.source + i;
-    const bool is_valid = pending.is_valid(slot, row);
+    const bool is_valid = column->is_valid(row);
     copy(is_valid ? column->bytes_at(row) : std::string_view(), &data.refs[target.at + i]);
     if (data.variants == nullptr) continue;
     copy(is_valid ? pending.variants[slot].at(row) : std::string_view(),
@@ -559,7 +579,8 @@ SegmentStats GrowingSegment::stats() const {
   SegmentStats stats;
   stats.rows = published_rows_.load(std::memory_order_acquire);
   stats.deleted_rows = deletes().count();
-  stats.bytes = chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes();
+  stats.bytes = chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes() +
+                default_columns().memory_bytes();
   if (stats.rows != 0) {
     stats.min_timestamp = min_timestamp_.load(std::memory_order_acquire);
     stats.max_timestamp = max_timestamp_.load(std::memory_order_acquire);
@@ -569,7 +590,7 @@ SegmentStats GrowingSegment::stats() const {
 
 size_t GrowingSegment::memory_bytes() const {
   return chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes() +
-         keys_.memory_bytes() + deletes().memory_bytes();
+         default_columns().memory_bytes() + keys_.memory_bytes() + deletes().memory_bytes();
 }
 
 }  // namespace elanus

@@ -31,8 +31,9 @@ class GrowingSegment final : public Segment {
   Status reserve(const uint8_t* bytes, size_t size);
   // Appends a row batch (docs/formats/row-batch.md) at any address; visible on return. Either all
   // rows or, with an error as above, none. All rows get `timestamp`; 0 = each row its own from the
-  // batch's field 1. Columns that the batch lacks become null (row ids 0); columns that the schema
-  // lacks are dropped.
+  // batch's field 1. Columns that the batch lacks become their default, else null (row ids 0);
+  // columns that the segment lacks are dropped: a segment has those of the schema that it was
+  // created with.
   Status append(const uint8_t* bytes, size_t size, uint64_t timestamp);
 
   bool is_growing() const override { return true; }
@@ -77,6 +78,7 @@ class GrowingSegment final : public Segment {
   std::unique_ptr<Chunk> make_chunk(size_t index);
   void reserve_validity(const Pending& pending, size_t slot, size_t first);
   void copy_column(const Pending& pending, size_t slot, const Target& target);
+  void fill_missing(size_t slot, const Target& target);
   void copy_fixed(const Pending& pending, size_t slot, const Target& target);
   void copy_variable(const Pending& pending, size_t slot, const Target& target);
   void link_keys(size_t first, size_t rows);

@@ -25,8 +25,8 @@ class RowSource {
   // First row of the chunk and its number of rows; chunk begins are multiples of 64.
   virtual size_t chunk_begin(size_t chunk) const = 0;
   virtual size_t chunk_rows(size_t chunk) const = 0;
-  // The field's values in that chunk; a field that the segment does not know gives an all-null
-  // view.
+  // The field's values in that chunk; a field that the segment has no column for gives its
+  // default in each row, else an all-null view.
   virtual ColumnView column(size_t chunk, int64_t field_id) const = 0;
   // The field's scalar index over all rows of the source, or nullptr.
   virtual const ScalarIndex* scalar_index(int64_t field_id) const = 0;

@@ -12,6 +12,12 @@ constexpr uint32_t kMaxDim = 1u << 20;
 
 bool is_scalar(DataType type) { return fixed_width(type) != 0 || type == DataType::kVarChar; }
 
+bool is_default_of(const Field& field, const std::string& value) {
+  if (field.is_primary_key) return false;
+  return field.type == DataType::kVarChar ||
+         (fixed_width(field.type) != 0 && value.size() == fixed_width(field.type));
+}
+
 Status invalid_field(const Field& field, const char* why) {
   return {StatusCode::kInvalidParameter,
           "field " + std::to_string(field.field_id) + " " + why};
@@ -29,6 +35,9 @@ Status check_field(const Field& field) {
       break;
     default:
       if (!is_scalar(field.type)) return invalid_field(field, "has an unsupported data type");
+  }
+  if (field.default_value.has_value() && !is_default_of(field, *field.default_value)) {
+    return invalid_field(field, "has no valid default");
   }
   const bool may_be_key = field.type == DataType::kInt64 || field.type == DataType::kVarChar;
   if (field.is_primary_key && (!may_be_key || field.nullable)) {

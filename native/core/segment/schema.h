@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,12 +26,20 @@ struct Field {
   uint32_t dim = 0;                         // of a vector, else 0
   bool nullable = false;
   bool is_primary_key = false;
+  // What a row without a value has, as a row batch holds it: a fixed-width value's bytes, VarChar's
+  // text. Nothing: such a row is null. Other types have none.
+  std::optional<std::string> default_value = std::nullopt;
 };
+
+// Whether values of one can stand in a column of the other.
+inline bool is_same_type(const Field& a, const Field& b) {
+  return a.type == b.type && a.element_type == b.element_type && a.dim == b.dim;
+}
 
 class Schema {
  public:
-  // Checks types, dimensions, distinct ids and that exactly one Int64 or VarChar field is the
-  // primary key. System fields in the list are dropped. Errors: kInvalidParameter.
+  // Checks types, dimensions, defaults, distinct ids and that exactly one Int64 or VarChar field is
+  // the primary key. System fields in the list are dropped. Errors: kInvalidParameter.
   static Status create(std::vector<Field> fields, Schema* out);
 
   // User fields, ascending by id.

@@ -125,15 +125,7 @@ class SealedSnapshot final : public SegmentSnapshot {
 
   ColumnView column(size_t, int64_t field_id) const override {
     if (const SealedSegment::Column* column = sealed_.find_column(field_id)) return column->view;
-    ColumnView view;
-    view.rows = sealed_.rows_;
-    view.all_null = true;
-    if (const Field* field = schema().find(field_id)) {
-      view.type = field->type;
-      view.element_type = field->element_type;
-      view.dim = field->dim;
-    }
-    return view;
+    return missing_column(field_id, sealed_.rows_, sealed_.rows_);
   }
 
   const ScalarIndex* scalar_index(int64_t field_id) const override {
@@ -411,12 +403,13 @@ SegmentStats SealedSegment::stats() const {
   SegmentStats stats;
   stats.rows = rows_;
   stats.deleted_rows = deletes().count();
-  stats.bytes = column_bytes_;
+  stats.bytes = column_bytes_ + default_columns().memory_bytes();
   return stats;
 }
 
 size_t SealedSegment::memory_bytes() const {
-  return norm_bytes_.load(std::memory_order_relaxed) + deletes().memory_bytes();
+  return norm_bytes_.load(std::memory_order_relaxed) + default_columns().memory_bytes() +
+         deletes().memory_bytes();
 }
 
 }  // namespace elanus

@@ -48,8 +48,8 @@ struct ColumnLayout {
 class SealedSegment final : public Segment {
  public:
   // Maps the file. Layouts of fields that the schema lacks are ignored; fields without a layout
-  // read as null. Errors: kIo, kDataIntegrity (a range does not fit the file or the row count),
-  // kInvalidParameter.
+  // read as their default, else null. Errors: kIo, kDataIntegrity (a range does not fit the file or
+  // the row count), kInvalidParameter.
   static Status open(Schema schema, const std::string& path, size_t rows,
                      const std::vector<ColumnLayout>& layouts,
                      std::shared_ptr<SealedSegment>* out);

@@ -1,12 +1,23 @@
-// Visibility and deletes, which growing and sealed segments share.
+// Visibility, deletes and schemas, which growing and sealed segments share.
 #include "segment/segment.h"
 
 #include <algorithm>
 #include <new>
+#include <string>
 
 namespace elanus {
 
-const Schema& SegmentSnapshot::schema() const { return segment_->schema(); }
+SegmentSnapshot::SegmentSnapshot(std::shared_ptr<const Segment> segment, uint64_t read_ts)
+    : segment_(std::move(segment)), schema_(segment_->schema()), read_ts_(read_ts) {}
+
+ColumnView SegmentSnapshot::missing_column(int64_t field_id, size_t rows, size_t rows_max) const {
+  if (const Field* field = schema_.find(field_id))
+    return segment_->default_columns().view(*field, rows, rows_max);
+  ColumnView view;
+  view.rows = rows;
+  view.all_null = true;
+  return view;
+}
 
 bool SegmentSnapshot::all_visible(uint64_t read_ts) const {
   return !segment_->deletes().any_at(read_ts) && max_timestamp() <= read_ts;
@@ -42,11 +53,32 @@ uint64_t SegmentSnapshot::delete_timestamp_at(size_t row) const {
   return segment_->deletes().timestamp_at(row);
 }
 
+Segment::Segment(Schema schema) {
+  schemas_.push_back(std::make_unique<const Schema>(std::move(schema)));
+  schema_.store(schemas_.back().get(), std::memory_order_release);
+}
+
+Status Segment::update_schema(Schema schema) {
+  for (const Field& old : this->schema().fields()) {
+    const Field* field = schema.find(old.field_id);
+    if (field == nullptr || !is_same_type(*field, old) ||
+        field->is_primary_key != old.is_primary_key) {
+      return {StatusCode::kInvalidParameter,
+              "the new schema changes field " + std::to_string(old.field_id)};
+    }
+  }
+  // Nothing was added: of the many changes of a schema only so many are kept as there are fields.
+  if (schema.fields().size() == this->schema().fields().size()) return Status::ok();
+  schemas_.push_back(std::make_unique<const Schema>(std::move(schema)));
+  schema_.store(schemas_.back().get(), std::memory_order_release);
+  return Status::ok();
+}
+
 Status Segment::delete_keys(const KeySpan& keys, uint64_t timestamp, uint64_t kills_up_to,
                             size_t* count) {
   *count = 0;
   if (timestamp == 0) return {StatusCode::kInvalidParameter, "a delete needs a timestamp"};
-  if (keys.size() != 0 && keys.is_string != schema_.has_string_keys()) {
+  if (keys.size() != 0 && keys.is_string != schema().has_string_keys()) {
     return {StatusCode::kInvalidParameter, "the keys are not of the primary key's type"};
   }
   const std::unique_ptr<SegmentSnapshot> rows = snapshot(kReadAll);

@@ -1,17 +1,20 @@
 // A segment: rows of one partition in native memory (growing) or in a mapped file (sealed), with a
 // delete timestamp per row. Readers work on a snapshot, which keeps the segment alive and its row
-// count fixed (R15). One writer at a time (append, delete, attach); any number of readers beside
-// it.
+// count fixed (R15). One writer at a time (append, delete, attach, a new schema); any number of
+// readers beside it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "segment/column.h"
+#include "segment/default_columns.h"
 #include "segment/delete_log.h"
 #include "segment/row_source.h"
 #include "segment/schema.h"
@@ -45,11 +48,11 @@ using RowVisitor = std::function<VisitNext(size_t key, size_t row)>;
 // as it does. Any thread may use it; the object itself holds no mutable state.
 class SegmentSnapshot : public RowSource {
  public:
-  SegmentSnapshot(std::shared_ptr<const Segment> segment, uint64_t read_ts)
-      : segment_(std::move(segment)), read_ts_(read_ts) {}
+  SegmentSnapshot(std::shared_ptr<const Segment> segment, uint64_t read_ts);
 
   const Segment& segment() const { return *segment_; }
-  const Schema& schema() const;
+  // The segment's schema when the read began.
+  const Schema& schema() const { return schema_; }
   // The timestamp it was opened with. Rows past `row_count()` are later than that or were not there
   // yet.
   uint64_t read_ts() const { return read_ts_; }
@@ -88,9 +91,13 @@ class SegmentSnapshot : public RowSource {
  protected:
   // Largest timestamp of the snapshot's rows, or something larger.
   virtual uint64_t max_timestamp() const = 0;
+  // A field that the segment has no column for, in `rows` rows: its default, else null (R25).
+  // `rows_max`: see DefaultColumns::view.
+  ColumnView missing_column(int64_t field_id, size_t rows, size_t rows_max) const;
 
  private:
   std::shared_ptr<const Segment> segment_;
+  const Schema& schema_;
   uint64_t read_ts_;
 };
 
@@ -100,7 +107,12 @@ class Segment : public std::enable_shared_from_this<Segment> {
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
-  const Schema& schema() const { return schema_; }
+  // Lives as long as the segment, also when a newer one has replaced it.
+  const Schema& schema() const { return *schema_.load(std::memory_order_acquire); }
+  // Gives the segment fields that were added to its collection. It has no columns for them: reads
+  // that begin afterwards see their defaults, else nulls. Errors: kInvalidParameter (a field that
+  // it has is missing or has another type).
+  Status update_schema(Schema schema);
   virtual bool is_growing() const = 0;
   // Opens a read. Rows later than `read_ts` may be left out of it. The segment must be held by a
   // shared_ptr.
@@ -113,15 +125,18 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Anonymous memory held, allocated capacity included; mapped pages do not count (R19).
   virtual size_t memory_bytes() const = 0;
   const DeleteLog& deletes() const { return deletes_; }
+  const DefaultColumns& default_columns() const { return default_columns_; }
 
  protected:
-  explicit Segment(Schema schema) : schema_(std::move(schema)) {}
+  explicit Segment(Schema schema);
   // Whether a deleted row of a key means that all older rows of that key are deleted too, so that a
   // walk from the newest may stop there.
   virtual bool rows_ascend_by_timestamp() const = 0;
 
  private:
-  const Schema schema_;
+  std::vector<std::unique_ptr<const Schema>> schemas_;  // every one that it has had
+  std::atomic<const Schema*> schema_;
+  DefaultColumns default_columns_;
   DeleteLog deletes_;
 };
 

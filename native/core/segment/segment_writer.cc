@@ -60,10 +60,6 @@ struct OutputColumn {
   ColumnCell at(const RowRef& ref) const { return inputs[ref.source].at(ref.row); }
 };
 
-bool same_type(const Field& a, const Field& b) {
-  return a.type == b.type && a.element_type == b.element_type && a.dim == b.dim;
-}
-
 // Last row whose offset is <= the position. An empty row has its follower's offset, so this is
 // never one.
 size_t row_holding(const std::vector<int64_t>& offsets, uint64_t position) {
@@ -134,7 +130,7 @@ Status SegmentWriter::State::choose_fields() {
           [](const Field& a, int64_t id) { return a.field_id < id; });
       if (place == fields.end() || place->field_id != field.field_id) {
         fields.insert(place, field);
-      } else if (!same_type(*place, field)) {
+      } else if (!is_same_type(*place, field)) {
         return {StatusCode::kInvalidParameter,
                 "the segments disagree on the type of field " + std::to_string(field.field_id)};
       }

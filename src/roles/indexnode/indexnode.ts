@@ -58,7 +58,10 @@ export class IndexNodeRole implements IndexNode {
   };
 }
 
-/** A segment from before the field was added has nothing to index: all its rows are null there. */
+/**
+ * A segment from before the field was added has nothing to index: its rows are all null there, or
+ * all the default.
+ */
 async function hasField(
   storage: ObjectStorage,
   { file, fileBytes }: SegmentInfo,

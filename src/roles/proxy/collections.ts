@@ -478,8 +478,6 @@ export async function addCollectionField(
       `The number of fields has reached the maximum value ${proxy.deps.limits.maxFieldNum}`,
     );
   }
-  if (field.defaultValue !== undefined)
-    throw notYet(`a default value of an added field (field ${name})`);
   await proxy.peers.rootcoord.addCollectionField(
     { dbName, name: request.collection_name, field },
     context,

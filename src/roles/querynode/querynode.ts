@@ -6,6 +6,7 @@ import { native, type NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
+import { getNativeFields } from '../../segment/native-fields.ts';
 import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
 import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
@@ -45,6 +46,14 @@ export class QueryNodeRole implements QueryNode {
       this.#segments.set(segment.segmentId, { segment, handle });
     }
     await this.#attach(request.indexFiles);
+    return EMPTY;
+  };
+
+  readonly updateSchema: QueryNode['updateSchema'] = async ({ segmentIds, schema }) => {
+    for (const id of segmentIds) {
+      const held = this.#segments.get(id);
+      if (held !== undefined) native.updateSchema(held.handle, getNativeFields(schema));
+    }
     return EMPTY;
   };
 

@@ -102,3 +102,13 @@ function countKeyBytes({ keys }: DeleteEntry): number {
   if (keys.kind === 'int64') return keys.values.byteLength;
   return keys.values.reduce((sum, key) => sum + 2 * key.length, 0);
 }
+
+/** What a delete of a record, stamped with `timestamp`, does to rows. */
+export function toDeleteEntry(
+  part: { partitionId: bigint; killsUpTo: bigint; keys: DeleteEntry['keys'] },
+  timestamp: bigint,
+): DeleteEntry {
+  const { partitionId, keys } = part;
+  const killsUpTo = part.killsUpTo === 0n ? timestamp - 1n : part.killsUpTo;
+  return { keys, timestamp, killsUpTo, partitionId };
+}

@@ -13,7 +13,7 @@ export async function sealSegment(shard: Shard, growing: GrowingSegment): Promis
   // What was stamped into this segment before it was closed gets applied first.
   await shard.run(async () => undefined);
   const { storage } = shard.deps;
-  const { collectionId, schema } = shard.info;
+  const { collectionId } = shard.info;
   const deletesUpTo = await shard.chooseDeletesUpTo(growing);
   if (!shard.view.growing.has(growing.segmentId)) return; // Dropped meanwhile.
   const file = `segments/${collectionId}/${growing.segmentId}`;
@@ -21,6 +21,8 @@ export async function sealSegment(shard: Shard, growing: GrowingSegment): Promis
   const writer = await native.createWriter([growing.handle], deletesUpTo);
   let rows: number;
   let fileBytes = 0;
+  // Read now: a field may have been added before the writer took the segment's columns.
+  const { schema } = shard.info;
   try {
     rows = native.writerRows(writer);
     if (rows > 0) {

@@ -18,7 +18,7 @@ import type {
   WriteRequest,
 } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { DeleteBuffer } from './delete-buffer.ts';
+import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { sealSegment } from './seal.ts';
 import { RecentWrites } from './recent-writes.ts';
@@ -39,6 +39,7 @@ interface PendingWrite {
   readonly resolve: (reply: { timestamp: bigint }) => void;
   readonly reject: (error: unknown) => void;
 }
+
 
 /** Writes that wait to be stamped; more are refused with code 8. */
 const PENDING_WRITES_MAX = 4096;
@@ -111,14 +112,24 @@ export class Shard {
 
   /**
    * After a schema change new rows go to new segments: a segment's columns are fixed when it is
-   * born.
+   * born. Resolves when the older ones read added fields as their defaults (R25).
    */
-  update(info: CollectionInfo): void {
-    const isNewSchema = info.schema.version !== this.info.schema.version;
+  async update(info: CollectionInfo): Promise<void> {
+    const { schema } = info;
+    const isNewSchema = schema.version !== this.info.schema.version;
     this.info = info;
     if (!isNewSchema) return;
-    for (const growing of this.view.growing.values()) this.#seal(growing);
+    for (const growing of this.view.growing.values()) {
+      native.updateSchema(growing.handle, getNativeFields(schema));
+      this.#seal(growing);
+    }
     this.#open.clear();
+    // After the segments that are just being opened with the schema before.
+    await this.run(async () => {
+      const segmentIds = [...this.view.sealed.keys()];
+      if (segmentIds.length > 0)
+        await this.deps.peers.querynode.updateSchema({ segmentIds, schema }, {});
+    });
   }
 
   setLoaded(partitionIds: readonly bigint[] | null): void {
@@ -738,13 +749,4 @@ export class Shard {
 
 function max(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
-}
-
-function toDeleteEntry(
-  part: { partitionId: bigint; killsUpTo: bigint; keys: DeleteEntry['keys'] },
-  timestamp: bigint,
-): DeleteEntry {
-  const { partitionId, keys } = part;
-  const killsUpTo = part.killsUpTo === 0n ? timestamp - 1n : part.killsUpTo;
-  return { keys, timestamp, killsUpTo, partitionId };
 }

@@ -56,7 +56,8 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly updateCollection: StreamingNode['updateCollection'] = async ({ info }) => {
-    for (const shard of this.#collections.get(info.collectionId) ?? []) shard.update(info);
+    const shards = this.#collections.get(info.collectionId) ?? [];
+    await Promise.all(shards.map((shard) => shard.update(info)));
     return EMPTY;
   };
 

@@ -288,6 +288,20 @@ const ADDED = refuse('AddCollectionField', 1100, [
     makeAddField(makeText('new', undefined, { nullable: true })),
     'type param(max_length) should be specified for the field(new) of collection plain',
   ],
+  [
+    'adding a field with a default of another type',
+    makeAddField(
+      makeField('new', DataType.Int64, { nullable: true, default_value: { bool_data: true } }),
+    ),
+    'type (Int64) of field (new) is not equal to the type(DataType_Bool) of default_value',
+  ],
+  [
+    'adding a JSON field with a default',
+    makeAddField(
+      makeField('new', DataType.JSON, { nullable: true, default_value: { string_data: '{}' } }),
+    ),
+    'type not support default_value, type:JSON, name:new',
+  ],
 ]);
 
 const ADDED_NAMES = refuse('AddCollectionField', 1701, [

@@ -186,6 +186,52 @@ def test_an_added_field_is_null_in_old_rows(client, name):
 
 
 @needs_added_fields
+def test_an_added_field_with_a_default_has_it_in_old_rows(client, name):
+    create(client, name)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    client.flush(name)
+    client.insert(name, [{"id": 2, "vector": unit(2)}])
+    client.add_collection_field(name, "note", DataType.VARCHAR, max_length=32, nullable=True,
+                                default_value="old")
+    client.add_collection_field(name, "n", DataType.INT64, nullable=True, default_value=7)
+    fields = {field["name"]: field for field in client.describe_collection(name)["fields"]}
+    assert fields["n"]["default_value"].long_data == 7
+    client.insert(name, [{"id": 3, "vector": unit(3), "note": "new", "n": 8},
+                         {"id": 4, "vector": unit(4), "note": None},
+                         {"id": 5, "vector": unit(5)}])
+
+    def check(keys, last=8):
+        rows = query(client, name, "id > 0", output_fields=["note", "n"])
+        assert [(row["id"], row["note"], row["n"]) for row in rows] == [
+            (key, "new" if key == 3 else "old", last if key == 3 else 7) for key in keys]
+        assert keys_of(query(client, name, "note is null or n is null")) == []
+        assert keys_of(query(client, name, "note == 'old' and n < 8")) == [
+            key for key in keys if key != 3]
+        assert query(client, name, "n == 7", output_fields=["count(*)"]) == [
+            {"count(*)": len(keys) - 1}]
+        found = search(client, name, unit(1), filter="n == 7", output_fields=["n", "note"])
+        assert sorted((hit["id"], hit["entity"]["n"]) for hit in found) == [
+            (key, 7) for key in keys if key != 3]
+
+    check([1, 2, 3, 4, 5])
+    index = client.prepare_index_params()
+    index.add_index("n", index_type="INVERTED")
+    index.add_index("note", index_type="TRIE")
+    client.create_index(name, index)
+    check([1, 2, 3, 4, 5])
+    client.flush(name)
+    check([1, 2, 3, 4, 5])
+    client.upsert(name, [{"id": 3, "n": 9}], partial_update=True)
+    client.upsert(name, [{"id": 2, "vector": unit(2)}], partial_update=True)
+    check([1, 2, 3, 4, 5], last=9)
+    assert client.delete(name, filter="n == 7 and note == 'old' and id < 2")["delete_count"] == 1
+    check([2, 3, 4, 5], last=9)
+    client.release_collection(name)
+    client.load_collection(name)
+    check([2, 3, 4, 5], last=9)
+
+
+@needs_added_fields
 def test_an_added_vector_field_is_searched_after_the_next_load(client, name):
     create(client, name)
     client.insert(name, [{"id": 1, "vector": unit(1)}])
