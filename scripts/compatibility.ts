@@ -189,8 +189,8 @@ Search: one vector field, filter with templates, partitions, \`limit\` and \`off
 and dynamic keys, range search, search by primary keys, iterators. Hybrid search: RRF and weighted
 ranker (\`norm_score\`). Query: filter, primary keys, \`limit\` and \`offset\`, \`count(*)\`,
 iterators. Filters: comparison, arithmetic, \`in\`, \`like\`, \`=~\`, \`!~\`, \`is null\`,
-\`exists\`, \`json_contains\` and \`array_contains\` with \`_all\` and \`_any\`, \`array_length\`, JSON paths,
-\`and\`, \`or\`, \`not\`.
+\`exists\`, \`json_contains\` and \`array_contains\` with \`_all\` and \`_any\`,
+\`array_length\`, JSON paths, \`and\`, \`or\`, \`not\`.
 `;
 
 /** Returns the whole page. */

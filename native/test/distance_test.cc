@@ -47,7 +47,7 @@ class Unaligned {
 
 }  // namespace
 
-TEST(kernels_agree_with_double_arithmetic_for_any_dim_and_alignment) {
+TEST(r18_kernels_agree_with_double_arithmetic_for_any_dim_and_alignment) {
   std::mt19937_64 random(kSeed);
   for (const KernelSet* set : supported_kernel_sets()) {
     for (size_t round = 0; round < 300; ++round) {
@@ -68,7 +68,7 @@ TEST(kernels_agree_with_double_arithmetic_for_any_dim_and_alignment) {
   }
 }
 
-TEST(every_form_of_a_kernel_gives_the_same_bits) {
+TEST(r21_every_form_of_a_kernel_gives_the_same_bits) {
   std::mt19937_64 random(kSeed);
   for (const KernelSet* set : supported_kernel_sets()) {
     for (size_t round = 0; round < 150; ++round) {
@@ -112,7 +112,7 @@ TEST(every_form_of_a_kernel_gives_the_same_bits) {
   }
 }
 
-TEST(scores_are_the_same_bits_from_every_entry_point) {
+TEST(r21_scores_are_the_same_bits_from_every_entry_point) {
   std::mt19937_64 random(kSeed);
   for (const KernelSet* set : supported_kernel_sets()) {
     set_kernel_set_for_test(set);

@@ -4,7 +4,9 @@
 #include "segment/growing_segment.h"
 
 #include <cmath>
+#include <map>
 #include <thread>
+#include <utility>
 
 #include "segment_fixture.h"
 
@@ -135,7 +137,7 @@ TEST(growing_equals_a_list_of_rows_with_string_keys) {
   for (const uint64_t seed : {34, 35, 36}) run_model(DataType::kVarChar, seed);
 }
 
-TEST(growing_views_lie_in_chunks_that_begin_at_words) {
+TEST(r21_growing_views_lie_in_chunks_that_begin_at_words) {
   Random random(37);
   const Schema schema = fixture::make_schema();
   const auto segment = GrowingSegment::create(schema);
@@ -169,7 +171,29 @@ TEST(growing_views_lie_in_chunks_that_begin_at_words) {
   CHECK(!unknown.is_valid(0));
 }
 
-TEST(growing_takes_batches_at_any_address) {
+TEST(r21_growing_chunks_never_move) {
+  Random random(40);
+  const Schema schema = fixture::make_schema();
+  const auto segment = GrowingSegment::create(schema);
+  std::map<std::pair<size_t, int64_t>, const void*> places;
+  for (int64_t step = 0; step < 200; ++step) {
+    std::vector<Row> rows;
+    for (int64_t i = 0; i < 50; ++i)
+      rows.push_back(fixture::random_row(schema, step * 50 + i, 5, random));
+    CHECK(append(*segment, fixture::make_batch(schema, rows), 5).is_ok());
+    const auto snapshot = segment->snapshot(5);
+    for (size_t c = 0; c < snapshot->chunk_count(); ++c) {
+      for (const int64_t field : {fixture::kKey, fixture::kVector, int64_t{108}}) {
+        const void* data = snapshot->column(c, field).data;
+        const auto [place, is_new] = places.try_emplace({c, field}, data);
+        CHECK(place->second == data);
+      }
+    }
+  }
+  CHECK(places.size() > 3);
+}
+
+TEST(r18_growing_takes_batches_at_any_address) {
   Random random(38);
   const Schema schema = fixture::make_schema();
   const auto segment = GrowingSegment::create(schema);
@@ -393,7 +417,7 @@ TEST(growing_deletes_of_one_hot_key_stay_fast) {
 // The writer appends pairs of rows (2k, 2k + 1) and sometimes deletes the pair of an even key in
 // one call; a reader at the last applied timestamp must see both rows of a pair or none, and every
 // value as it was written.
-TEST(growing_readers_beside_a_writer) {
+TEST(r21_growing_readers_beside_a_writer) {
   const Schema schema = fixture::make_schema();
   const auto segment = GrowingSegment::create(schema);
   constexpr uint64_t kSteps = 1500;

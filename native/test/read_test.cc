@@ -304,7 +304,7 @@ TEST(a_search_through_an_index_asks_on_until_k_keys_are_distinct) {
   CHECK_EQ(*keys.rbegin(), 104);
 }
 
-TEST(reads_go_on_beside_a_writer) {
+TEST(r21_reads_go_on_beside_a_writer) {
   World world(DataType::kInt64, kSeed);
   auto growing = GrowingSegment::create(world.schema);
   const std::shared_ptr<const Segment> segment = growing;

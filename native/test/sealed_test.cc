@@ -210,7 +210,7 @@ TEST(sealed_says_which_file_it_cannot_open) {
   CHECK(status.message().find("/nowhere/x") != std::string::npos);
 }
 
-TEST(sealed_reads_an_unlinked_file_and_fields_it_lacks_as_null) {
+TEST(r15_sealed_reads_an_unlinked_file_and_fields_it_lacks_as_null) {
   const Schema schema = fixture::make_schema();
   FileAndLayout good;
   write_some(schema, &good);
@@ -319,7 +319,7 @@ class FakeIndex final : public VectorIndex {
   std::atomic<int>* alive_;
 };
 
-TEST(sealed_snapshot_keeps_the_index_it_began_with) {
+TEST(r15_sealed_snapshot_keeps_the_index_it_began_with) {
   Random random(75);
   const Schema schema = fixture::make_schema();
   const auto growing = make_growing(schema, 60, random);
@@ -366,9 +366,9 @@ TEST(a_json_field_has_an_index_for_each_path_and_type) {
   const std::vector<PathStep> text = {{true, 0, "a"}, {false, 0, {}}};
   const auto attach = [&](const std::vector<PathStep>& path, DataType type, int64_t field_id) {
     std::vector<uint8_t> image;
-    CHECK(build_json_path_index(*sealed->snapshot(kReadAll), fixture::kJsonField, path, type,
-                                &image)
-              .is_ok());
+    CHECK(
+        build_json_path_index(*sealed->snapshot(kReadAll), fixture::kJsonField, path, type, &image)
+            .is_ok());
     const fixture::TemporaryFile index;
     std::ofstream(index.path(), std::ios::binary)
         .write(reinterpret_cast<const char*>(image.data()),
@@ -411,7 +411,7 @@ TEST(a_json_field_has_an_index_for_each_path_and_type) {
   CHECK(numbers->path()[0].key == "b");
 }
 
-TEST(sealed_readers_beside_deletes_and_index_changes) {
+TEST(r15_sealed_readers_beside_deletes_and_index_changes) {
   Random random(76);
   const Schema schema = fixture::make_schema();
   const auto growing = make_growing(schema, 500, random);

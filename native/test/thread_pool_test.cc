@@ -1,9 +1,15 @@
 // The pool: nothing lost, nothing twice, nested and canceled loops end. Meant to run under
 // ThreadSanitizer too.
 #include <atomic>
+#include <chrono>
+#include <fstream>
+#include <future>
 #include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
+#include <dirent.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -110,7 +116,76 @@ TEST(no_more_threads_take_part_than_asked) {
   CHECK(most.load() <= 2);
 }
 
-TEST(build_threads_are_nice_and_search_threads_are_not) {
+// Each of two callers keeps itself busy with one piece, so that the only worker has all the others.
+TEST(r22_requests_take_turns_on_a_worker) {
+  constexpr size_t kPieces = 20;
+  ThreadPool pool(with_threads(1));
+  std::promise<void> busy;
+  std::promise<void> begin;
+  pool.submit([&] {
+    busy.set_value();
+    begin.get_future().wait();
+  });
+  busy.get_future().wait();
+  std::promise<void> worked;
+  const std::shared_future<void> all_worked = worked.get_future().share();
+  std::atomic<size_t> waiting{0};
+  std::string order;  // written by the worker alone
+  std::vector<std::thread> callers;
+  for (const char name : {'a', 'b'}) {
+    callers.emplace_back([&, name] {
+      const std::thread::id own = std::this_thread::get_id();
+      pool.parallel_for(kPieces + 1, 1, [&, name, own](size_t, size_t) {
+        if (std::this_thread::get_id() == own) {
+          waiting.fetch_add(1);
+          all_worked.wait();
+        } else {
+          order.push_back(name);
+          if (order.size() == 2 * kPieces) worked.set_value();
+        }
+      });
+    });
+    while (waiting.load() < callers.size()) std::this_thread::yield();
+  }
+  begin.set_value();
+  for (std::thread& caller : callers) caller.join();
+  std::string expected;
+  for (size_t i = 0; i < kPieces; ++i) expected += "ab";
+  CHECK_EQ(order, expected);
+}
+
+// How many threads of this name are asleep.
+size_t count_sleeping(const std::string& name) {
+  size_t sleeping = 0;
+  DIR* tasks = opendir("/proc/self/task");
+  while (const dirent* entry = readdir(tasks)) {
+    const std::string folder = std::string("/proc/self/task/") + entry->d_name;
+    std::string comm;
+    std::string line;
+    std::getline(std::ifstream(folder + "/comm") >> std::ws, comm);
+    std::getline(std::ifstream(folder + "/stat") >> std::ws, line);
+    if (comm == name && line.find(") S ") != std::string::npos) ++sleeping;
+  }
+  closedir(tasks);
+  return sleeping;
+}
+
+// The workers would spin for longer than the test waits for those that may not.
+TEST(r22_at_most_one_idle_worker_spins) {
+  using std::chrono::steady_clock;
+  ThreadPool::Options options = with_threads(4, 5'000'000);
+  options.name = "idle-worker";
+  ThreadPool pool(options);
+  const auto deadline = steady_clock::now() + std::chrono::seconds(4);
+  while (count_sleeping("idle-worker") < 3 && steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  CHECK(count_sleeping("idle-worker") >= 3);
+  // Ends the spinning: the pool is being destroyed when this returns.
+  pool.submit([] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); });
+}
+
+TEST(r22_build_threads_are_nice_and_search_threads_are_not) {
   const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)));
   for (const bool low : {false, true}) {
     std::atomic<int> nice{-100};
@@ -125,7 +200,7 @@ TEST(build_threads_are_nice_and_search_threads_are_not) {
   }
 }
 
-TEST(there_is_a_core_to_use) {
+TEST(r22_there_is_a_core_to_use) {
   CHECK(usable_cores() >= 1);
   CHECK(default_search_threads() >= 1);
   CHECK(default_search_threads() <= usable_cores());

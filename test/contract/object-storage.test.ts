@@ -71,7 +71,7 @@ test('local directory: replacing or removing an object leaves an open file as it
   await fixture.dispose();
 });
 
-test('local directory: unfinished files of a killed process are removed at open', async () => {
+test('R11 local directory: unfinished files of a killed process are removed at open', async () => {
   const fixture = await withDirectory((root) => LocalDirStorage.open({ root, fileSystem }));
   const killed = await fixture.open();
   await killed.put('k', new Uint8Array(3));
@@ -94,7 +94,7 @@ test('local directory: short writes are continued', async () => {
   assert.deepEqual(await storage.get('a/k'), bytes);
 });
 
-test('local directory: a put that fails before its rename leaves the old object', async () => {
+test('R11 local directory: a put that fails before its rename leaves the old object', async () => {
   for (const fault of ['create', 'write', 'fdatasync', 'rename'] as const) {
     const disk = new PowerCutFileSystem();
     const faulty = new FaultyFileSystem(disk);
@@ -110,7 +110,7 @@ test('local directory: a put that fails before its rename leaves the old object'
   }
 });
 
-test('local directory: the next put repeats a failed sync of a new directory', async () => {
+test('R11 local directory: the next put repeats a failed sync of a new directory', async () => {
   const disk = new PowerCutFileSystem();
   const faulty = new FaultyFileSystem(disk);
   const storage = await LocalDirStorage.open({ root: ROOT, fileSystem: faulty });
@@ -172,7 +172,7 @@ async function liveWithCuts(
   return undefined;
 }
 
-test('local directory: power cuts at random moments lose nothing and tear nothing', async () => {
+test('R11 local directory: power cuts at random moments lose nothing and tear nothing', async () => {
   for (let seed = 1; seed <= 100; seed++) {
     assert.equal(await liveWithCuts(seed), undefined, `seed ${seed}`);
   }

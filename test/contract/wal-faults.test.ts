@@ -62,7 +62,7 @@ async function getPositions(wal: LocalFileWal): Promise<bigint[]> {
   return (await readAll(wal)).map((entry) => entry.position);
 }
 
-test('torn tail: the last record cut at any byte is dropped, the others stay', async () => {
+test('R9 torn tail: the last record cut at any byte is dropped, the others stay', async () => {
   for (let cut = OFFSETS[2]!; cut < OFFSETS[3]! - 4; cut++) {
     for (const how of ['zeros', 'short', 'noise'] as const) {
       const fileSystem = await makeThree();
@@ -84,7 +84,7 @@ test('torn tail: the last record cut at any byte is dropped, the others stay', a
   }
 });
 
-test('damage: any changed byte of a record with a later one is named and refused', async () => {
+test('R9 damage: any changed byte of a record with a later one is named and refused', async () => {
   const fileSystem = await makeThree();
   const [name] = await listLogFiles(fileSystem);
   for (let at = OFFSETS[1]!; at < OFFSETS[2]!; at++) {
@@ -98,7 +98,7 @@ test('damage: any changed byte of a record with a later one is named and refused
   assert.deepEqual(await getPositions(await open(fileSystem)), [1n, 2n, 3n]);
 });
 
-test('damage: accepted, only the damaged records are missing, and reported', async () => {
+test('R9 damage: accepted, only the damaged records are missing, and reported', async () => {
   const fileSystem = await makeThree();
   const [name] = await listLogFiles(fileSystem);
   await change(fileSystem, name!, (bytes) => bytes.fill(0, OFFSETS[1], OFFSETS[1]! + 8));
@@ -124,7 +124,7 @@ async function makeManyFiles(): Promise<PowerCutFileSystem> {
   return fileSystem.powerCut();
 }
 
-test('damage: in an older file it is found by reading, with file and offset', async () => {
+test('R9 damage: in an older file it is found by reading, with file and offset', async () => {
   const fileSystem = await makeManyFiles();
   const name = (await listLogFiles(fileSystem))[1]!;
   await change(fileSystem, name, (bytes) => bytes.slice(0, bytes.byteLength - 100));
@@ -140,7 +140,7 @@ test('damage: in an older file it is found by reading, with file and offset', as
   assert.ok(!positions.includes(seen[0]!.from));
 });
 
-test('damage: a lost header or a lost file in the middle is refused at the start', async () => {
+test('R9 damage: a lost header or a lost file in the middle is refused at the start', async () => {
   for (const index of [0, 1, -1]) {
     const fileSystem = await makeManyFiles();
     const name = (await listLogFiles(fileSystem)).at(index)!;
@@ -160,7 +160,7 @@ test('damage: a lost header or a lost file in the middle is refused at the start
   assert.equal(wal.lastPosition(), 40n);
 });
 
-test('damage: the last file without its first records cannot pass for a torn one', async () => {
+test('R9 damage: the last file without its first records cannot pass for a torn one', async () => {
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
   for (let i = 1; i <= 8; i++) await wal.append('c', [makeBytes(i, 100)]);
@@ -170,7 +170,7 @@ test('damage: the last file without its first records cannot pass for a torn one
   await assert.rejects(open(disk), isError('DataIntegrity', name!));
 });
 
-test('a format of a later version is refused, not cut', async () => {
+test('R9 a format of a later version is refused, not cut', async () => {
   const fileSystem = await makeThree();
   const [name] = await listLogFiles(fileSystem);
   const { decodeHeader, encodeHeader } = await import('../../src/wal/record-format.ts');
@@ -183,7 +183,7 @@ test('a format of a later version is refused, not cut', async () => {
   await assert.rejects(open(fileSystem), isError('DataIntegrity', 'version=2'));
 });
 
-test('a payload that is itself a piece of a log is never taken for records', async () => {
+test('R9 a payload that is itself a piece of a log is never taken for records', async () => {
   const inner = await makeThree();
   const file = await inner.open(`${DIRECTORY}/${(await listLogFiles(inner))[0]}`, 'read');
   const image = new Uint8Array(OFFSETS[3]!);
@@ -199,17 +199,20 @@ test('a payload that is itself a piece of a log is never taken for records', asy
   assert.deepEqual(await getPositions(await open(disk)), [1n]);
 });
 
-test('group commit: many appends share few fsyncs', async () => {
+test('R9 group commit: appends on many channels share few fsyncs', async () => {
   const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
   const wal = await open(fileSystem, { fileBytes: 1 << 20, firstFileBytes: 1 << 20 });
   await wal.append('c', [makeBytes(0, 10)]);
   const before = fileSystem.counts.syncs;
-  await Promise.all(Array.from({ length: 1000 }, (_, i) => wal.append('c', [makeBytes(i, 100)])));
+  const appends = Array.from({ length: 1000 }, (_, i) =>
+    wal.append(`c${i % 50}`, [makeBytes(i, 100)]),
+  );
+  await Promise.all(appends);
   assert.ok(fileSystem.counts.syncs - before <= 3, `${fileSystem.counts.syncs - before} fsyncs`);
 
   const start = fileSystem.counts.syncs;
   const writers = Array.from({ length: 32 }, async (_, i) => {
-    for (let k = 0; k < 50; k++) await wal.append('c', [makeBytes(i, 30)]);
+    for (let k = 0; k < 50; k++) await wal.append(`c${i}`, [makeBytes(i, 30)]);
   });
   await Promise.all(writers);
   const spent = fileSystem.counts.syncs - start;
@@ -217,7 +220,7 @@ test('group commit: many appends share few fsyncs', async () => {
   await wal.close();
 });
 
-test('short writes are continued', async () => {
+test('R9 short writes are continued', async () => {
   const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
   fileSystem.writeBytesMax = 7;
   const wal = await open(fileSystem, { fileBytes: 2048, firstFileBytes: 1024 });
@@ -227,7 +230,7 @@ test('short writes are continued', async () => {
 });
 
 for (const fault of ['write', 'fdatasync'] as const) {
-  test(`a failed ${fault} rejects what it covered and its file is left for good`, async () => {
+  test(`R9 a failed ${fault} rejects what it covered and its file is left for good`, async () => {
     const disk = new PowerCutFileSystem();
     const fileSystem = new FaultyFileSystem(disk);
     const wal = await open(fileSystem);
@@ -251,7 +254,7 @@ for (const fault of ['write', 'fdatasync'] as const) {
   });
 }
 
-test('a rejected record does not come back from the page cache after a kill', async () => {
+test('R9 a rejected record does not come back from the page cache after a kill', async () => {
   const disk = new PowerCutFileSystem();
   const fileSystem = new FaultyFileSystem(disk);
   const wal = await open(fileSystem);
@@ -264,7 +267,7 @@ test('a rejected record does not come back from the page cache after a kill', as
   assert.equal(await again.append('c', [makeBytes(3, 20)]), 2n);
 });
 
-test('the disk fails for long: every append is refused, then the log goes on', async () => {
+test('R9 the disk fails for long: every append is refused, then the log goes on', async () => {
   for (const fault of ['write', 'fdatasync', 'syncDirectory', 'rename', 'create'] as const) {
     const disk = new PowerCutFileSystem();
     const fileSystem = new FaultyFileSystem(disk);
@@ -287,7 +290,7 @@ test('the disk fails for long: every append is refused, then the log goes on', a
   }
 });
 
-test('a full disk is a typed error, and appends succeed when space is back', async () => {
+test('R9 a full disk is a typed error, and appends succeed when space is back', async () => {
   const disk = new PowerCutFileSystem();
   const fileSystem = new FaultyFileSystem(disk);
   fileSystem.spaceBytes = 20_000;
@@ -313,7 +316,7 @@ test('a full disk is a typed error, and appends succeed when space is back', asy
   assert.ok(positions.includes(acknowledged));
 });
 
-test('past the bound of waiting bytes appends are refused with RateLimit', async () => {
+test('R24 past the bound of waiting bytes appends are refused with RateLimit', async () => {
   const wal = await open(new PowerCutFileSystem(), { queueBytesMax: 10_000 });
   const results = await Promise.allSettled(
     Array.from({ length: 20 }, () => wal.append('c', [makeBytes(1, 1000)])),
@@ -324,7 +327,7 @@ test('past the bound of waiting bytes appends are refused with RateLimit', async
   assert.equal(await wal.append('c', [makeBytes(1, 1000)]), BigInt(20 - refused.length + 1));
 });
 
-test('power cuts at random moments: nothing acknowledged is lost', async () => {
+test('R9 power cuts at random moments: nothing acknowledged is lost', async () => {
   for (let seed = 1; seed <= 150; seed++) {
     const breach = await liveWithPowerCuts({ seed, lives: 8, hasFaults: seed % 2 === 0 });
     assert.equal(breach, undefined, `seed ${seed}`);

@@ -29,7 +29,7 @@ async function expectRefusal(folder: string, words: RegExp): Promise<void> {
   assert.equal(code, 1);
 }
 
-test('a second process on the same data directory is refused and says why', async () => {
+test('R11 a second process on the same data directory is refused and says why', async () => {
   await withFolder(async (folder) => {
     const first = new ServerProcess({ dataPath: folder });
     await first.ready;

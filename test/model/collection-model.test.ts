@@ -13,6 +13,7 @@ import { makeField } from '../support/codec/random-batch.ts';
 import { Random } from '../support/codec/random.ts';
 import type { ModelRow, ReadOptions, Row } from '../support/collection-model.ts';
 import { SandboxCollection, toFound } from '../support/sandbox-collection.ts';
+import { withCollection } from '../support/with-collection.ts';
 
 const SEED = Number(process.env['COLLECTION_MODEL_SEED'] ?? 20261);
 const STEPS = Number(process.env['COLLECTION_MODEL_STEPS'] ?? 100);
@@ -30,21 +31,6 @@ function makeRow(random: Random, id: bigint): Row {
 const isGone = (error: unknown): boolean =>
   error instanceof MilvusError &&
   ['CollectionNotFound', 'PartitionNotFound'].includes(error.errorName);
-
-async function withCollection(
-  options: SandboxOptions,
-  shardCount: number,
-  task: (collection: SandboxCollection, sandbox: ClusterSandbox) => Promise<void>,
-): Promise<void> {
-  const sandbox = await ClusterSandbox.open(options);
-  try {
-    const collection = await SandboxCollection.create(sandbox.peers, 'c', shardCount);
-    await task(collection, sandbox);
-    assert.deepEqual(sandbox.errors, []);
-  } finally {
-    await sandbox.close();
-  }
-}
 
 /** Every kind of read gives what the model says. */
 async function check(

@@ -62,7 +62,7 @@ async function withServer(
   }
 }
 
-test('a server whose roles talk gRPC serves every kind of request', async () => {
+test('R24 a server whose roles talk gRPC serves every kind of request', async () => {
   const dataPath = await mkdtemp(join(tmpdir(), 'elanus-grpc-'));
   const nearest = { field: 'vec', vectors: [[1, 2, 3, 0.5]], k: 10 };
   try {

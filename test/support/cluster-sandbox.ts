@@ -2,9 +2,9 @@
 // together as in src/server.ts. `restart` drops every role and starts anew from WAL, metadata and
 // files.
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
@@ -55,7 +55,10 @@ export class ClusterSandbox {
   /** What the roles logged as errors. */
   readonly errors: string[] = [];
   readonly peers: Peers;
-  /** Stands between roles and their peers, to hold calls up or fail them. */
+  /**
+   * Stands between roles and their peers, to hold calls up or fail them, by `role.method`; and
+   * before metadata transactions, as `kv.transact`.
+   */
   readonly hooks = new Map<string, (request: unknown) => Promise<void>>();
   readonly #options: Required<SandboxOptions>;
   /** Where it keeps everything. */
@@ -85,6 +88,11 @@ export class ClusterSandbox {
     };
     this.folder = folder;
     this.#kv = createMemoryKv(systemRuntime);
+    const transact = this.#kv.transact.bind(this.#kv);
+    this.#kv.transact = async (transaction) => {
+      await this.hooks.get('kv.transact')?.(transaction);
+      return transact(transaction);
+    };
     this.peers = this.#makePeers();
   }
 
@@ -99,6 +107,14 @@ export class ClusterSandbox {
   async restart(): Promise<void> {
     await this.#stop();
     await this.#start();
+  }
+
+  /** The keys of all objects that are in the storage. */
+  async listFiles(): Promise<string[]> {
+    const root = join(this.folder, 'storage');
+    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    return files.map(({ parentPath, name }) => relative(root, join(parentPath, name))).sort();
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
-// Reads every segment file against its checksums, one after another and again and again (R16): a disk
-// that loses bits is noticed while a copy or a backup may still have them.
+// Reads every segment file against its checksums, one after another and again and again (R16): a
+// disk that loses bits is noticed while a copy or a backup may still have them.
 
 import type { Logger } from '../../base/logger.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
@@ -50,7 +50,8 @@ export class Scrubber {
   #next(): SegmentInfo | undefined {
     let first: SegmentInfo | undefined;
     let next: SegmentInfo | undefined;
-    for (const segment of this.#table.collectionIds().flatMap((id) => this.#table.listFlushed(id))) {
+    const ids = this.#table.collectionIds();
+    for (const segment of ids.flatMap((id) => this.#table.listFlushed(id))) {
       const { segmentId } = segment;
       if (first === undefined || segmentId < first.segmentId) first = segment;
       const isLater = segmentId > this.#last;

@@ -1,6 +1,6 @@
-// The data node: merges segments and checks their files. Stateless: it opens the inputs by itself, applies the durable
-// deletes, writes one output. The retention horizon decides which deleted rows still go into it
-// (R3, R5).
+// The data node: merges segments and checks their files. Stateless: it opens the inputs by itself,
+// applies the durable deletes, writes one output. The retention horizon decides which deleted rows
+// still go into it (R3, R5).
 
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';

@@ -20,6 +20,7 @@ import type {
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
+import { PendingWrites, type PendingWrite } from './pending-writes.ts';
 import { sealSegment } from './seal.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { countRows } from './stats.ts';
@@ -34,15 +35,8 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onWritten: () => void;
 }
 
-interface PendingWrite {
-  readonly request: WriteRequest;
-  readonly resolve: (reply: { timestamp: bigint }) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-
-/** Writes that wait to be stamped; more are refused with code 8. */
-const PENDING_WRITES_MAX = 4096;
+/** Writes that wait to be stamped; more are refused with code 8 (R24). */
+const PENDING_WRITES = { countMax: 4096, bytesMax: 256 * 1024 * 1024 };
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
 const SEGMENT_IDS_AHEAD = 16;
@@ -64,7 +58,7 @@ export class Shard {
   readonly #checkpoint: bigint;
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
   readonly #known: Map<bigint, SegmentInfo>;
-  readonly #writes: PendingWrite[] = [];
+  readonly #writes = new PendingWrites(PENDING_WRITES);
   readonly #recent: RecentWrites;
   readonly #sealing = new Set<Promise<void>>();
   /** Partition id → the growing segment that takes its rows. */
@@ -198,14 +192,7 @@ export class Shard {
 
   write(request: WriteRequest): Promise<{ timestamp: bigint }> {
     return new Promise((resolve, reject) => {
-      if (this.#writes.length >= PENDING_WRITES_MAX) {
-        const fields = { channel: this.vchannel, waiting: this.#writes.length };
-        reject(
-          new MilvusError('RateLimit', { message: 'too many writes wait for one shard', fields }),
-        );
-        return;
-      }
-      this.#writes.push({ request, resolve, reject });
+      this.#writes.push({ request, resolve, reject }); // Throws, and so rejects, when full.
       if (!this.#isPumping) void this.#pump();
     });
   }
@@ -213,8 +200,8 @@ export class Shard {
   /** Stamps and appends what waits, in arrival order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    while (this.#writes.length > 0) {
-      const writes = this.#writes.splice(0);
+    while (this.#writes.count > 0) {
+      const writes = this.#writes.takeAll();
       try {
         await this.#stockSegmentIds(writes);
         const count = writes.length;
@@ -441,7 +428,8 @@ export class Shard {
   }
 
   #seal(growing: GrowingSegment): void {
-    if (growing.isSealing) return;
+    // A shard that closes waits for what is being written, so nothing may begin any more.
+    if (growing.isSealing || this.#state !== 'open') return;
     growing.isSealing = true;
     if (this.#open.get(growing.partitionId)?.segmentId === growing.segmentId) {
       this.#open.delete(growing.partitionId);

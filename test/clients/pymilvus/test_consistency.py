@@ -63,3 +63,17 @@ def test_a_flush_loses_nothing_from_sight(client, connect, name, level):
         client.insert(name, [{"id": i * 10 + j, "vector": unit(j)} for j in range(10)])
         client.flush(name)
         assert count(reader, name, consistency_level=level) == (i + 1) * 10
+
+
+def test_r23_ignore_growing_leaves_out_rows_that_are_not_sealed(client, name):
+    create(client, name)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    client.flush(name)
+    client.insert(name, [{"id": 2, "vector": unit(2)}])
+    assert keys_of(query(client, name, "id > 0")) == [1, 2]
+    assert keys_of(query(client, name, "id > 0", ignore_growing=True)) == [1]
+    assert keys_of(search(client, name, unit(2))) == [1, 2]
+    for params in ({"ignore_growing": True}, {"params": {"ignore_growing": True}}):
+        assert keys_of(search(client, name, unit(2), search_params=params)) == [1], params
+    client.flush(name)
+    assert keys_of(query(client, name, "id > 0", ignore_growing=True)) == [1, 2]

@@ -179,7 +179,7 @@ def test_index_properties(client, name):
     assert "mmap.enabled" not in client.describe_index(name, "vector")
 
 
-def test_rows_are_counted_as_indexed_in_the_end(client, name):
+def test_r23_rows_are_counted_as_indexed_in_the_end(client, name):
     create(client, name, index_type="HNSW", dim=8)
     client.insert(name, [{"id": i, "vector": unit(i, 8)} for i in range(2000)])
     client.flush(name)
@@ -188,6 +188,18 @@ def test_rows_are_counted_as_indexed_in_the_end(client, name):
     about = client.describe_index(name, "vector")
     assert about["total_rows"] == 2000
     assert about["indexed_rows"] + about["pending_index_rows"] == 2000
+    assert about["state"] == "Finished"
+
+
+@pytest.mark.parametrize("rows, flushed", [(1023, True), (2000, False)])
+def test_r23_small_segments_and_growing_rows_do_not_wait_for_an_index(client, name, rows, flushed):
+    create(client, name, index_type="HNSW", dim=8)
+    client.insert(name, [{"id": i, "vector": unit(i, 8)} for i in range(rows)])
+    if flushed:
+        client.flush(name)
+    about = client.describe_index(name, "vector")
+    assert about["total_rows"] == rows
+    assert about["pending_index_rows"] == 0
     assert about["state"] == "Finished"
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from pymilvus import DataType, MilvusClient
+from pymilvus.grpc_gen import milvus_pb2
 
 from helpers import (DIM, count, create, keys_of, make_index, make_schema, query, refused, search,
                      unit)
@@ -11,6 +12,11 @@ from helpers import (DIM, count, create, keys_of, make_index, make_schema, query
 
 needs_added_fields = pytest.mark.skipif(not hasattr(MilvusClient, "add_collection_field"),
                                         reason="this client cannot add fields")
+
+
+def raw(client):
+    """The service's methods, with the protocol's own messages."""
+    return client._get_connection()._stub
 
 
 def state_of(client, name, **options):
@@ -115,6 +121,39 @@ def test_flush_keeps_every_row_findable(client, name):
     assert count(client, name) == 1500
     client.flush(name)
     assert search(client, name, unit(3, 8), limit=3)[0]["distance"] == 0
+
+
+def test_r23_flush_has_no_rate_limit(client, name):
+    create(client, name)
+    for i in range(30):
+        client.insert(name, [{"id": i, "vector": unit(i)}])
+        # The client would hide a refusal by asking again.
+        answer = raw(client).Flush(milvus_pb2.FlushRequest(collection_names=[name]))
+        assert answer.status.code == 0, answer.status
+    assert count(client, name) == 30
+
+
+def test_r23_flush_answers_when_sealed_and_its_state_tells_when_written(client, name):
+    """What was flushed is out of the growing data once GetFlushState says so, whoever waits."""
+    create(client, name)
+    client.insert(name, [{"id": i, "vector": unit(i)} for i in range(100)])
+    answer = raw(client).Flush(milvus_pb2.FlushRequest(collection_names=[name]))
+    sealed = list(answer.coll_segIDs[name].data)
+    assert len(sealed) >= 1
+    # Answered at once: the rows are readable in any case, in segments once the state is true.
+    assert count(client, name) == 100
+    state = milvus_pb2.GetFlushStateRequest(segmentIDs=sealed, flush_ts=answer.coll_flush_ts[name],
+                                            collection_name=name)
+    deadline = time.monotonic() + 30
+    while not raw(client).GetFlushState(state).flushed:
+        assert time.monotonic() < deadline, "the segments are not written"
+        time.sleep(0.01)
+    segments = raw(client).GetPersistentSegmentInfo(
+        milvus_pb2.GetPersistentSegmentInfoRequest(collectionName=name)).infos
+    assert sum(segment.num_rows for segment in segments) == 100
+    later = raw(client).Flush(milvus_pb2.FlushRequest(collection_names=[name]))
+    assert list(later.coll_segIDs[name].data) == []
+    assert set(sealed) <= set(later.flush_coll_segIDs[name].data)
 
 
 def test_statistics_count_acknowledged_rows(client, name):

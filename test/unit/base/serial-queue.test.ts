@@ -39,7 +39,7 @@ test('serial queue: a task that fails or throws fails alone', async () => {
   assert.deepEqual([queue.pendingCount, queue.pendingBytes], [0, 0]);
 });
 
-test('serial queue: past either bound a task is refused and never runs', async () => {
+test('R24 serial queue: past either bound a task is refused and never runs', async () => {
   const queue = new SerialQueue({ pendingCountMax: 3, pendingBytesMax: 100, refuse });
   const gate = createDeferred<void>();
   const first = queue.run(() => gate.promise, 60);

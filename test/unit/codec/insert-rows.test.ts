@@ -339,6 +339,25 @@ test('findNotFinite finds the first one at every place', () => {
   }
 });
 
+test('R18 an insert gives the same rows wherever the message lies in memory', () => {
+  const random = new Random(SEED);
+  const fields = makeFields();
+  const rows = 9;
+  const fieldsData = fields.map((field) => {
+    const valid = field.nullable ? new Array<boolean>(rows).fill(true) : undefined;
+    return makeFieldData(field, Array.from({ length: rows }, () => makeCell(field, random)), valid);
+  });
+  const bytes = encodePlain(INSERT, { fields_data: fieldsData }, random);
+  const batches = Array.from({ length: 8 }, (_, shift) => {
+    const moved = new Uint8Array(new ArrayBuffer(shift + bytes.length + 8), shift, bytes.length);
+    moved.set(bytes);
+    const views = decodeInsertRequest(moved).fieldsData;
+    const checked = checkColumns(makeSchema(fields), views, { numRows: rows });
+    return buildRowBatch(checked, makeRowIds(rows));
+  });
+  for (const batch of batches) assert.ok(Buffer.compare(batch, batches[0]!) === 0);
+});
+
 test('the row batch does not refer to the request', () => {
   const vector = { ...FLOAT4, fieldId: 101n, name: 'v' };
   const fields = [TEXT, vector];

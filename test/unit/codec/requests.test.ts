@@ -70,7 +70,7 @@ for (const [name, view] of Object.entries(REQUEST_VIEWS)) {
     }
   });
 
-  test(`${name}: packed, unpacked, chunked and reordered fields read the same`, () => {
+  test(`R18 ${name}: packed, unpacked, chunked and reordered fields read the same`, () => {
     const random = new Random(SEED + 1);
     for (let i = 0; i < MESSAGES; i += 1) {
       const plain = makeRandomMessage(type, random, OVERRIDES);

@@ -74,12 +74,12 @@ function readRows(bytes: Uint8Array): Map<bigint, CellValue[]> {
   );
 }
 
-test('a batch of every type reads back, at any alignment', () => {
+test('R18 a batch of every type reads back, at every alignment', () => {
   const random = new Random(SEED);
   for (const rows of [0, 1, 7, 8, 9, 64, 100]) {
     const batch = makeRandomBatch(random, rows);
     assert.equal(batch.bytes.length % 8, 0);
-    for (const shift of [0, 1, 3, 4]) {
+    for (let shift = 0; shift < 8; shift += 1) {
       const moved = Buffer.concat([Buffer.alloc(shift), batch.bytes]).subarray(shift);
       assert.deepEqual(readRows(moved), new Map(batch.cells), `seed ${SEED}`);
     }

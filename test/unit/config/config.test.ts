@@ -54,10 +54,17 @@ describe('config', () => {
     const { config } = load();
     assert.deepEqual(config.elanus.threads, { search: 3, build: 4 });
     assert.equal(config.elanus.growingBytesMax, 2 * 2 ** 30);
-    const tiny = load({ machine: { memoryBytes: 2 ** 30, cpuCount: 0.5 } }).config;
-    assert.deepEqual(tiny.elanus.threads, { search: 1, build: 1 });
     const own = load({ env: { ELANUS_THREADS_SEARCH: '2', ELANUS_GROWINGBYTESMAX: '1g' } }).config;
     assert.deepEqual([own.elanus.threads.search, own.elanus.growingBytesMax], [2, 2 ** 30]);
+  });
+
+  test('R22 search threads are the processors by quota less one, and at least one', () => {
+    const expected = { 0.5: 1, 1: 1, 1.5: 1, 2: 1, 2.9: 1, 3: 2, 16: 15 };
+    for (const [cpuCount, search] of Object.entries(expected)) {
+      const machine = { memoryBytes: 2 ** 30, cpuCount: Number(cpuCount) };
+      const { threads } = load({ machine }).config.elanus;
+      assert.deepEqual(threads, { search, build: Math.max(1, Math.floor(Number(cpuCount))) });
+    }
   });
 
   test('the file goes over the defaults and the environment over the file', () => {

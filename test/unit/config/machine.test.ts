@@ -6,16 +6,16 @@ import { readCpuQuota, readMachine } from '../../../src/machine.ts';
 
 const over = (files: Record<string, string>) => (path: string) => files[path];
 
-test('machine: no cgroup files mean no quota', () => {
+test('R22 machine: no cgroup files mean no quota', () => {
   assert.equal(readCpuQuota(over({})), Infinity);
 });
 
-test('machine: a container sees its own quota at the root of the cgroup mount', () => {
+test('R22 machine: a container sees its own quota at the root of the cgroup mount', () => {
   const files = { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/cpu.max': '150000 100000\n' };
   assert.equal(readCpuQuota(over(files)), 1.5);
 });
 
-test('machine: the smallest quota on the way up counts, and max is none', () => {
+test('R22 machine: the smallest quota on the way up counts, and max is none', () => {
   const files = {
     '/proc/self/cgroup': '0::/a/b\n',
     '/sys/fs/cgroup/a/b/cpu.max': 'max 100000\n',
@@ -24,7 +24,7 @@ test('machine: the smallest quota on the way up counts, and max is none', () => 
   assert.equal(readCpuQuota(over(files)), 2);
 });
 
-test('machine: cgroup v1 keeps quota and period apart', () => {
+test('R22 machine: cgroup v1 keeps quota and period apart', () => {
   const files = {
     '/proc/self/cgroup': '4:cpu,cpuacct:/docker/x\n1:name=systemd:/\n',
     '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '50000\n',
@@ -34,7 +34,7 @@ test('machine: cgroup v1 keeps quota and period apart', () => {
   assert.equal(readCpuQuota(over(files)), 0.5);
 });
 
-test('machine: this machine has memory and processors', () => {
+test('R22 machine: this machine has memory and processors', () => {
   const { memoryBytes, cpuCount } = readMachine();
   assert.ok(memoryBytes > 2 ** 20 && cpuCount > 0);
 });

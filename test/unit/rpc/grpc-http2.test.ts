@@ -35,7 +35,10 @@ const METHODS: Record<string, UnaryMethod> = {
   large: async ({ message }) => Buffer.alloc(Number(message.toString())),
 };
 
-async function start(more: Record<string, UnaryMethod> = {}): Promise<{
+async function start(
+  more: Record<string, UnaryMethod> = {},
+  receiveBytesMax = RECEIVE_MAX,
+): Promise<{
   server: GrpcHttp2Server;
   port: number;
 }> {
@@ -44,7 +47,7 @@ async function start(more: Record<string, UnaryMethod> = {}): Promise<{
   );
   const server = new GrpcHttp2Server({
     methods,
-    receiveBytesMax: RECEIVE_MAX,
+    receiveBytesMax,
     sendBytesMax: SEND_MAX,
     windowBytes: WINDOW_BYTES,
   });
@@ -147,6 +150,31 @@ test('a message may arrive in pieces of any length', async () => {
     assert.equal((await readReply(stream)).body.toString(), 'in pieces', `pieces of ${size}`);
   }
   session.destroy();
+  await server.stop(1000);
+});
+
+test('R17 a message of 60 MiB arrives whole, and calls beside it are answered', async () => {
+  const message = Buffer.alloc(60 * MIB);
+  for (let at = 0; at < message.length; at += 4) message.writeUInt32LE(at, at);
+  const more: Record<string, UnaryMethod> = {
+    isWhole: async ({ message: got }) => Buffer.from(String(got.equals(message))),
+  };
+  const { server, port } = await start(more, 64 * MIB);
+  const session = connect(`http://${HOST}:${port}`);
+  const client = makeClient(port);
+  const bytes = frame(message);
+  for (const size of [MIB + 1, 20 * MIB]) {
+    const stream = open(session, 'isWhole');
+    for (let at = 0; at < bytes.length; at += size) {
+      await new Promise((resolve) => stream.write(bytes.subarray(at, at + size), resolve));
+      assert.equal(String(await call(client, 'echo', Buffer.from('beside'))), 'beside');
+    }
+    stream.end();
+    assert.equal((await readReply(stream)).body.toString(), 'true', `pieces of ${size}`);
+  }
+  assert.equal(String(await call(client, 'isWhole', message)), 'true');
+  session.destroy();
+  client.close();
   await server.stop(1000);
 });
 

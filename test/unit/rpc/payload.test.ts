@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { native } from '../../../src/index/native.ts';
 import { MilvusError } from '../../../src/model/error.ts';
 import { decodePayload, encodePayload } from '../../../src/rpc/payload.ts';
+import { Random } from '../../support/codec/random.ts';
+import { makeGrowing } from '../../support/native-segment.ts';
 
 const isDamage = (error: unknown): boolean =>
   error instanceof MilvusError && error.errorName === 'DataIntegrity';
@@ -54,6 +57,12 @@ test('a small view of a large buffer is sent alone', () => {
 test('what is not data cannot be encoded', () => {
   assert.throws(() => encodePayload({ run: () => 1 }));
   assert.throws(() => encodePayload(Symbol('s')));
+});
+
+test('R24 a native handle cannot be sent to another role', () => {
+  const handle = makeGrowing(1, new Random(1));
+  assert.throws(() => encodePayload({ handle }), /clone/);
+  native.closeSegment(handle);
 });
 
 test('a message that is cut anywhere is damaged', () => {

@@ -1,0 +1,64 @@
+// Writes that wait to be stamped by their shard, in arrival order. Bounded in number and in bytes:
+// what comes past either is refused with code 8, so that a slow log makes clients slow and not the
+// server large (R24).
+
+import { MilvusError } from '../../model/error.ts';
+import type { WriteRequest } from '../../rpc/contract.ts';
+
+export interface PendingWrite {
+  readonly request: WriteRequest;
+  readonly resolve: (reply: { timestamp: bigint }) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface PendingWritesBounds {
+  readonly countMax: number;
+  /** A single larger write is taken when nothing else waits. */
+  readonly bytesMax: number;
+}
+
+export class PendingWrites {
+  readonly #bounds: PendingWritesBounds;
+  #waiting: PendingWrite[] = [];
+  #bytes = 0;
+
+  constructor(bounds: PendingWritesBounds) {
+    this.#bounds = bounds;
+  }
+
+  get count(): number {
+    return this.#waiting.length;
+  }
+
+  /** @throws MilvusError RateLimit when a bound is reached */
+  push(write: PendingWrite): void {
+    const { countMax, bytesMax } = this.#bounds;
+    const bytes = countBytes(write.request);
+    const isFull = this.count >= countMax || this.#bytes + bytes > bytesMax;
+    if (isFull && this.count > 0) {
+      throw new MilvusError('RateLimit', {
+        message: 'too many writes wait for one shard',
+        fields: { channel: write.request.vchannel, waiting: this.count, bytes: this.#bytes },
+      });
+    }
+    this.#waiting.push(write);
+    this.#bytes += bytes;
+  }
+
+  takeAll(): PendingWrite[] {
+    const taken = this.#waiting;
+    this.#waiting = [];
+    this.#bytes = 0;
+    return taken;
+  }
+}
+
+function countBytes({ parts }: WriteRequest): number {
+  let bytes = 0;
+  for (const part of parts) {
+    if (part.kind === 'insert') bytes += part.batch.byteLength;
+    else if (part.keys.kind === 'int64') bytes += part.keys.values.byteLength;
+    else for (const key of part.keys.values) bytes += key.length;
+  }
+  return bytes;
+}

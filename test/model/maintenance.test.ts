@@ -1,0 +1,75 @@
+// What clients are told of flush and indexes while the work behind them is held up (R23).
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createDeferred } from '../../src/base/deferred.ts';
+import type { IndexStatus, Peers } from '../../src/rpc/contract.ts';
+import type { Row } from '../support/collection-model.ts';
+import { until, type SandboxCollection } from '../support/sandbox-collection.ts';
+import { withCollection } from '../support/with-collection.ts';
+
+const INDEX_STATE_IN_PROGRESS = 2;
+const INDEX_STATE_FINISHED = 3;
+
+const makeRows = (from: number, to: number): Row[] =>
+  Array.from({ length: to - from }, (_, i) => ({
+    id: BigInt(from + i),
+    vec: [from + i, 0, 0, 0],
+    n: BigInt(i),
+    s: 's',
+  }));
+
+async function createIndex(peers: Peers, { info }: SandboxCollection): Promise<void> {
+  const { fieldId } = info.schema.fields.find(({ name }) => name === 'vec')!;
+  const { collectionId } = info;
+  const index = { fieldId, fieldName: 'vec', name: 'vec', indexType: 'HNSW', metric: 'L2' };
+  const params = { index_type: 'HNSW', metric_type: 'L2', M: '8', efConstruction: '40' };
+  await peers.indexcoord.createIndex({ collectionId, ...index, params, isAutoIndex: false }, {});
+}
+
+async function describeIndex(peers: Peers, { info }: SandboxCollection): Promise<IndexStatus> {
+  const { collectionId } = info;
+  const { indexes } = await peers.indexcoord.describeIndexes({ collectionId }, {});
+  return indexes[0]!;
+}
+
+test('R23 Flush answers once sealed, GetFlushState is true once written', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const { datacoord } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const gate = createDeferred<void>();
+    sandbox.hooks.set('datacoord.commitChannel', () => gate.promise);
+    await collection.insert(makeRows(0, 10));
+    const { segmentIds, timestamp } = await datacoord.flush({ collectionId }, {});
+    assert.equal(segmentIds.length, 1);
+    const isFlushed = async (): Promise<boolean> =>
+      (await datacoord.getFlushState({ collectionId, segmentIds, timestamp }, {})).flushed;
+    assert.equal(await isFlushed(), false);
+    assert.equal(await collection.count(), 10);
+    gate.resolve();
+    await until(isFlushed);
+    const { segments } = await datacoord.listSegments({ collectionId }, {});
+    assert.deepEqual(segments.map(({ segmentId }) => segmentId), segmentIds);
+  });
+});
+
+for (const { rows, pending } of [{ rows: 1023, pending: 0 }, { rows: 1024, pending: 1024 }]) {
+  test(`R23 index state: ${pending} of ${rows} sealed rows wait for their index`, async () => {
+    await withCollection({}, 1, async (collection, sandbox) => {
+      const { peers } = sandbox;
+      const gate = createDeferred<void>();
+      sandbox.hooks.set('indexnode.build', () => gate.promise);
+      await createIndex(peers, collection);
+      await collection.insert(makeRows(0, rows));
+      await collection.flush();
+      await collection.insert(makeRows(rows, rows + 2000));
+      const held = await describeIndex(peers, collection);
+      assert.deepEqual([held.totalRows, held.pendingRows], [rows + 2000, pending]);
+      assert.equal(held.indexedRows, held.totalRows - pending);
+      assert.equal(held.state, pending > 0 ? INDEX_STATE_IN_PROGRESS : INDEX_STATE_FINISHED);
+      gate.resolve();
+      await until(async () => (await describeIndex(peers, collection)).pendingRows === 0);
+      assert.equal((await describeIndex(peers, collection)).state, INDEX_STATE_FINISHED);
+    });
+  });
+}

@@ -1,0 +1,143 @@
+// What a read pins and what it gives away (R15), and the bytes that it takes as they lie (R18).
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import {
+  native,
+  type NativeSearchRequest,
+  type NativeSearchResult,
+  type NativeSegment,
+} from '../../../src/index/native.ts';
+import { Random } from '../../support/codec/random.ts';
+import {
+  DIM,
+  makeGrowing,
+  makeVector,
+  SegmentFolder,
+  TEXT,
+  VECTOR,
+} from '../../support/native-segment.ts';
+
+const SEED = 15;
+const ROWS = 5000;
+/** Copied and, being past 64 KiB, kept as it is. */
+const SHORT_NQ = 2;
+const LONG_NQ = 2000;
+
+let folder: SegmentFolder;
+before(async () => {
+  folder = await SegmentFolder.create();
+});
+after(() => folder.remove());
+
+function makeQueries(nq: number): Buffer {
+  const random = new Random(SEED);
+  const floats = Float32Array.from(Array.from({ length: nq }, () => makeVector(random)).flat());
+  return Buffer.from(floats.buffer);
+}
+
+function search(
+  segment: NativeSegment,
+  queries: Uint8Array,
+  given: Partial<NativeSearchRequest> = {},
+): Promise<NativeSearchResult> {
+  const nq = queries.byteLength / (DIM * Float32Array.BYTES_PER_ELEMENT);
+  const params = { ef: 0, nprobe: 0 };
+  const request = { fieldId: VECTOR, metric: 'L2', nq, k: 10, queries, params };
+  return native.search([segment], {
+    ...request,
+    readTimestamp: 2n,
+    outputFieldIds: [TEXT, VECTOR],
+    ...given,
+  });
+}
+
+function assertSame(found: NativeSearchResult, expected: NativeSearchResult): void {
+  assert.deepEqual(found.scores, expected.scores);
+  assert.ok(Buffer.compare(found.rows, expected.rows) === 0);
+}
+
+test('R15 reads and builds under way outlive the segment and its file', async () => {
+  const { segment, path } = await folder.seal(makeGrowing(ROWS, new Random(SEED)));
+  const queries = makeQueries(200);
+  const expected = await search(segment, queries);
+  const reads = Array.from({ length: 20 }, () => search(segment, queries));
+  const params = { kind: 'HNSW', metric: 'L2', M: 8, efConstruction: 40, nlist: 0 };
+  const building = native.buildIndex(segment, VECTOR, params, 1);
+  native.closeSegment(segment);
+  await rm(path);
+  assert.throws(() => search(segment, queries), /closed/);
+  for (const read of reads) assertSame(await read, expected);
+  assert.ok((await building).byteLength > ROWS);
+});
+
+test('R15 what a read returns is memory of its own, not the file', async () => {
+  const { segment } = await folder.seal(makeGrowing(ROWS, new Random(SEED)));
+  const queries = makeQueries(SHORT_NQ);
+  const expected = await search(segment, queries);
+  const spoiled = await search(segment, queries);
+  spoiled.rows.fill(0); // In mapped memory this would end the process.
+  spoiled.scores.fill(0);
+  assertSame(await search(segment, queries), expected);
+  native.closeSegment(segment);
+});
+
+test('R15 a short query, from the shared pool of buffers too, may be reused at once', async () => {
+  const growing = makeGrowing(ROWS, new Random(SEED));
+  const { segment: sealed } = await folder.seal(growing);
+  for (const segment of [growing, sealed]) {
+    const queries = makeQueries(SHORT_NQ);
+    const expected = await search(segment, queries);
+    const pooled = Buffer.from(queries);
+    assert.ok(pooled.buffer.byteLength > pooled.byteLength);
+    const reading = search(segment, pooled);
+    pooled.fill(0x3f);
+    assertSame(await reading, expected);
+    native.closeSegment(segment);
+  }
+});
+
+test('R15 a long query stays alive while it is read, though nobody else holds it', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const { segment } = await folder.seal(makeGrowing(ROWS, new Random(SEED)));
+  const expected = await search(segment, makeQueries(LONG_NQ));
+  const reads = Array.from({ length: 4 }, () => search(segment, makeQueries(LONG_NQ)));
+  for (let round = 0; round < 5; round += 1) {
+    collectGarbage();
+    // Takes the place of what was freed.
+    Buffer.alloc(LONG_NQ * DIM * Float32Array.BYTES_PER_ELEMENT, 0x3f);
+  }
+  for (const read of reads) assertSame(await read, expected);
+  native.closeSegment(segment);
+});
+
+test('R15 a process that ends while native threads work ends without a crash', () => {
+  const program = fileURLToPath(new URL('./native-exit.js', import.meta.url));
+  for (let round = 0; round < 3; round += 1) {
+    const { status, signal, stderr } = spawnSync(process.execPath, [program]);
+    assert.deepEqual([status, signal, String(stderr)], [0, null, '']);
+  }
+});
+
+test('R18 queries are read at every alignment', async () => {
+  const growing = makeGrowing(ROWS, new Random(SEED));
+  const { segment: sealed } = await folder.seal(growing);
+  for (const nq of [SHORT_NQ, LONG_NQ]) {
+    const queries = makeQueries(nq);
+    const expected = await search(sealed, queries);
+    for (let shift = 0; shift < 8; shift += 1) {
+      const moved = Buffer.alloc(shift + queries.length, 0x3f);
+      queries.copy(moved, shift);
+      for (const segment of [growing, sealed]) {
+        assertSame(await search(segment, moved.subarray(shift)), expected);
+      }
+    }
+  }
+  for (const segment of [growing, sealed]) native.closeSegment(segment);
+});
