@@ -175,7 +175,7 @@ async function start(
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
   const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
-  roles.add('datanode', new DataNodeRole({ storage }));
+  const datanode = roles.add('datanode', new DataNodeRole({ storage }));
   const indexnode = roles.add(
     'indexnode',
     new IndexNodeRole({
@@ -202,6 +202,7 @@ async function start(
   await rootcoord.start();
   stops.push(() => rootcoord.stop());
   await datacoord.start();
+  stops.push(() => datanode.stop());
   stops.push(() => datacoord.stop());
   await indexcoord.start();
   stops.push(async () => {

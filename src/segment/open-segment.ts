@@ -29,15 +29,17 @@ export async function openSegment(
 
 /**
  * Reads the whole file against its checksums (R16).
- * @throws MilvusError DataIntegrity, IoFailed
+ * @throws MilvusError DataIntegrity, IoFailed; the signal's reason
  */
 export async function verifySegment(
   files: Pick<SegmentFiles, 'getRange'>,
   { file, fileBytes }: Pick<SegmentInfo, 'file' | 'fileBytes'>,
+  signal?: AbortSignal,
 ): Promise<void> {
-  await verifySegmentFile(file, fileBytes, (offset, length) =>
-    files.getRange(file, offset, length),
-  );
+  await verifySegmentFile(file, fileBytes, (offset, length) => {
+    signal?.throwIfAborted();
+    return files.getRange(file, offset, length);
+  });
 }
 
 /** Applies, in order, the deletes that may concern the segment and are not in its file yet (R3). */

@@ -228,6 +228,7 @@ for (const [run, { name, shards, options }] of RUNS.entries()) {
           `COLLECTION_MODEL_SEED=${SEED}, run ${run} (${name}), step ${work.steps.length}`,
           work.steps.join(', '),
           ...sandbox.errors,
+          error instanceof Error ? error.stack : String(error),
         ];
         throw new Error(told.join('\n'), { cause: error });
       }

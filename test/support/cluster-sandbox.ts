@@ -226,6 +226,7 @@ export class ClusterSandbox {
     if (this.#options.isGrpc) await this.#connect();
     await rootcoord.start();
     this.#stops.push(() => rootcoord.stop());
+    this.#stops.push(() => datanode.stop());
     await datacoord.start();
     this.#stops.push(() => datacoord.stop());
     await indexcoord.start();

@@ -121,8 +121,9 @@ export class Compactor {
       try {
         await this.#compactCollection(round, job);
       } catch (error) {
-        if (job !== undefined) job.failed += 1;
+        // An aborted one has not failed: what it was to merge has been dropped.
         if (!abort.signal.aborted) {
+          if (job !== undefined) job.failed += 1;
           const fields = { collectionId: String(collectionId), error };
           this.#deps.logger.error(fields, 'compaction failed');
         }

@@ -26,12 +26,27 @@ interface CompactRequest {
 
 export class DataNodeRole implements DataNode {
   readonly #storage: ObjectStorage;
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(deps: DataNodeDeps) {
     this.#storage = deps.storage;
   }
 
-  readonly compact: DataNode['compact'] = async (request) => {
+  /** Waits for merges whose callers have gone and that have not noticed yet. */
+  async stop(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  readonly compact: DataNode['compact'] = async (request, { signal }) => {
+    const work = this.#compact(request, signal);
+    this.#running.add(work);
+    return work.finally(() => this.#running.delete(work));
+  };
+
+  async #compact(
+    request: CompactRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<{ segment?: SegmentInfo }> {
     const entries: DeleteFileEntry[] = [];
     for (const { file } of request.deleteFiles) {
       entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
@@ -45,16 +60,16 @@ export class DataNodeRole implements DataNode {
     try {
       for (const input of request.inputs) {
         // Damage must not get a new checksum (R16).
-        await verifySegment(this.#storage, input);
+        await verifySegment(this.#storage, input, signal);
         const handle = await openSegment(this.#storage, request.schema, input);
         handles.push(handle);
         applyDeletes(handle, input, entries);
       }
-      return await this.#merge(request, handles, dropUpTo);
+      return await this.#merge(request, handles, dropUpTo, signal);
     } finally {
       for (const handle of handles) native.closeSegment(handle);
     }
-  };
+  }
 
   readonly verify: DataNode['verify'] = async ({ segment }) => {
     await verifySegment(this.#storage, segment);
@@ -65,6 +80,7 @@ export class DataNodeRole implements DataNode {
     { schema, inputs, target }: CompactRequest,
     handles: readonly NativeSegment[],
     dropUpTo: bigint,
+    signal: AbortSignal | undefined,
   ): Promise<{ segment?: SegmentInfo }> {
     const [first] = inputs;
     if (first === undefined) return {};
@@ -77,6 +93,8 @@ export class DataNodeRole implements DataNode {
       let fileBytes: number;
       try {
         fileBytes = await writeSegmentFile(schema, getNativeFields(schema), writer, object);
+        // Nobody would take the file any more.
+        signal?.throwIfAborted();
         await object.finish();
       } catch (error) {
         await object.abort();
