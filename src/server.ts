@@ -202,8 +202,7 @@ async function start(
   await rootcoord.start();
   stops.push(() => rootcoord.stop());
   await datacoord.start();
-  stops.push(() => datanode.stop());
-  stops.push(() => datacoord.stop());
+  stops.push(() => datacoord.stop().then(() => datanode.stop()));
   await indexcoord.start();
   stops.push(async () => {
     await indexnode.stop();
