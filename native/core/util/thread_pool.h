@@ -1,6 +1,7 @@
-// A pool of worker threads. Requests take turns: a worker runs one task (about 1 ms) of the request
-// at the head of the queue and puts the request back at its tail. Searches and builds use different
-// pools, with no shared lock.
+// A pool of worker threads. Loops take turns: a worker runs one piece (about 1 ms) of the loop at
+// the head of the queue and puts the loop back at its tail. Only the worker on which a request
+// began stays with that request's loop until it is done, so as many long requests as there are
+// workers make all others wait. Searches and builds use different pools, with no shared lock.
 #pragma once
 
 #include <atomic>
