@@ -55,9 +55,26 @@ class PlanBytes {
   js::PinnedBytes bytes_;
 };
 
+// A read's token, registered for as long as the job lives.
+class ReadToken {
+ public:
+  ReadToken(Runtime& runtime, double id)
+      : runtime_(runtime), id_(id), token_(runtime.begin_read(id)) {}
+  ~ReadToken() { runtime_.end_read(id_); }
+  ReadToken(const ReadToken&) = delete;
+  ReadToken& operator=(const ReadToken&) = delete;
+
+  const CancelToken& get() const { return token_; }
+
+ private:
+  Runtime& runtime_;
+  const double id_;
+  const CancelToken token_;
+};
+
 class SearchJob final : public Job {
  public:
-  explicit SearchJob(CancelToken cancel) : cancel_(std::move(cancel)) {}
+  SearchJob(Runtime& runtime, double read_id) : cancel_(runtime, read_id) {}
 
   bool read(napi_env env, napi_value segments, napi_value request) {
     std::string metric;
@@ -98,7 +115,7 @@ class SearchJob final : public Job {
   Status run(ThreadPool* pool) override {
     Plan plan;
     if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
-    Status status = search_segments(segments_, request_, pool, &cancel_, &result_);
+    Status status = search_segments(segments_, request_, pool, &cancel_.get(), &result_);
     // Not on the JavaScript thread: it may free a segment that was closed meanwhile.
     segments_.clear();
     return status;
@@ -163,13 +180,13 @@ class SearchJob final : public Job {
   SearchRequest request_;
   js::PinnedBytes queries_;
   PlanBytes plan_;
-  CancelToken cancel_;
+  ReadToken cancel_;
   SearchResult result_;
 };
 
 class QueryJob final : public Job {
  public:
-  explicit QueryJob(CancelToken cancel) : cancel_(std::move(cancel)) {}
+  QueryJob(Runtime& runtime, double read_id) : cancel_(runtime, read_id) {}
 
   bool read(napi_env env, napi_value segments, napi_value request) {
     if (!open_segments(env, segments, &segments_) || !plan_.read(env, request)) return false;
@@ -205,7 +222,7 @@ class QueryJob final : public Job {
   Status run(ThreadPool* pool) override {
     Plan plan;
     if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
-    Status status = query_segments(segments_, request_, pool, &cancel_, &result_);
+    Status status = query_segments(segments_, request_, pool, &cancel_.get(), &result_);
     segments_.clear();
     return status;
   }
@@ -227,7 +244,7 @@ class QueryJob final : public Job {
   QueryRequest request_;
   js::Keys keys_;
   PlanBytes plan_;
-  CancelToken cancel_;
+  ReadToken cancel_;
   QueryResult result_;
 };
 
@@ -235,7 +252,10 @@ template <typename ReadJob>
 napi_value read(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
   Runtime& runtime = Runtime::of(env);
-  auto job = std::make_unique<ReadJob>(runtime.shutdown());
+  double read_id = 0;
+  const napi_value id = js::get(env, args[1], "readId");
+  if (!js::is_undefined(env, id) && !js::read(env, id, "readId", &read_id)) return nullptr;
+  auto job = std::make_unique<ReadJob>(runtime, read_id);
   if (!job->read(env, args[0], args[1])) {
     job->release(env);
     return nullptr;
@@ -244,10 +264,19 @@ napi_value read(napi_env env, napi_callback_info info) {
                          : runtime.start(std::move(job), Runtime::Pool::kSearch);
 }
 
+napi_value cancel_read(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  double read_id = 0;
+  if (js::read(env, args[0], "readId", &read_id)) Runtime::of(env).cancel_read(read_id);
+  return nullptr;
+}
+
 }  // namespace
 
 void add_read_functions(napi_env env, napi_value exports) {
-  add_functions(env, exports, {{"search", read<SearchJob>}, {"query", read<QueryJob>}});
+  add_functions(
+      env, exports,
+      {{"search", read<SearchJob>}, {"query", read<QueryJob>}, {"cancelRead", cancel_read}});
 }
 
 }  // namespace elanus

@@ -56,6 +56,11 @@ class Runtime {
   CancelToken begin_build(double job_id);
   void end_build(double job_id);
   void cancel_build(double job_id);
+  // A token for one read: its own, raised by cancel_read and when the environment goes; of id 0, of
+  // reads that nobody cancels, shutdown().
+  CancelToken begin_read(double read_id);
+  void end_read(double read_id);
+  void cancel_read(double read_id);
   // Raised when the environment goes.
   const CancelToken& shutdown() const { return shutdown_; }
 
@@ -76,6 +81,7 @@ class Runtime {
   size_t pending_ = 0;  // promises not settled; while there are any, the process stays
   CancelToken shutdown_;
   std::map<double, CancelToken> builds_;
+  std::map<double, CancelToken> reads_;
   std::mutex done_mutex_;
   std::vector<std::unique_ptr<Job>> done_;
 };

@@ -117,6 +117,8 @@ export interface NativeSearchRequest {
   /** docs/formats/plan.md; absent = all rows. */
   readonly plan?: Uint8Array;
   readonly readTimestamp: bigint;
+  /** Names the read for `cancelRead`, not 0; absent = it is not canceled. */
+  readonly readId?: number;
   readonly params: NativeVectorParams;
   /** Range search: a hit's score must be strictly better than this. */
   readonly radius?: number;
@@ -144,6 +146,7 @@ export interface NativeQueryRequest {
   /** Only rows with these primary keys (in addition to the plan). */
   readonly keys?: NativeKeys;
   readonly readTimestamp: bigint;
+  readonly readId?: number;
   /** Rows to return at most, smallest primary keys first; 0 = all. */
   readonly limit: number;
   readonly outputFieldIds: readonly bigint[];
@@ -256,6 +259,8 @@ export interface NativeCore {
     jobId: number,
   ): Promise<Uint8Array>;
   cancelBuild(jobId: number): void;
+  /** Ends a search or query within milliseconds: its promise rejects. One that is done stays so. */
+  cancelRead(readId: number): void;
 
   /** Searches the segments as one: filter, visibility, top k with distinct keys, gather. */
   search(

@@ -1,6 +1,14 @@
-// Read parameters of the role contracts → the addon's request objects. Absent options stay absent.
+// Read parameters of the role contracts → the addon's requests, which end when their caller gives
+// up (R22). Absent options stay absent.
 
-import type { NativeQueryRequest, NativeSearchRequest } from '../index/native.ts';
+import {
+  native,
+  type NativeQueryRequest,
+  type NativeQueryResult,
+  type NativeSearchRequest,
+  type NativeSearchResult,
+  type NativeSegment,
+} from '../index/native.ts';
 
 export interface SearchInput {
   readonly fieldId: bigint;
@@ -26,12 +34,50 @@ export interface QueryInput {
   readonly countOnly: boolean;
 }
 
-export function toNativeSearch(input: SearchInput, readTimestamp: bigint): NativeSearchRequest {
+export function searchSegments(
+  segments: readonly NativeSegment[],
+  input: SearchInput,
+  readTimestamp: bigint,
+  signal: AbortSignal | undefined,
+): Promise<NativeSearchResult> {
+  const request = toNativeSearch(input, readTimestamp);
+  return readUntilAborted(signal, (readId) => native.search(segments, { ...request, ...readId }));
+}
+
+export function querySegments(
+  segments: readonly NativeSegment[],
+  input: QueryInput,
+  readTimestamp: bigint,
+  signal: AbortSignal | undefined,
+): Promise<NativeQueryResult> {
+  const request = toNativeQuery(input, readTimestamp);
+  return readUntilAborted(signal, (readId) => native.query(segments, { ...request, ...readId }));
+}
+
+let lastReadId = 0;
+
+async function readUntilAborted<Result>(
+  signal: AbortSignal | undefined,
+  read: (named: { readId?: number }) => Promise<Result>,
+): Promise<Result> {
+  if (signal === undefined) return read({});
+  lastReadId += 1;
+  const readId = lastReadId;
+  const cancel = (): void => native.cancelRead(readId);
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    return await read({ readId });
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+function toNativeSearch(input: SearchInput, readTimestamp: bigint): NativeSearchRequest {
   const { ef, nprobe, ...rest } = input;
   return { ...rest, readTimestamp, params: { ef, nprobe } };
 }
 
-export function toNativeQuery(input: QueryInput, readTimestamp: bigint): NativeQueryRequest {
+function toNativeQuery(input: QueryInput, readTimestamp: bigint): NativeQueryRequest {
   const { keys, ...rest } = input;
   return keys === undefined
     ? { ...rest, readTimestamp }

@@ -246,7 +246,7 @@ export class SandboxCollection {
     return replies.reduce((sum, { reply }) => sum + reply.count, 0);
   }
 
-  /** Values of an Int64 or VarChar field in all rows, ascending by key; null where there is none. */
+  /** Values of an Int64 or VarChar field in all rows, ascending by key; null where it has none. */
   async values(name: string): Promise<(bigint | string | null)[]> {
     const fieldId = this.#id(name);
     const replies = await this.#queryShards({}, false, { outputFieldIds: [fieldId] });

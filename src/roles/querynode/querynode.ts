@@ -7,7 +7,7 @@ import { MilvusError } from '../../model/error.ts';
 import type { DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
+import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 
@@ -89,11 +89,11 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
-  readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }) =>
-    native.search(this.#select(segmentIds), toNativeSearch(params, readTimestamp));
+  readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
+    searchSegments(this.#select(segmentIds), params, readTimestamp, signal);
 
-  readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }) =>
-    native.query(this.#select(segmentIds), toNativeQuery(params, readTimestamp));
+  readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
+    querySegments(this.#select(segmentIds), params, readTimestamp, signal);
 
   readonly getStats: QueryNode['getStats'] = async ({ segmentIds }) => {
     const segments = [];

@@ -1,7 +1,6 @@
 // Reads of one shard: its growing segments here, its sealed ones at the query node, both at one
 // timestamp, merged. A view that changed under the query node's feet is taken again.
 
-import { native } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import type {
@@ -13,7 +12,7 @@ import type {
   ShardReadRequest,
 } from '../../rpc/contract.ts';
 import { makeEmptyRows } from '../../segment/empty-rows.ts';
-import { toNativeQuery, toNativeSearch } from '../../segment/native-request.ts';
+import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { mergeQueries, mergeSearches } from '../../segment/reduce.ts';
 import type { Shard } from './shard.ts';
 
@@ -32,7 +31,7 @@ export async function searchShard(
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<SearchReply>[] = [];
     if (growing.length > 0)
-      parts.push(native.search(growing, toNativeSearch(params, readTimestamp)));
+      parts.push(searchSegments(growing, params, readTimestamp, call.signal));
     if (segmentIds.length > 0) {
       parts.push(shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call));
     }
@@ -59,7 +58,8 @@ export async function queryShard(
   const keyType = getPrimaryKeyField(shard.info.schema);
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<QueryReply>[] = [];
-    if (growing.length > 0) parts.push(native.query(growing, toNativeQuery(params, readTimestamp)));
+    if (growing.length > 0)
+      parts.push(querySegments(growing, params, readTimestamp, call.signal));
     if (segmentIds.length > 0) {
       parts.push(shard.deps.peers.querynode.query({ segmentIds, readTimestamp, params }, call));
     }

@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MilvusError } from '../../../src/model/error.ts';
-import { PendingWrites, type PendingWrite } from '../../../src/roles/streamingnode/pending-writes.ts';
+import {
+  PendingWrites,
+  type PendingWrite,
+} from '../../../src/roles/streamingnode/pending-writes.ts';
 import type { DeletePart, InsertPart } from '../../../src/rpc/contract.ts';
 
 function makeWrite(part: InsertPart | DeletePart): PendingWrite {
