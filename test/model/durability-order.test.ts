@@ -5,17 +5,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Transaction } from '../../src/meta/kv.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
-import type { Row } from '../support/collection-model.ts';
 import { toFound, until, type SandboxCollection } from '../support/sandbox-collection.ts';
-import { withCollection } from '../support/with-collection.ts';
-
-const makeRows = (from: number, to: number): Row[] =>
-  Array.from({ length: to - from }, (_, i) => ({
-    id: BigInt(from + i),
-    vec: [from + i, 0, 0, 0],
-    n: BigInt(i),
-    s: 's',
-  }));
+import { makeRows, withCollection } from '../support/with-collection.ts';
 
 /** Fails every transaction that changes segments. Returns how the storage looked at each. */
 function failSegmentRecords(sandbox: ClusterSandbox): string[][] {

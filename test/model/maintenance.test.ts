@@ -4,20 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
 import type { IndexStatus, Peers } from '../../src/rpc/contract.ts';
-import type { Row } from '../support/collection-model.ts';
 import { until, type SandboxCollection } from '../support/sandbox-collection.ts';
-import { withCollection } from '../support/with-collection.ts';
+import { makeRows, withCollection } from '../support/with-collection.ts';
 
 const INDEX_STATE_IN_PROGRESS = 2;
 const INDEX_STATE_FINISHED = 3;
-
-const makeRows = (from: number, to: number): Row[] =>
-  Array.from({ length: to - from }, (_, i) => ({
-    id: BigInt(from + i),
-    vec: [from + i, 0, 0, 0],
-    n: BigInt(i),
-    s: 's',
-  }));
 
 async function createIndex(peers: Peers, { info }: SandboxCollection): Promise<void> {
   const { fieldId } = info.schema.fields.find(({ name }) => name === 'vec')!;

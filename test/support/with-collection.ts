@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { ClusterSandbox, type SandboxOptions } from './cluster-sandbox.ts';
+import type { Row } from './collection-model.ts';
 import { SandboxCollection } from './sandbox-collection.ts';
 
 export async function withCollection(
@@ -17,4 +18,14 @@ export async function withCollection(
   } finally {
     await sandbox.close();
   }
+}
+
+/** Rows with the keys `from` up to, not including, `to`. */
+export function makeRows(from: number, to: number): Row[] {
+  return Array.from({ length: to - from }, (_unused, i) => ({
+    id: BigInt(from + i),
+    vec: [from + i, 0, 0, 0],
+    n: BigInt(i),
+    s: 's',
+  }));
 }
