@@ -10,6 +10,10 @@
 namespace elanus {
 namespace {
 
+// Searches and queries that take turns beside one for each thread. Builds take none: two that share
+// a thread need the memory of both and the first ends no sooner.
+constexpr size_t kSpareSearchThreads = 32;
+
 Status run_guarded(Job& job, ThreadPool* pool) {
   try {
     return job.run(pool);
@@ -57,6 +61,7 @@ ThreadPool& Runtime::pool(Pool which) {
   std::unique_ptr<ThreadPool>& pool = is_search ? search_pool_ : build_pool_;
   if (pool == nullptr) {
     ThreadPool::Options options;
+    options.spare_threads = is_search ? kSpareSearchThreads : 0;
     options.threads = is_search ? search_threads_ : build_threads_;
     options.low_priority = !is_search;
     options.name = is_search ? "elanus-search" : "elanus-build";

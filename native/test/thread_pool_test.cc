@@ -37,8 +37,19 @@ TEST(runs_every_submitted_task_once_before_it_is_destroyed) {
     for (const unsigned spin_us : {0u, 40u}) {
       std::atomic<int> ran{0};
       {
-        ThreadPool pool(with_threads(threads, spin_us));
-        for (int i = 0; i < 2000; ++i) pool.submit([&ran] { ran.fetch_add(1); });
+        ThreadPool::Options options = with_threads(threads, spin_us);
+        options.spare_threads = 2;
+        ThreadPool pool(options);
+        for (int i = 0; i < 2000; ++i) {
+          pool.submit([&ran, i] {
+            // Some are stopped when the end comes.
+            if (i % 500 == 0) {
+              std::this_thread::sleep_for(std::chrono::milliseconds(2));
+              ThreadPool::give_way();
+            }
+            ran.fetch_add(1);
+          });
+        }
       }
       CHECK_EQ(ran.load(), 2000);
     }
@@ -152,6 +163,148 @@ TEST(r22_requests_take_turns_on_a_worker) {
   std::string expected;
   for (size_t i = 0; i < kPieces; ++i) expected += "ab";
   CHECK_EQ(order, expected);
+}
+
+// Longer than a turn.
+void work_a_turn() {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(1500);
+  while (std::chrono::steady_clock::now() < until) {
+  }
+}
+
+// Requests that the test waits for: a pool that is being destroyed does not take turns.
+class Requests {
+ public:
+  explicit Requests(ThreadPool& pool) : pool_(pool) {}
+  template <typename Body>
+  void submit(Body body) {
+    auto task = std::make_shared<std::packaged_task<void()>>(std::move(body));
+    answers_.push_back(task->get_future());
+    pool_.submit([task] { (*task)(); });
+  }
+  void wait() {
+    for (std::future<void>& answer : answers_) answer.get();
+  }
+
+ private:
+  ThreadPool& pool_;
+  std::vector<std::future<void>> answers_;
+};
+
+// Keeps the only worker of a pool until it is told to let go.
+class Blocker {
+ public:
+  explicit Blocker(ThreadPool& pool) {
+    std::promise<void> begun;
+    pool.submit([&] {
+      begun.set_value();
+      end_.get_future().wait();
+    });
+    begun.get_future().wait();
+  }
+  void let_go() { end_.set_value(); }
+
+ private:
+  std::promise<void> end_;
+};
+
+TEST(r22_requests_take_turns_from_their_first_piece_on) {
+  constexpr size_t kPieces = 20;
+  std::string order;  // by the one thread that has the slot
+  ThreadPool::Options options = with_threads(1);
+  options.spare_threads = 2;
+  ThreadPool pool(options);
+  Requests requests(pool);
+  Blocker blocker(pool);
+  for (const char name : {'a', 'b', 'c'}) {
+    requests.submit([&pool, &order, name] {
+      pool.parallel_for(kPieces, 1, [&](size_t, size_t) {
+        order.push_back(name);
+        work_a_turn();
+      });
+    });
+  }
+  blocker.let_go();
+  requests.wait();
+  std::string expected;
+  for (size_t i = 0; i < kPieces; ++i) expected += "abc";
+  CHECK_EQ(order, expected);
+}
+
+TEST(r22_a_short_request_does_not_wait_for_a_long_one) {
+  for (const size_t threads : {1u, 2u}) {
+    std::atomic<size_t> answered{0};
+    std::atomic<size_t> answered_before_the_end{0};
+    ThreadPool::Options options = with_threads(threads);
+    options.spare_threads = 2;
+    ThreadPool pool(options);
+    Requests requests(pool);
+    std::promise<void> begun;
+    for (size_t i = 0; i < 2; ++i) {
+      requests.submit([&, i] {
+        if (i == 0) begun.set_value();
+        // Ends when the short ones are answered; without turns after many seconds.
+        for (size_t piece = 0; piece < 5000 && answered.load() < 10; ++piece) {
+          work_a_turn();
+          ThreadPool::give_way();
+        }
+        if (i == 0) answered_before_the_end = answered.load();
+      });
+    }
+    begun.get_future().wait();
+    for (int i = 0; i < 10; ++i) requests.submit([&] { answered.fetch_add(1); });
+    requests.wait();
+    CHECK_EQ(answered_before_the_end.load(), size_t{10});
+  }
+}
+
+// With fewer spare threads than long requests some wait before they begin; with helpers stopped
+// inside loops of loops everybody waits for somebody. All of it ends, each item once.
+TEST(r22_loops_of_loops_end_when_threads_stop_inside_them) {
+  for (const size_t threads : {1u, 2u, 3u}) {
+    for (const size_t spares : {0u, 1u, 4u}) {
+      std::atomic<size_t> items{0};
+      ThreadPool::Options options = with_threads(threads, threads == 2 ? 0 : 40);
+      options.spare_threads = spares;
+      ThreadPool pool(options);
+      Requests requests(pool);
+      for (int request = 0; request < 12; ++request) {
+        requests.submit([&] {
+          pool.parallel_for(4, 1, [&](size_t, size_t) {
+            pool.parallel_for(6, 2, [&](size_t begin, size_t end) {
+              work_a_turn();
+              items.fetch_add(end - begin);
+            });
+          });
+        });
+      }
+      requests.wait();
+      CHECK_EQ(items.load(), size_t{12 * 4 * 6});
+    }
+  }
+}
+
+TEST(r22_no_more_threads_run_than_the_pool_has_slots) {
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  ThreadPool::Options options = with_threads(2);
+  options.spare_threads = 8;
+  ThreadPool pool(options);
+  Requests requests(pool);
+  for (int request = 0; request < 8; ++request) {
+    requests.submit([&] {
+      pool.parallel_for(10, 1, [&](size_t, size_t) {
+        const int now = inside.fetch_add(1) + 1;
+        int before = most.load();
+        while (before < now && !most.compare_exchange_weak(before, now)) {
+        }
+        work_a_turn();
+        inside.fetch_sub(1);
+      });
+    });
+  }
+  requests.wait();
+  CHECK(most.load() <= 2);
 }
 
 // How many threads of this name are asleep.

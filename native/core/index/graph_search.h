@@ -15,6 +15,7 @@
 
 #include "distance/score.h"
 #include "index/vector_index.h"
+#include "util/thread_pool.h"
 
 namespace elanus {
 
@@ -35,6 +36,9 @@ inline uint32_t node(uint64_t entry) { return 0x7fffffffu - (static_cast<uint32_
 inline bool is_expanded(uint64_t entry) { return (entry & 1) != 0; }
 
 }  // namespace beam
+
+// Nodes that a walk with heaps expands before it looks whether its turn is over: some 0.5 ms.
+constexpr size_t kStepsBetweenTurns = 64;
 
 // The unvisited neighbours of `node`, marked and scored: count; nodes in scratch.nodes, scores in
 // scratch.scores.
@@ -139,7 +143,8 @@ void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size
   };
   scratch.visit(entry);
   offer(scorer.score(graph.row(entry)), entry);
-  while (!candidates.empty()) {
+  for (size_t step = 1; !candidates.empty(); ++step) {
+    if (step % kStepsBetweenTurns == 0) ThreadPool::give_way();
     const Hit best = candidates.front();
     if (results.size() == ef && best.score < results.front().score) break;
     if (is_canceled(cancel)) break;

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "distance/dispatch.h"
+#include "util/thread_pool.h"
 
 namespace elanus {
 namespace {
@@ -131,6 +132,7 @@ size_t IvfFlatIndex::search(const QueryBatch& queries, size_t query,
   const Scorer scorer(rows_, queries, query);
   size_t found = 0;
   for (size_t i = 0; i < nlist && !is_canceled(params.cancel); ++i) {
+    ThreadPool::give_way();
     if (i >= probed && (params.range != nullptr || found >= k)) break;
     if (i == probed) std::sort(middle, lists.end(), is_better);
     found += scan_list(lists[i].id, scorer, params, visible, out, scratch);

@@ -15,7 +15,7 @@ namespace {
 
 // Rows of a sealed segment that are filtered at a time while looking for the first few.
 constexpr size_t kFirstPieceRows = 4096;
-constexpr size_t kLargestPieceRows = 262144;
+constexpr size_t kLargestPieceRows = 65536;
 
 // A matching row with what orders it.
 struct Match {
@@ -223,6 +223,7 @@ class Query {
     size_t piece = kFirstPieceRows;
     for (size_t begin = 0; begin < row_count && !is_canceled(cancel_);
          piece = std::min(piece * 2, kLargestPieceRows)) {
+      ThreadPool::give_way();
       const size_t end = std::min(row_count, begin + piece);
       if (evaluator != nullptr) {
         Status status = evaluator->evaluate_range(begin, end, &truth);

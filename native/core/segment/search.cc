@@ -128,6 +128,7 @@ class Part {
             ThreadPool* pool, HitList* lists) const {
     std::vector<TopK> heaps(queries.count(), TopK(ask));
     for (size_t c = 0; c < snapshot_->chunk_count() && !is_canceled(cancel_); ++c) {
+      ThreadPool::give_way();
       scan_chunk(c, queries, params, pool, heaps.data());
     }
     for (size_t q = 0; q < queries.count(); ++q) keep(heaps[q], ask, &lists[q]);

@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <condition_variable>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 #include "util/cpu.h"
 
@@ -16,6 +19,8 @@ namespace {
 
 constexpr int kBuildNice =
     9;  // the scheduler's weight 137 against 1,024 of a normal thread: 11.8 %
+
+constexpr std::chrono::milliseconds kTurn{1};
 
 void lower_priority_of_this_thread() {
   // Both may be refused in a sandbox; then the build is merely less polite.
@@ -69,12 +74,17 @@ class ThreadPool::Loop : public Work {
     return piece + 1 < pieces_;
   }
 
-  void wait(unsigned spin_us) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(spin_us);
+  // Whether all is done before the time is over.
+  bool spin(unsigned spin_us) const {
+    const auto until = Clock::now() + std::chrono::microseconds(spin_us);
     while (!is_done()) {
       cpu_relax();
-      if (std::chrono::steady_clock::now() >= until) break;
+      if (Clock::now() >= until) return false;
     }
+    return true;
+  }
+
+  void wait() {
     std::unique_lock<std::mutex> lock(mutex_);
     all_done_.wait(lock, [this] { return is_done(); });
   }
@@ -93,12 +103,26 @@ class ThreadPool::Loop : public Work {
   std::condition_variable all_done_;
 };
 
+struct ThreadPool::Worker {
+  explicit Worker(ThreadPool& owner) : pool(owner) {}
+
+  ThreadPool& pool;
+  std::thread thread;
+  std::condition_variable wake;
+  bool has_slot = false;       // given to it while it waited
+  std::shared_ptr<Work> work;  // given to it, with a slot, while it slept
+  Clock::time_point turn_began;
+};
+
+thread_local ThreadPool::Worker* ThreadPool::self_ = nullptr;
+
 ThreadPool::ThreadPool(const Options& options)
-    : spin_us_(usable_cores() > 1 ? options.spin_us : 0) {
-  threads_.reserve(options.threads);
+    : options_(options), spin_us_(usable_cores() > 1 ? options.spin_us : 0) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (size_t i = 0; i < options.threads; ++i) {
-    threads_.emplace_back(
-        [this, low = options.low_priority, name = options.name] { run_worker(low, name); });
+    workers_.push_back(std::make_unique<Worker>(*this));
+    Worker& worker = *workers_.back();
+    worker.thread = std::thread([this, &worker] { run_worker(worker); });
   }
 }
 
@@ -106,13 +130,13 @@ ThreadPool::~ThreadPool() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    for (Worker* sleeper : sleepers_) sleeper->wake.notify_one();
   }
-  wake_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (const auto& worker : workers_) worker->thread.join();
 }
 
 void ThreadPool::submit(std::function<void()> task) {
-  if (threads_.empty()) {
+  if (options_.threads == 0) {
     task();
     return;
   }
@@ -124,78 +148,174 @@ void ThreadPool::parallel_for(size_t count, size_t grain,
                               const CancelToken* cancel, size_t max_threads) {
   if (count == 0) return;
   grain = std::max<size_t>(1, grain);
-  size_t helpers = std::min(threads_.size(), (count + grain - 1) / grain - 1);
+  Worker* const self = own_worker();
+  const size_t others = options_.threads - (self != nullptr ? 1 : 0);
+  size_t helpers = std::min(others, (count + grain - 1) / grain - 1);
   if (max_threads != 0) helpers = std::min(helpers, max_threads - 1);
   if (helpers == 0) {
     for (size_t begin = 0; begin < count && !is_canceled(cancel); begin += grain) {
+      if (begin != 0) give_way();
       body(begin, std::min(count, begin + grain));
     }
     return;
   }
   const auto loop = std::make_shared<Loop>(count, grain, body, cancel);
   enqueue(loop, helpers);
-  while (loop->run_one()) {
+  while (loop->run_one()) give_way();
+  if (loop->spin(spin_us_)) return;
+  if (self != nullptr) release_slot();
+  loop->wait();
+  if (self != nullptr) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wait_for_slot(*self, lock);
   }
-  loop->wait(spin_us_);
 }
 
-// Wakes as many sleepers as there is work for. A spinning worker needs no waking: it looks at the
-// queue once more, under the lock, before it sleeps.
+void ThreadPool::give_way() {
+  if (self_ == nullptr || self_->pool.queued_.load(std::memory_order_relaxed) == 0) return;
+  if (Clock::now() - self_->turn_began >= kTurn) self_->pool.end_turn(*self_);
+}
+
+// The calling thread's worker, or null when it is not one of this pool's.
+ThreadPool::Worker* ThreadPool::own_worker() const {
+  return self_ != nullptr && &self_->pool == this ? self_ : nullptr;
+}
+
 void ThreadPool::enqueue(const std::shared_ptr<Work>& work, size_t copies) {
-  size_t wake;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    queue_.insert(queue_.end(), copies, work);
-    queued_.store(queue_.size(), std::memory_order_release);
-    wake = std::min(sleeping_, queue_.size() - (spinning_ ? 1 : 0));
-  }
-  for (; wake > 0; --wake) wake_.notify_one();
-}
-
-// Wakes nobody: the worker that puts work back takes the next one itself.
-void ThreadPool::put_back(std::shared_ptr<Work> work) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  queue_.push_back(std::move(work));
-  queued_.store(queue_.size(), std::memory_order_release);
+  for (; copies > 0; --copies) queue_.push_back({work, nullptr});
+  fill_slots();
+  count_queue();
 }
 
 std::shared_ptr<ThreadPool::Work> ThreadPool::take_front() {
-  std::shared_ptr<Work> work = std::move(queue_.front());
+  std::shared_ptr<Work> work = std::move(queue_.front().work);
   queue_.pop_front();
-  queued_.store(queue_.size(), std::memory_order_relaxed);
+  count_queue();
   return work;
 }
 
-// The next work, or null when the pool stops. One idle worker spins; the others sleep.
-std::shared_ptr<ThreadPool::Work> ThreadPool::next() {
+void ThreadPool::end_turn(Worker& self) {
   std::unique_lock<std::mutex> lock(mutex_);
-  for (;;) {
-    if (!queue_.empty()) return take_front();
-    if (stopping_) return nullptr;
-    if (spin_us_ > 0 && !spinning_) {
-      spinning_ = true;
-      lock.unlock();
-      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(spin_us_);
-      while (queued_.load(std::memory_order_acquire) == 0 &&
-             std::chrono::steady_clock::now() < until) {
-        cpu_relax();
-      }
-      lock.lock();
-      spinning_ = false;
-      if (!queue_.empty()) return take_front();
-      if (stopping_) return nullptr;
+  self.turn_began = Clock::now();
+  // With a free slot, what waits is about to be taken, or there is no thread for it.
+  if (free_slots_ > 0 || stopping_) return;
+  ++free_slots_;
+  wait_for_slot(self, lock);
+}
+
+void ThreadPool::release_slot() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++free_slots_;
+  fill_slots();
+  count_queue();
+}
+
+// Waits at the tail of the queue, then begins a new turn.
+void ThreadPool::wait_for_slot(Worker& self, std::unique_lock<std::mutex>& lock) {
+  queue_.push_back({nullptr, &self});
+  fill_slots();
+  count_queue();
+  self.wake.wait(lock, [&self] { return self.has_slot; });
+  self.has_slot = false;
+  self.turn_began = Clock::now();
+}
+
+// Gives the free slots to the first in the queue. New work needs a thread: one that sleeps or a new
+// one. When there is none, work that has not begun waits and those that have begun take its turn;
+// so a slot never stays free while a stopped worker could have it, and what waits for that worker
+// will go on.
+void ThreadPool::fill_slots() {
+  while (free_slots_ > 0 && !queue_.empty()) {
+    if (queue_.front().stopped != nullptr) {
+      resume(queue_.begin());
+    } else if (spinning_ && queue_.size() == 1) {
+      return;  // the spinning worker looks at the queue once more, under the lock
+    } else if (!sleepers_.empty()) {
+      Worker& sleeper = *sleepers_.back();
+      sleepers_.pop_back();
+      --free_slots_;
+      sleeper.work = take_front();
+      sleeper.wake.notify_one();
+    } else if (!start_worker(queue_.front().work)) {
+      const auto stopped = std::find_if(queue_.begin(), queue_.end(), [](const Entry& entry) {
+        return entry.stopped != nullptr;
+      });
+      if (stopped == queue_.end()) return;
+      resume(stopped);
+    } else {
+      queue_.pop_front();
+      --free_slots_;
     }
-    ++sleeping_;
-    wake_.wait(lock);
-    --sleeping_;
   }
 }
 
-void ThreadPool::run_worker(bool low_priority, const char* name) {
-  pthread_setname_np(pthread_self(), name);
-  if (low_priority) lower_priority_of_this_thread();
-  while (std::shared_ptr<Work> work = next()) {
-    if (work->run_one()) put_back(std::move(work));
+void ThreadPool::resume(std::deque<Entry>::iterator entry) {
+  Worker& worker = *entry->stopped;
+  queue_.erase(entry);
+  --free_slots_;
+  worker.has_slot = true;
+  worker.wake.notify_one();
+}
+
+// False when there are as many threads as there may be.
+bool ThreadPool::start_worker(std::shared_ptr<Work> work) {
+  if (stopping_ || workers_.size() >= options_.threads + options_.spare_threads) return false;
+  auto worker = std::make_unique<Worker>(*this);
+  worker->work = std::move(work);
+  try {
+    worker->thread = std::thread([this, self = worker.get()] { run_worker(*self); });
+  } catch (const std::system_error&) {
+    return false;  // the system's limit
+  }
+  workers_.push_back(std::move(worker));
+  return true;
+}
+
+// Gives the worker's slot back; returns the next work, with a slot, or null when the pool stops.
+// One idle worker spins; the others sleep.
+std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  ++free_slots_;
+  for (bool has_spun = false;;) {
+    while (free_slots_ > 0 && !queue_.empty()) {
+      if (queue_.front().stopped == nullptr) {
+        --free_slots_;
+        return take_front();
+      }
+      resume(queue_.begin());
+      count_queue();
+    }
+    if (stopping_) return nullptr;
+    if (spin_us_ > 0 && !spinning_ && !has_spun && free_slots_ > 0) {
+      has_spun = true;
+      spinning_ = true;
+      lock.unlock();
+      const auto until = Clock::now() + std::chrono::microseconds(spin_us_);
+      while (queued_.load(std::memory_order_acquire) == 0 && Clock::now() < until) cpu_relax();
+      lock.lock();
+      spinning_ = false;
+      continue;
+    }
+    sleepers_.push_back(&self);
+    self.wake.wait(lock, [&] { return self.work != nullptr || stopping_; });
+    if (self.work != nullptr) return std::move(self.work);
+    std::erase(sleepers_, &self);
+  }
+}
+
+void ThreadPool::run_worker(Worker& self) {
+  pthread_setname_np(pthread_self(), options_.name);
+  if (options_.low_priority) lower_priority_of_this_thread();
+  self_ = &self;
+  std::shared_ptr<Work> work = std::move(self.work);
+  if (work == nullptr) work = next(self);
+  for (; work != nullptr; work = next(self)) {
+    self.turn_began = Clock::now();
+    if (!work->run_one()) continue;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queue_.push_back({std::move(work), nullptr});
+    count_queue();
   }
 }
 

@@ -1,17 +1,17 @@
-// A pool of worker threads. Loops take turns: a worker runs one piece (about 1 ms) of the loop at
-// the head of the queue and puts the loop back at its tail. Only the worker on which a request
-// began stays with that request's loop until it is done, so as many long requests as there are
-// workers make all others wait. Searches and builds use different pools, with no shared lock.
+// A pool of worker threads on which requests take turns. No more threads run at a time than the
+// pool has slots. A request that has run for a turn (1 ms) while others wait goes to the tail of
+// the queue: its thread stops where it is, with all that it has on its stack, and another thread
+// goes on in its slot. Pieces of a loop that helpers run come back to the tail one by one. Searches
+// and builds use different pools, with no shared lock.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "util/cancel.h"
@@ -21,7 +21,11 @@ namespace elanus {
 class ThreadPool {
  public:
   struct Options {
-    size_t threads = 1;
+    size_t threads = 1;  // slots
+    // How many requests may have begun beyond one for each slot; further ones wait until one is
+    // done. Each costs a thread, started when it is first needed. With 0 a request keeps its slot
+    // until it is done.
+    size_t spare_threads = 0;
     // Nice 9 and SCHED_BATCH: about 10 % of a core stays for this pool when a search wants the
     // core.
     bool low_priority = false;
@@ -32,44 +36,65 @@ class ThreadPool {
   };
 
   explicit ThreadPool(const Options& options);
-  // Runs what is queued, then joins. Nothing may be submitted meanwhile.
+  // Runs what is queued, without turns, then joins. Nothing may be submitted meanwhile.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  size_t thread_count() const { return threads_.size(); }
+  size_t thread_count() const { return options_.threads; }
 
   // `task` must not throw.
   void submit(std::function<void()> task);
 
   // Calls body(begin, end) for pieces of at most `grain` items that cover [0, count) once, on the
-  // workers and on the calling thread (also from inside a task); returns when all are done. Pieces
-  // not yet begun are skipped once `cancel` is raised. At most `max_threads` (0: no limit) threads
-  // take part, the caller included.
+  // workers and on the calling thread (also from inside a task); returns when all are done. Between
+  // pieces the threads give way. Pieces not yet begun are skipped once `cancel` is raised. At most
+  // `max_threads` (0: no limit) threads take part, the caller included.
   void parallel_for(size_t count, size_t grain,
                     const std::function<void(size_t begin, size_t end)>& body,
                     const CancelToken* cancel = nullptr, size_t max_threads = 0);
+
+  // Lets other requests have their turn when this thread's is over. To be called between the steps
+  // of long work, without locks held. Does nothing on a thread that is no pool's.
+  static void give_way();
 
  private:
   class Work;
   class SingleTask;
   class Loop;
+  struct Worker;
+  // Work that has not begun or goes on with its next piece, or a worker that waits for its turn.
+  struct Entry {
+    std::shared_ptr<Work> work;
+    Worker* stopped = nullptr;
+  };
+  using Clock = std::chrono::steady_clock;
 
+  Worker* own_worker() const;
   void enqueue(const std::shared_ptr<Work>& work, size_t copies);
-  std::shared_ptr<Work> next();
+  std::shared_ptr<Work> next(Worker& self);
   std::shared_ptr<Work> take_front();
-  void put_back(std::shared_ptr<Work> work);
-  void run_worker(bool low_priority, const char* name);
+  void end_turn(Worker& self);
+  void release_slot();
+  void wait_for_slot(Worker& self, std::unique_lock<std::mutex>& lock);
+  void fill_slots();
+  void resume(std::deque<Entry>::iterator entry);
+  bool start_worker(std::shared_ptr<Work> work);
+  void run_worker(Worker& self);
+  void count_queue() { queued_.store(queue_.size(), std::memory_order_release); }
 
+  static thread_local Worker* self_;  // of the calling thread; null when it is no pool's
+
+  const Options options_;
+  const unsigned spin_us_;
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::shared_ptr<Work>> queue_;
-  std::atomic<size_t> queued_{0};
-  size_t sleeping_ = 0;
+  std::deque<Entry> queue_;
+  std::atomic<size_t> queued_{0};  // entries, for those who look without the lock
+  size_t free_slots_ = 0;
+  std::vector<Worker*> sleepers_;  // have neither slot nor work; the last to fall asleep comes last
   bool spinning_ = false;
   bool stopping_ = false;
-  unsigned spin_us_;
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 }  // namespace elanus
