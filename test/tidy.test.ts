@@ -78,8 +78,7 @@ const MACHINE: readonly { readonly text: RegExp; readonly files: RegExp }[] = [
     text: /\bset(Timeout|Interval)\b/,
     files: /^(base\/system-runtime|rpc\/grpc-[a-z0-9]+|http\/operations-server)\.ts$/,
   },
-  // A long range gives way to other work.
-  { text: /\bsetImmediate\b/, files: /^meta\/lmdb\.ts$/ },
+  { text: /\bsetImmediate\b/, files: /^base\/turns\.ts$/ },
   // A listener's bug is thrown where nobody catches it.
   { text: /\bqueueMicrotask\b/, files: /^meta\/local-kv\.ts$/ },
   { text: /\bprocess\.env\b/, files: /^config\.ts$/ },

@@ -20,6 +20,8 @@ export interface CheckOptions {
   /** For messages. */
   readonly collectionName?: string;
   readonly numRows: number;
+  /** For messages: the request's row that the columns begin with. Default 0. */
+  readonly firstRow?: number;
   /** Accepts keys of the client's for an auto-id primary key (collection property, upsert). */
   readonly allowInsertAutoId?: boolean;
   /** Partial update: a field that is not in the request is left out, not an error. */
@@ -37,6 +39,8 @@ export interface CheckedColumn {
 export interface CheckedColumns {
   readonly collectionName: string | undefined;
   readonly rows: number;
+  /** The request's row that comes first. */
+  readonly firstRow: number;
   readonly columns: readonly CheckedColumn[];
 }
 
@@ -60,7 +64,8 @@ export function checkColumns(
     if (view !== undefined) columns.push(checkColumn(field, view, options));
     else if (column !== undefined) columns.push(column);
   }
-  return { collectionName: options.collectionName, rows: options.numRows, columns };
+  const { collectionName, numRows, firstRow = 0 } = options;
+  return { collectionName, rows: numRows, firstRow, columns };
 }
 
 function matchFields(
@@ -168,6 +173,7 @@ function readScalars(
     collection: options.collectionName,
     message: view.message,
     compactRows: isCompact ? view.validData : undefined,
+    firstRow: options.firstRow ?? 0,
   };
   switch (field.dataType) {
     case DataType.Bool:
@@ -213,10 +219,11 @@ function narrow(
     const value = values[i]!;
     narrowed[i] = value;
     if (value > max || value < min) {
+      const row = findRow(place, i);
       throw refuseValue(place.collection, {
-        text: `the ${i}th element (${value}) out of range: [${min}, ${max}]`,
+        text: `the ${row}th element (${value}) out of range: [${min}, ${max}]`,
         field: place.field.name,
-        row: findRow(place, i),
+        row,
         expected: `${getDataTypeName(place.field.dataType)}`,
         actual: value,
       });
@@ -331,7 +338,7 @@ function mapRows(
     throw refuseValue(collectionName, {
       text: `field ${field.name} is not nullable and has no default value, but has null values`,
       field: field.name,
-      row: validData.indexOf(0),
+      row: (options.firstRow ?? 0) + validData.indexOf(0),
       expected: getDataTypeName(field.dataType),
       actual: 'null',
     });

@@ -12,18 +12,20 @@ export interface Place {
   readonly message: Uint8Array;
   /** One byte per row, 0 = null, when the wire leaves out the values of null rows. */
   readonly compactRows: Uint8Array | undefined;
+  /** The request's row that the column begins with. */
+  readonly firstRow: number;
 }
 
 /** Returns the request's row of value number `at`. */
 export function findRow(place: Place, at: number): number {
-  const { compactRows } = place;
-  if (compactRows === undefined) return at;
+  const { compactRows, firstRow } = place;
+  if (compactRows === undefined) return firstRow + at;
   let seen = -1;
   for (let row = 0; row < compactRows.length; row += 1) {
     seen += compactRows[row]!;
-    if (seen === at) return row;
+    if (seen === at) return firstRow + row;
   }
-  return at;
+  return firstRow + at;
 }
 
 export interface ValueProblem {

@@ -21,17 +21,19 @@ const FROM_FALLBACK = 0xffffffff;
 /** What every column of one batch needs to know. */
 interface Selection {
   readonly rowIds: BigInt64Array;
-  /** Rows of the request, in the order of the batch; undefined = all. */
+  /** Rows of the checked columns, in the order of the batch; undefined = all. */
   readonly rows: Uint32Array | undefined;
   readonly count: number;
+  /** For messages: the request's row that row 0 is. */
+  readonly firstRow: number;
   readonly collectionName: string | undefined;
 }
 
 /**
  * Builds a row batch (docs/formats/row-batch.md) with the row id column and all checked columns.
  *
- * @param rowIds  one per row of the request; also the keys of an auto-id primary key
- * @param rows    rows of the request to take, in this order; all when left out
+ * @param rowIds  one per checked row; also the keys of an auto-id primary key
+ * @param rows    checked rows to take, in this order; all when left out
  * @throws MilvusError ParameterInvalid for NaN, infinity, text that is not UTF-8
  * Cost: one copy of the data and one pass over vectors and text.
  */
@@ -44,6 +46,7 @@ export function buildRowBatch(
     rowIds,
     rows,
     count: rows?.length ?? checked.rows,
+    firstRow: checked.firstRow,
     collectionName: checked.collectionName,
   };
   const sources = checked.columns.map((column) => makeSource(column, selection));
@@ -56,7 +59,7 @@ export function buildRowBatch(
   return builder.bytes;
 }
 
-/** Returns the values of a key field (primary or partition key) for all rows of the request. */
+/** Returns the values of a key field (primary or partition key) for all checked rows. */
 export function readKeys(column: CheckedColumn, rowIds: BigInt64Array): MessageKeys {
   const { values, field } = column;
   if (values.kind === 'generated') {
@@ -193,7 +196,7 @@ function checkVectors(data: Uint8Array, field: FieldSchema, selection: Selection
   throw refuseNotFinite(
     { field, collection: selection.collectionName },
     new DataView(data.buffer, data.byteOffset).getFloat32(4 * at, true),
-    selection.rows?.[row] ?? row,
+    selection.firstRow + (selection.rows?.[row] ?? row),
   );
 }
 
@@ -311,7 +314,7 @@ function checkUtf8(
     throw refuseValue(selection.collectionName, {
       text: `text of field ${field.name} is not UTF-8`,
       field: field.name,
-      row: selection.rows?.[i] ?? i,
+      row: selection.firstRow + (selection.rows?.[i] ?? i),
       expected: 'UTF-8',
       actual: 'other bytes',
     });

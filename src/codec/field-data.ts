@@ -190,7 +190,7 @@ export function decodeList<T>(reader: WireReader, list: NumberList<T>, unpackedT
 export function decodeSpans(reader: WireReader): Spans {
   const spans = new SpanList();
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
-    if (tag === 0x0a) spans.readSpan(reader);
+    if (tag === 0x0a) spans.readSpans(reader, tag);
     else reader.skip(tag);
   }
   return spans.finish();
@@ -200,7 +200,7 @@ function decodeArrayArray(reader: WireReader): ScalarColumn {
   const spans = new SpanList();
   let elementType = 0;
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
-    if (tag === 0x0a) spans.readSpan(reader);
+    if (tag === 0x0a) spans.readSpans(reader, tag);
     else if (tag === 0x10) elementType = reader.readInt32();
     else reader.skip(tag);
   }
@@ -237,7 +237,7 @@ function decodeSparse(reader: WireReader): VectorColumn {
   const spans = new SpanList();
   let dim = 0;
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
-    if (tag === 0x0a) spans.readSpan(reader);
+    if (tag === 0x0a) spans.readSpans(reader, tag);
     else if (tag === 0x10) dim = reader.readInt64AsNumber();
     else reader.skip(tag);
   }

@@ -4,7 +4,7 @@ import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
 import type { RowColumn } from './row-batch.ts';
 import { Int64List } from './wire-lists.ts';
 import { decodeUtf8, type WireReader } from './wire.ts';
-import type { WireWriter } from './wire-writer.ts';
+import { WireWriter } from './wire-writer.ts';
 
 export type Ids =
   | { readonly kind: 'int'; readonly values: BigInt64Array }
@@ -13,7 +13,11 @@ export type Ids =
   | { readonly kind: 'uuid'; readonly values: readonly Uint8Array[] };
 
 /** Keys to send: decoded ones, or the primary key column of a row batch as it is. */
-export type IdsInput = Ids | { readonly kind: 'column'; readonly column: RowColumn };
+export type IdsInput =
+  | Ids
+  | { readonly kind: 'column'; readonly column: RowColumn }
+  /** From `encodeStringIds`. */
+  | { readonly kind: 'encodedStrings'; readonly chunks: readonly Uint8Array[] };
 
 /** Returns undefined when no member of the oneof is set. */
 export function decodeIds(reader: WireReader): Ids | undefined {
@@ -28,8 +32,13 @@ export function decodeIds(reader: WireReader): Ids | undefined {
 }
 
 export function writeIds(writer: WireWriter, field: number, ids: IdsInput): void {
-  const mark = writer.begin(field, getIdCount(ids) * 9);
+  const mark = writer.begin(field, getIdBytesMax(ids));
   if (ids.kind === 'column') writeColumn(writer, ids.column);
+  else if (ids.kind === 'encodedStrings') {
+    const inner = writer.begin(2, countBytes(ids.chunks));
+    for (const chunk of ids.chunks) writer.appendRaw(chunk);
+    writer.end(inner);
+  }
   else if (ids.kind === 'int') {
     const inner = writer.begin(1, ids.values.length * 9);
     writer.writePackedInt64(1, ids.values);
@@ -43,8 +52,22 @@ export function writeIds(writer: WireWriter, field: number, ids: IdsInput): void
   writer.end(mark);
 }
 
-export function getIdCount(ids: IdsInput): number {
-  return ids.kind === 'column' ? ids.column.rows : ids.values.length;
+/** Some of the keys of a long list, as the fields of its StringArray. */
+export function encodeStringIds(values: readonly string[]): Uint8Array {
+  const writer = new WireWriter(values.length * 16);
+  writer.writeStrings(1, values);
+  return writer.finish();
+}
+
+/** How long `writeIds` makes a message; of single strings a guess. */
+export function getIdBytesMax(ids: IdsInput): number {
+  if (ids.kind === 'encodedStrings') return 32 + countBytes(ids.chunks);
+  if (ids.kind === 'column') return 32 + ids.column.data.length + 10 * ids.column.rows;
+  return 32 + (ids.kind === 'int' ? 10 : 24) * ids.values.length;
+}
+
+function countBytes(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
 }
 
 function writeColumn(writer: WireWriter, column: RowColumn): void {

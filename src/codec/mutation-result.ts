@@ -1,6 +1,6 @@
 // milvus.MutationResult to bytes: the answer to Insert, Upsert and Delete.
 
-import { getIdCount, writeIds, type IdsInput } from './ids.ts';
+import { getIdBytesMax, writeIds, type IdsInput } from './ids.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
 import { WireWriter } from './wire-writer.ts';
 
@@ -17,11 +17,12 @@ export interface MutationResult {
 }
 
 export function encodeMutationResult(result: MutationResult): Buffer {
-  const idCount = result.ids === undefined ? 0 : getIdCount(result.ids);
-  const writer = new WireWriter(128 + idCount * 14);
+  const { ids, succIndex } = result;
+  const idBytes = ids === undefined ? 0 : getIdBytesMax(ids);
+  const writer = new WireWriter(128 + idBytes + 5 * (succIndex?.length ?? 0));
   writeStatus(writer, 1, result.status);
-  if (result.ids !== undefined) writeIds(writer, 2, result.ids);
-  writer.writePackedInt32(3, result.succIndex ?? []);
+  if (ids !== undefined) writeIds(writer, 2, ids);
+  writer.writePackedInt32(3, succIndex ?? []);
   writer.writePackedInt32(4, result.errIndex ?? []);
   writer.writeBool(5, result.acknowledged ?? false);
   writer.writeInt64(6, result.insertCount ?? 0);

@@ -39,6 +39,24 @@ export class SpanList {
     reader.position += length;
   }
 
+  /** Reads length-delimited values of this one-byte tag, which was just read, while they follow. */
+  readSpans(reader: WireReader, tag: number): void {
+    const { bytes } = reader;
+    do {
+      this.readSpan(reader);
+      // Most are short: their length is one byte.
+      const { end } = reader;
+      let at = reader.position;
+      while (at + 1 < end && bytes[at] === tag) {
+        const length = bytes[at + 1]!;
+        if (length >= 0x80 || at + 2 + length > end) break;
+        this.push(at + 2, length);
+        at += 2 + length;
+      }
+      reader.position = at;
+    } while (reader.skipByte(tag));
+  }
+
   finish(): Spans {
     return { count: this.count, pairs: this.pairs.subarray(0, this.count * 2) };
   }

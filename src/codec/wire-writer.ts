@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { WireType } from './wire.ts';
 
+const VARINT32_BYTES_MAX = 5;
 const VARINT64_BYTES_MAX = 10;
 
 const scratch64 = new BigInt64Array(1);
@@ -140,11 +141,14 @@ export class WireWriter {
   writePackedInt32(field: number, values: ArrayLike<number>): void {
     if (values.length === 0) return;
     const mark = this.begin(field, values.length);
+    this.ensure(VARINT32_BYTES_MAX * values.length);
     for (let i = 0; i < values.length; i += 1) {
-      this.ensure(VARINT64_BYTES_MAX);
       const value = values[i]!;
       if (value >= 0) this.putVarint(value);
-      else this.putVarint64(BigInt(value));
+      else {
+        this.ensure(VARINT64_BYTES_MAX + VARINT32_BYTES_MAX * (values.length - i));
+        this.putVarint64(BigInt(value));
+      }
     }
     this.end(mark);
   }
@@ -152,9 +156,13 @@ export class WireWriter {
   writePackedInt64(field: number, values: BigInt64Array | readonly bigint[]): void {
     if (values.length === 0) return;
     const mark = this.begin(field, values.length * 9);
-    for (let i = 0; i < values.length; i += 1) {
-      this.ensure(VARINT64_BYTES_MAX);
-      this.putVarint64(values[i]!);
+    this.ensure(VARINT64_BYTES_MAX * values.length);
+    if (values instanceof BigInt64Array) {
+      // By words: no bigint is made.
+      const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+      for (let i = 0; i < words.length; i += 2) this.putVarintWords(words[i]!, words[i + 1]!);
+    } else {
+      for (const value of values) this.putVarint64(value);
     }
     this.end(mark);
   }
@@ -202,8 +210,12 @@ export class WireWriter {
       return;
     }
     scratch64[0] = value;
-    let low = scratch32[0]! >>> 0;
-    let high = scratch32[1]! >>> 0;
+    this.putVarintWords(scratch32[0]!, scratch32[1]!);
+  }
+
+  private putVarintWords(lowWord: number, highWord: number): void {
+    let low = lowWord >>> 0;
+    let high = highWord >>> 0;
     const { buffer } = this;
     while (high !== 0 || low > 0x7f) {
       buffer[this.length++] = (low & 0x7f) | 0x80;

@@ -71,6 +71,13 @@ export class WireReader {
     return this.low >>> 0;
   }
 
+  /** Goes past the next byte when it is this one. */
+  skipByte(byte: number): boolean {
+    if (this.position >= this.end || this.bytes[this.position] !== byte) return false;
+    this.position += 1;
+    return true;
+  }
+
   /** Reads a varint of up to 10 bytes into `low` and `high`. */
   readVarint(): void {
     const { bytes, end } = this;

@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import type { RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import type { Runtime } from '../base/clock.ts';
+import { nextTurn } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import type { Kv, KvEntry } from './kv.ts';
 import { LocalKv } from './local-kv.ts';
@@ -73,7 +74,7 @@ class LmdbBackend implements KvBackend {
         const last = chunk.at(-1);
         if (last === undefined || chunk.length < RANGE_CHUNK) return;
         options = { ...options, start: last.key, exclusiveStart: true };
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
     } finally {
       release();

@@ -54,6 +54,7 @@ export interface GrpcHttp2Options {
 const PREFIX_BYTES = 5;
 /** A message is received into so much at first: its length is only a claim. */
 const FIRST_BUFFER_BYTES = 4 * 1024 * 1024;
+const WHOLE_BUFFER_BYTES = 1024 * 1024;
 /** Replies up to here are copied behind their prefix: one write instead of two. */
 const COPY_BYTES_MAX = 64 * 1024;
 /** Calls in flight on one connection; a client keeps further ones waiting (RFC 9113, 5.1.2). */
@@ -342,10 +343,16 @@ class MessageReader {
     }
   }
 
-  /** Doubling, so that memory follows what has really arrived. */
+  /**
+   * Doubling, so that memory follows what has really arrived. Past a size all of it at once: a
+   * large copy would hold the event loop up, and pages that are not written cost nothing.
+   */
   #reserve(bytes: number): void {
     if (bytes <= this.#body.byteLength) return;
-    const wanted = Math.max(bytes, 2 * this.#body.byteLength, FIRST_BUFFER_BYTES);
+    const wanted =
+      bytes > WHOLE_BUFFER_BYTES
+        ? this.#length
+        : Math.max(bytes, 2 * this.#body.byteLength, FIRST_BUFFER_BYTES);
     const grown = Buffer.allocUnsafeSlow(Math.min(wanted, this.#length));
     grown.set(this.#body.subarray(0, this.#filled));
     this.#body = grown;

@@ -49,6 +49,39 @@ for (const isFlushed of [false, true]) {
   });
 }
 
+test('R17 a large record is applied in steps, and no read sees a part of it', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    collection.rowsPerPart = 64;
+    const count = 640;
+    const rows = (version: number): Row[] =>
+      Array.from({ length: count }, (_unused, i) => ({
+        ...makeRow(i, version),
+        s: `version ${version}`.padEnd(16 * 1024),
+      }));
+    const seen = new Set<string>();
+    let isDone = false;
+    const watch = async (): Promise<void> => {
+      while (!isDone) {
+        const found = await collection.query();
+        const versions = new Set(found.map(({ n }) => n));
+        seen.add(`${found.length} of ${[...versions].join(' and ')}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const watching = watch();
+    await collection.insert(rows(1));
+    await collection.upsert(rows(2));
+    isDone = true;
+    await watching;
+    seen.delete('0 of ');
+    for (const what of seen) assert.match(what, /^640 of [12]$/);
+    await collection.flush();
+    assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
+    await sandbox.restart();
+    assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
+  });
+});
+
 test('R24 a shard that cannot stamp lets so many writes wait and refuses the rest', async () => {
   await withCollection({ copy: false }, 1, async (collection, sandbox) => {
     const gate = createDeferred<void>();

@@ -34,6 +34,8 @@ export class SandboxCollection {
   readonly #peers: Peers;
   readonly #name: string;
   info: CollectionInfo;
+  /** Larger writes are cut, as the proxy does it. */
+  rowsPerPart = Infinity;
 
   private constructor(peers: Peers, name: string, info: CollectionInfo) {
     this.#peers = peers;
@@ -120,9 +122,13 @@ export class SandboxCollection {
           keys: { kind: 'int64', values: keys },
           killsUpTo: 0n,
         };
-        const batch = this.#encode(mine);
-        const added: InsertPart = { kind: 'insert', partitionId, rows: mine.length, batch };
-        const timestamp = await this.#send(vchannel, isUpsert ? [dead, added] : [added]);
+        const parts: (InsertPart | DeletePart)[] = isUpsert ? [dead] : [];
+        for (let from = 0; from < mine.length; from += this.rowsPerPart) {
+          const some = mine.slice(from, from + this.rowsPerPart);
+          const batch = this.#encode(some);
+          parts.push({ kind: 'insert', partitionId, rows: some.length, batch });
+        }
+        const timestamp = await this.#send(vchannel, parts);
         if (isUpsert) this.model.delete(keys, timestamp, timestamp - 1n, 0n);
         this.model.insert(mine, timestamp, partitionId);
       },

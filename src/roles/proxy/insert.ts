@@ -1,21 +1,21 @@
 // Insert and Upsert: check the columns → ids → row batches by shard and partition → the shard
-// leaders. The whole request is checked before any part of it is sent.
+// leaders. The whole request is checked before any part of it is sent; a large one goes through in
+// slices, each in a turn of the event loop of its own (R17).
 
-import { checkColumns, type CheckedColumns, type CheckOptions } from '../../codec/check-columns.ts';
-import { buildRowBatch, readKeys } from '../../codec/field-data-to-rows.ts';
+import { nextTurn } from '../../base/turns.ts';
+import { encodeStringIds, type IdsInput } from '../../codec/ids.ts';
 import type { InsertRequest, UpsertRequest } from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
-import { takeRows } from '../../codec/row-batch-ops.ts';
+import { sliceRows } from '../../codec/row-slices.ts';
 import { native } from '../../index/native.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType } from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { findPartitionKeyField, getPrimaryKeyField } from '../../model/schema.ts';
 import type { DeletePart, InsertPart, Keys } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
-import { mergePartialRows, readKeyColumn } from './partial-update.ts';
+import { preparePartialRows, prepareRows, type PreparedRows } from './prepare-rows.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { hashKey, splitKeys, splitRows } from './sharding.ts';
+import { splitKeys, splitRows } from './sharding.ts';
 
 /** A schema that changed between check and write is looked up again. */
 const SCHEMA_TRIES_MAX = 3;
@@ -30,8 +30,8 @@ export async function insert(
   const written = await withRetries(() => write(proxy, request, context, false));
   return encodeMutationResult({
     status: OK_STATUS,
-    ids: toIds(written.keys),
-    succIndex: Uint32Array.from({ length: request.numRows }, (_unused, i) => i),
+    ids: written.ids,
+    succIndex: countFrom0(request.numRows),
     acknowledged: true,
     insertCount: request.numRows,
     timestamp: written.timestamp,
@@ -46,8 +46,8 @@ export async function upsert(
   const written = await withRetries(() => write(proxy, request, context, true));
   return encodeMutationResult({
     status: OK_STATUS,
-    ids: toIds(written.keys),
-    succIndex: Uint32Array.from({ length: request.numRows }, (_unused, i) => i),
+    ids: written.ids,
+    succIndex: countFrom0(request.numRows),
     acknowledged: true,
     insertCount: request.numRows,
     deleteCount: request.numRows,
@@ -57,7 +57,7 @@ export async function upsert(
 }
 
 interface Written {
-  readonly keys: Keys;
+  readonly ids: IdsInput;
   readonly timestamp: bigint;
 }
 
@@ -81,21 +81,6 @@ async function withRetries(attempt: () => Promise<Written>): Promise<Written> {
   }
 }
 
-/** A request's rows, checked, and how to cut them into batches. */
-interface PreparedRows {
-  readonly rowCount: number;
-  /** Keys as the client gave them (or as drawn for an insert): what an upsert deletes. */
-  readonly given: Keys;
-  /** What the reply lists: the keys of the written rows. */
-  readonly keys: Keys;
-  /** By row; decides its shard: a new key lies where the old one was (R4). */
-  readonly shardKeys: Keys;
-  readonly partition: bigint | Keys;
-  readonly makeBatch: (rows: Uint32Array | undefined) => Uint8Array;
-  /** By shard, for rows that were made from stored ones. */
-  readonly readTimestamps?: readonly bigint[];
-}
-
 async function write(
   proxy: Proxy,
   request: InsertRequest | UpsertRequest,
@@ -110,137 +95,107 @@ async function write(
   }
   const isPartial =
     'partialUpdate' in request && (request.partialUpdate || request.fieldOps.length > 0);
-  const rows = isPartial
-    ? await preparePartialRows(proxy, info, request, context)
-    : await prepareRows(proxy, info, request, isUpsert);
-  return sendRows(proxy, info, rows, context, isUpsert);
-}
-
-async function prepareRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: InsertRequest,
-  isUpsert: boolean,
-): Promise<PreparedRows> {
-  const partition = requirePartition(proxy, info, request.partitionName);
-  const rowCount = request.numRows;
-  const checked = checkColumns(
-    info.schema,
-    request.fieldsData,
-    makeCheckOptions(proxy, info, request, isUpsert),
-  );
-  const rowIds = await proxy.ids.take(rowCount);
-  const given = readKeys(
-    checked.columns.find(({ field }) => field.isPrimaryKey)!,
-    rowIds,
-  );
-  if (isUpsert) requireDistinct(given);
-  const isRedrawn = isUpsert && getPrimaryKeyField(info.schema).autoId;
-  const { columns, keys } = isRedrawn
-    ? await drawNewKeys(proxy, info, checked, given, rowIds)
-    : { columns: checked, keys: given };
-  const partitionColumn = checked.columns.find(({ field }) => field.isPartitionKey);
-  return {
-    rowCount,
-    given,
-    keys,
-    shardKeys: given,
-    partition: partitionColumn === undefined ? partition : readKeys(partitionColumn, rowIds),
-    makeBatch: (rows) => buildRowBatch(columns, rowIds, rows),
-  };
-}
-
-/** Rows of which the request gives some fields: the others come from the stored rows. */
-async function preparePartialRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: UpsertRequest,
-  context: RequestContext,
-): Promise<PreparedRows> {
-  const partition = requirePartition(proxy, info, request.partitionName);
-  const options = makeCheckOptions(proxy, info, request, true);
-  const checked = checkColumns(info.schema, request.fieldsData, {
-    ...options,
-    allowMissingFields: true,
-  });
-  const rowIds = await proxy.ids.take(request.numRows);
-  const keyColumn = checked.columns.find(({ field }) => field.isPrimaryKey);
-  if (keyColumn === undefined || keyColumn.values.kind === 'generated') {
-    throw invalidParameter('partial update needs the primary keys of its rows');
-  }
-  const given = readKeys(keyColumn, rowIds);
-  requireDistinct(given);
-  const merged = await mergePartialRows(proxy, info, request, given, rowIds, options, context);
-  const partitionField = findPartitionKeyField(info.schema);
-  return {
-    rowCount: request.numRows,
-    given,
-    keys: given, // The reply lists them as the client did; the rows lie in another order.
-    shardKeys: merged.keys,
-    partition:
-      partitionField === undefined ? partition : readKeyColumn(merged.batch, partitionField),
-    makeBatch: (rows) => (rows === undefined ? merged.batch.bytes : takeRows(merged.batch, rows)),
-    readTimestamps: merged.readTimestamps,
-  };
-}
-
-function makeCheckOptions(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: InsertRequest,
-  isUpsert: boolean,
-): CheckOptions {
-  return {
-    collectionName: request.collectionName,
-    numRows: request.numRows,
-    allowInsertAutoId: isUpsert || info.properties['allow_insert_auto_id'] === 'true',
-    jsonBytesMax: proxy.deps.limits.jsonMaxLength,
-  };
-}
-
-/** Builds and checks every batch before any is sent. */
-async function sendRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  rows: PreparedRows,
-  context: RequestContext,
-  isUpsert: boolean,
-): Promise<Written> {
-  const groups = splitRows(info, rows.rowCount, rows.shardKeys, rows.partition);
-  const inserts = groups.map((group) => {
-    const batch = rows.makeBatch(group.rows);
-    checkJson(info, batch, group.rows);
-    const count = group.rows?.length ?? rows.rowCount;
-    const { shardIndex, partitionId } = group;
-    const part: InsertPart = { kind: 'insert', partitionId, rows: count, batch };
-    return { shardIndex, part };
-  });
-  const deletes = isUpsert ? splitKeys(info, rows.given) : [];
-  const { collectionId, schema } = info;
-  const writes = info.vchannels.map(async (vchannel, shard) => {
-    const parts: (InsertPart | DeletePart)[] = [];
-    const dead = deletes[shard];
-    if (dead !== undefined) {
-      parts.push({ kind: 'delete', partitionId: 0n, keys: dead, killsUpTo: 0n });
-    }
-    for (const { shardIndex, part } of inserts) if (shardIndex === shard) parts.push(part);
-    if (parts.length === 0) return 0n;
-    const dependsOn = rows.readTimestamps?.[shard];
-    const { timestamp } = await proxy.peers.streamingnode.write(
-      {
-        collectionId,
-        vchannel,
-        schemaVersion: schema.version,
-        parts,
-        ...(dependsOn === undefined ? {} : { dependsOn }),
-      },
-      context,
+  const collected = new CollectedRows(info, isUpsert);
+  for (const slice of sliceRows(request.fieldsData, request.numRows)) {
+    if (slice.numRows < request.numRows) await nextTurn();
+    collected.add(
+      isPartial
+        ? await preparePartialRows(proxy, info, request, slice, context)
+        : await prepareRows(proxy, info, request, slice, isUpsert),
+      slice.firstRow,
     );
-    return timestamp;
-  });
-  const timestamps = await Promise.all(writes);
-  const timestamp = timestamps.reduce((max, ts) => (ts > max ? ts : max), 0n);
-  return { keys: rows.keys, timestamp };
+  }
+  return { ids: collected.getIds(), timestamp: await send(proxy, info, collected, context) };
+}
+
+/** What the slices of a request add up to: one write for each shard, and the keys of the reply. */
+class CollectedRows {
+  readonly partsByShard: (InsertPart | DeletePart)[][];
+  /** By shard, for rows that were made from stored ones: the oldest read. */
+  readonly dependsOn: (bigint | undefined)[];
+  readonly #info: CollectionInfo;
+  /** Of an upsert: keys seen so far. */
+  readonly #given: Set<bigint | string> | undefined;
+  readonly #intIds: BigInt64Array[] = [];
+  readonly #stringIds: Uint8Array[] = [];
+  #rows = 0;
+
+  constructor(info: CollectionInfo, isUpsert: boolean) {
+    this.#info = info;
+    this.partsByShard = info.vchannels.map(() => []);
+    this.dependsOn = info.vchannels.map(() => undefined);
+    this.#given = isUpsert ? new Set() : undefined;
+  }
+
+  /** @throws MilvusError ParameterInvalid for a key that came before, and for text that is not JSON */
+  add(rows: PreparedRows, firstRow: number): void {
+    const info = this.#info;
+    if (this.#given !== undefined) {
+      addDistinct(this.#given, rows.given);
+      splitKeys(info, rows.given).forEach((keys, shard) => {
+        if (keys === undefined) return;
+        this.partsByShard[shard]!.push({ kind: 'delete', partitionId: 0n, keys, killsUpTo: 0n });
+      });
+    }
+    for (const group of splitRows(info, rows.rowCount, rows.shardKeys, rows.partition)) {
+      const batch = rows.makeBatch(group.rows);
+      checkJson(info, batch, (row) => firstRow + (group.rows?.[row] ?? row));
+      const count = group.rows?.length ?? rows.rowCount;
+      const { shardIndex, partitionId } = group;
+      this.partsByShard[shardIndex]!.push({ kind: 'insert', partitionId, rows: count, batch });
+    }
+    rows.readTimestamps?.forEach((timestamp, shard) => {
+      const before = this.dependsOn[shard];
+      this.dependsOn[shard] = before === undefined || timestamp < before ? timestamp : before;
+    });
+    const { keys } = rows;
+    this.#rows += keys.values.length;
+    if (keys.kind === 'int64') this.#intIds.push(keys.values);
+    else this.#stringIds.push(encodeStringIds(keys.values));
+  }
+
+  getIds(): IdsInput {
+    if (this.#stringIds.length > 0) {
+      return { kind: 'encodedStrings', chunks: this.#stringIds };
+    }
+    if (this.#intIds.length === 1) return { kind: 'int', values: this.#intIds[0]! };
+    const values = new BigInt64Array(this.#rows);
+    let at = 0;
+    for (const some of this.#intIds) {
+      values.set(some, at);
+      at += some.length;
+    }
+    return { kind: 'int', values };
+  }
+}
+
+/** Returns the timestamp of the last of the writes. */
+async function send(
+  proxy: Proxy,
+  info: CollectionInfo,
+  collected: CollectedRows,
+  context: RequestContext,
+): Promise<bigint> {
+  const { collectionId, schema, vchannels } = info;
+  const timestamps = await Promise.all(
+    vchannels.map(async (vchannel, shard) => {
+      const parts = collected.partsByShard[shard]!;
+      if (parts.length === 0) return 0n;
+      const dependsOn = collected.dependsOn[shard];
+      const { timestamp } = await proxy.peers.streamingnode.write(
+        {
+          collectionId,
+          vchannel,
+          schemaVersion: schema.version,
+          parts,
+          ...(dependsOn === undefined ? {} : { dependsOn }),
+        },
+        context,
+      );
+      return timestamp;
+    }),
+  );
+  return timestamps.reduce((max, ts) => (ts > max ? ts : max), 0n);
 }
 
 /** pymilvus keeps schemas; a drop and re-create is told to it by code 109. */
@@ -253,95 +208,32 @@ function requireCurrentSchema(info: CollectionInfo, request: InsertRequest): voi
   });
 }
 
-/** The partition that all rows go to; partition-key collections have none to name. */
-function requirePartition(proxy: Proxy, info: CollectionInfo, name: string): bigint {
-  if (findPartitionKeyField(info.schema) !== undefined) {
-    if (name !== '') {
-      throw invalidParameter(
-        'not support manually specifying the partition names if partition key mode is used',
-      );
-    }
-    return 0n;
-  }
-  const wanted = name === '' ? proxy.deps.defaultPartitionName : name;
-  const partition = info.partitions.find((candidate) => candidate.name === wanted);
-  if (partition === undefined) {
-    throw new MilvusError('PartitionNotFound', { fields: { partition: wanted } });
-  }
-  return partition.partitionId;
-}
-
-function requireDistinct(keys: Keys): void {
-  if (new Set<bigint | string>(keys.values).size === keys.values.length) return;
+/** @throws MilvusError ParameterInvalid when a key is there already */
+function addDistinct(seen: Set<bigint | string>, keys: Keys): void {
+  const before = seen.size;
+  for (const key of keys.values) seen.add(key);
+  if (seen.size === before + keys.values.length) return;
   throw invalidParameter('duplicate primary keys are not allowed in the same batch');
 }
 
-/**
- * Upsert with auto id: the given key is deleted and a new one drawn that hashes to the same shard
- * (R4), so that both lie in one record.
- */
-async function drawNewKeys(
-  proxy: Proxy,
+function checkJson(
   info: CollectionInfo,
-  checked: CheckedColumns,
-  given: Keys,
-  rowIds: BigInt64Array,
-): Promise<{ columns: CheckedColumns; keys: Keys }> {
-  if (info.vchannels.length > 1) await drawIdsByShard(proxy, info.vchannels.length, given, rowIds);
-  const columns = {
-    ...checked,
-    columns: checked.columns.map((column) =>
-      column.field.isPrimaryKey
-        ? { ...column, values: { kind: 'generated' as const }, physical: undefined }
-        : column,
-    ),
-  };
-  const keys: Keys =
-    given.kind === 'int64'
-      ? { kind: 'int64', values: rowIds }
-      : { kind: 'string', values: Array.from(rowIds, String) };
-  return { columns, keys };
-}
-
-/** Fills `rowIds` with new ids, each of which hashes to the shard of the given key in its row. */
-async function drawIdsByShard(
-  proxy: Proxy,
-  shardCount: number,
-  given: Keys,
-  rowIds: BigInt64Array,
-): Promise<void> {
-  const rowsByShard: number[][] = Array.from({ length: shardCount }, () => []);
-  given.values.forEach((key: bigint | string, row: number) => {
-    rowsByShard[hashKey(key) % shardCount]!.push(row);
-  });
-  let missing = rowIds.length;
-  while (missing > 0) {
-    for (const id of await proxy.ids.take(2 * missing + shardCount)) {
-      const key = given.kind === 'int64' ? id : String(id);
-      const row = rowsByShard[hashKey(key) % shardCount]!.pop();
-      if (row === undefined) continue;
-      rowIds[row] = id;
-      missing -= 1;
-    }
-  }
-}
-
-function checkJson(info: CollectionInfo, batch: Uint8Array, rows: Uint32Array | undefined): void {
+  batch: Uint8Array,
+  toRequestRow: (row: number) => number,
+): void {
   for (const field of info.schema.fields) {
     if (field.dataType !== DataType.JSON) continue;
     const bad = native.findInvalidJson(batch, field.fieldId);
     if (bad < 0) continue;
-    const row = rows?.[bad] ?? bad;
     throw invalidParameter(
-      `invalid JSON in field ${field.name} of collection ${info.schema.name}, row ${row}`,
+      `invalid JSON in field ${field.name} of collection ${info.schema.name}, ` +
+        `row ${toRequestRow(bad)}`,
     );
   }
 }
 
-function toIds(
-  keys: Keys,
-): { kind: 'int'; values: BigInt64Array } | { kind: 'string'; values: readonly string[] } {
-  return keys.kind === 'int64'
-    ? { kind: 'int', values: keys.values }
-    : { kind: 'string', values: keys.values };
+function countFrom0(count: number): Uint32Array {
+  const numbers = new Uint32Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = i;
+  return numbers;
 }

@@ -1,7 +1,7 @@
 // Search: filter → plan, query vectors → shard leaders → merge → encode. Also search by primary
 // keys.
 
-import { getIdCount, type Ids } from '../../codec/ids.ts';
+import type { Ids } from '../../codec/ids.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
 import { takeRows } from '../../codec/row-batch-ops.ts';
 import type { SearchRequest } from '../../codec/search-request.ts';
@@ -154,7 +154,7 @@ async function readVectorsOfKeys(
   partitionIds: readonly bigint[],
   context: RequestContext,
 ): Promise<{ nq: number; queries: Uint8Array }> {
-  const nq = getIdCount(ids);
+  const nq = ids.values.length;
   const max = proxy.deps.limits.nq;
   if (nq < 1 || nq > max) {
     throw invalidParameter(

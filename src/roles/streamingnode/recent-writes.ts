@@ -6,12 +6,15 @@ import type { WriteRequest } from '../../rpc/contract.ts';
 import { KeyReader, type KeyField } from '../../segment/reduce.ts';
 
 const WRITES_MAX = 256;
-/** A larger insert is remembered without its keys, as one that touched every row. */
-const BATCH_BYTES_MAX = 64 * 1024;
+/** A larger write is remembered without its keys, as one that touched every row. */
+const WRITE_BYTES_MAX = 64 * 1024;
+/** What a key of a delete counts. */
+const KEY_BYTES = 64;
 
 interface RecentWrite {
   readonly timestamp: bigint;
-  readonly parts: WriteRequest['parts'];
+  /** Undefined: too large to be remembered, may have touched any row. */
+  readonly parts: WriteRequest['parts'] | undefined;
 }
 
 export class RecentWrites {
@@ -24,7 +27,7 @@ export class RecentWrites {
   }
 
   push(parts: WriteRequest['parts'], timestamp: bigint): void {
-    this.#writes.push({ parts, timestamp });
+    this.#writes.push({ parts: isSmall(parts) ? parts : undefined, timestamp });
     if (this.#writes.length <= WRITES_MAX) return;
     this.#knownAfter = this.#writes.shift()!.timestamp;
   }
@@ -35,24 +38,24 @@ export class RecentWrites {
     const later = this.#writes.filter(({ timestamp }) => timestamp > since);
     if (later.length === 0) return false;
     const wanted = new Set<bigint | string>();
-    for (const part of parts) for (const one of listKeys(part, key) ?? []) wanted.add(one);
-    return later.some((write) =>
-      write.parts.some((part) => {
-        const keys = listKeys(part, key, BATCH_BYTES_MAX);
-        return keys === undefined || keys.some((one) => wanted.has(one));
-      }),
+    for (const part of parts) for (const one of listKeys(part, key)) wanted.add(one);
+    return later.some(
+      (write) =>
+        write.parts?.some((part) => listKeys(part, key).some((one) => wanted.has(one))) ?? true,
     );
   }
 }
 
-/** Undefined when the part is too large to be looked at. */
-function listKeys(
-  part: WriteRequest['parts'][number],
-  key: KeyField,
-  bytesMax = Infinity,
-): (bigint | string)[] | undefined {
+function isSmall(parts: WriteRequest['parts']): boolean {
+  let bytes = 0;
+  for (const part of parts) {
+    bytes += part.kind === 'insert' ? part.batch.byteLength : KEY_BYTES * part.keys.values.length;
+  }
+  return bytes <= WRITE_BYTES_MAX;
+}
+
+function listKeys(part: WriteRequest['parts'][number], key: KeyField): (bigint | string)[] {
   if (part.kind === 'delete') return [...part.keys.values];
-  if (part.batch.byteLength > bytesMax) return undefined;
   const batch = new RowBatchReader(part.batch);
   const reader = new KeyReader(batch, key);
   return Array.from({ length: batch.rows }, (_unused, row) => reader.at(row));

@@ -2,6 +2,7 @@
 // acknowledged, in that order and one after another; what must not interleave with writes runs in
 // the same line (`#inOrder`).
 
+import { nextTurn, TurnMeter } from '../../base/turns.ts';
 import { native } from '../../index/native.ts';
 import type { WalMessage } from '../../codec/wal-message.ts';
 import { encodeWalMessage } from '../../codec/wal-message.ts';
@@ -22,6 +23,7 @@ import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { PendingWrites, type PendingWrite } from './pending-writes.ts';
 import { sealSegment } from './seal.ts';
+import { SegmentIdStock } from './segment-id-stock.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { countRows } from './stats.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
@@ -39,7 +41,9 @@ export interface ShardDeps extends StreamingNodeDeps {
 const PENDING_WRITES = { countMax: 4096, bytesMax: 256 * 1024 * 1024 };
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
-const SEGMENT_IDS_AHEAD = 16;
+/** What of a record is applied in one turn of the event loop (P9), and what a key counts there. */
+const TURN_BYTES = 2 * 1024 * 1024;
+const KEY_BYTES = 256;
 /** A client's pin comes from one of our clocks; further ahead than this it is not one. */
 const CLOCK_SKEW_MS_MAX = 60_000;
 
@@ -63,7 +67,7 @@ export class Shard {
   readonly #sealing = new Set<Promise<void>>();
   /** Partition id → the growing segment that takes its rows. */
   readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
-  #segmentIds: bigint[] = [];
+  readonly #segmentIds: SegmentIdStock;
   #isPumping = false;
   #lastStamped = 0n;
   /** The largest bound up to which a file left deletes out: later files leave out no fewer. */
@@ -90,6 +94,7 @@ export class Shard {
     this.info = info;
     this.vchannel = channel.vchannel;
     this.#shardIndex = shardIndex;
+    this.#segmentIds = new SegmentIdStock(deps.peers.rootcoord);
     this.#pchannel = channel.vchannel.slice(0, channel.vchannel.lastIndexOf('_'));
     this.#checkpoint = channel.checkpoint;
     this.deletes = new DeleteBuffer(channel.deleteFiles);
@@ -203,7 +208,8 @@ export class Shard {
     while (this.#writes.count > 0) {
       const writes = this.#writes.takeAll();
       try {
-        await this.#stockSegmentIds(writes);
+        const parts = writes.reduce((sum, { request }) => sum + request.parts.length, 0);
+        await this.#segmentIds.fill(parts);
         const count = writes.length;
         const { first } = await this.deps.peers.rootcoord.allocateTimestamps({ count }, {});
         let timestamp = max(first, max(this.#lastStamped, this.lastTimestamp) + 1n);
@@ -242,11 +248,10 @@ export class Shard {
       try {
         position = await durable;
       } catch (error) {
+        this.#inFlight -= 1;
         this.deps.budget.release(bytes);
         write.reject(error);
         return;
-      } finally {
-        this.#inFlight -= 1;
       }
       try {
         // What follows a record that was not applied waits for the restart too.
@@ -257,6 +262,8 @@ export class Shard {
         // Durable but not applied: only a restart can tell the truth again.
         if (this.#broken === undefined) this.#break(position, `record ${position}`, error);
         write.reject(error);
+      } finally {
+        this.#inFlight -= 1;
       }
     });
   }
@@ -271,10 +278,16 @@ export class Shard {
     );
   }
 
+  /**
+   * Large records take several turns of the event loop. No read sees a part: reads are at
+   * `lastTimestamp` or before.
+   */
   async #apply(message: WalMessage, position: bigint): Promise<void> {
     const entries: DeleteEntry[] = [];
+    const turn = new TurnMeter(TURN_BYTES);
     for (const part of message.parts) {
       if (part.kind !== 'delete') continue;
+      if (turn.isOver(KEY_BYTES * part.keys.values.length)) await nextTurn();
       const entry = toDeleteEntry(part, message.timestamp);
       this.#applyDeleteToGrowing(entry, position);
       entries.push(entry);
@@ -284,7 +297,9 @@ export class Shard {
       await this.deps.peers.querynode.applyDeletes({ segmentIds, entries }, {});
     }
     for (const part of message.parts) {
-      if (part.kind === 'insert') this.#appendToGrowing(part, message.timestamp, position);
+      if (part.kind !== 'insert') continue;
+      if (turn.isOver(part.batch.byteLength)) await nextTurn();
+      this.#appendToGrowing(part, message.timestamp, position);
     }
     this.lastTimestamp = message.timestamp;
     this.#applied = position;
@@ -335,22 +350,11 @@ export class Shard {
   #assignSegment(partitionId: bigint, bytes: number): bigint {
     let open = this.#open.get(partitionId);
     if (open === undefined || open.bytes >= this.deps.segmentBytesMax) {
-      const segmentId = this.#segmentIds.shift();
-      if (segmentId === undefined)
-        throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
-      open = { segmentId, bytes: 0 };
+      open = { segmentId: this.#segmentIds.take(), bytes: 0 };
       this.#open.set(partitionId, open);
     }
     open.bytes += bytes;
     return open.segmentId;
-  }
-
-  async #stockSegmentIds(writes: readonly PendingWrite[]): Promise<void> {
-    const wanted = writes.reduce((sum, { request }) => sum + request.parts.length, 0);
-    if (this.#segmentIds.length >= wanted) return;
-    const count = wanted + SEGMENT_IDS_AHEAD;
-    const { first } = await this.deps.peers.rootcoord.allocateIds({ count }, {});
-    for (let i = 0; i < count; i++) this.#segmentIds.push(first + BigInt(i));
   }
 
   #appendToGrowing(

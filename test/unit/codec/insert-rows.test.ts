@@ -6,6 +6,7 @@ import { checkColumns, type CheckOptions } from '../../../src/codec/check-column
 import { buildRowBatch, findNotFinite, readKeys } from '../../../src/codec/field-data-to-rows.ts';
 import { decodeInsertRequest } from '../../../src/codec/insert-request.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
+import { sliceRows } from '../../../src/codec/row-slices.ts';
 import { encodeFieldData } from '../../../src/codec/rows-to-field-data.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import { MilvusError } from '../../../src/model/error.ts';
@@ -138,6 +139,69 @@ test('columns of every type become rows; nullable ones may be compact or have al
       assert.deepEqual(readColumn(part, field), Array.from(picked, (row) => column[row]));
     }
   }
+});
+
+test('R17 slices of a request have its rows, each once and in order', () => {
+  const random = new Random(SEED);
+  const fields = makeFields();
+  for (let round = 0; round < 60; round += 1) {
+    const rows = 1 + random.below(40);
+    const fieldsData = fields.map((field) => {
+      const column = Array.from({ length: rows }, () =>
+        field.nullable && random.chance(0.4) ? null : makeCell(field, random),
+      );
+      const isCompact = random.chance(0.5);
+      const onWire = isCompact
+        ? column.filter((cell) => cell !== null)
+        : column.map((cell) => cell ?? makeCell(field, random));
+      const valid = field.nullable ? column.map((cell) => cell !== null) : undefined;
+      return makeFieldData(field, onWire, valid);
+    });
+    const request = decodeInsertRequest(encodePlain(INSERT, { fields_data: fieldsData }, random));
+    const checked = checkColumns(makeSchema(fields), request.fieldsData, { numRows: rows });
+    const rowIds = makeRowIds(rows);
+    const whole = new RowBatchReader(buildRowBatch(checked, rowIds));
+    const sliceRowsMax = 1 + random.below(rows);
+    const parts: RowBatchReader[] = [];
+    let next = 0;
+    for (const slice of sliceRows(request.fieldsData, rows, { bytes: 1e9, rows: sliceRowsMax })) {
+      const { firstRow, numRows } = slice;
+      assert.equal(firstRow, next);
+      assert.ok(numRows <= sliceRowsMax);
+      next += numRows;
+      const some = checkColumns(makeSchema(fields), slice.fieldsData, { numRows, firstRow });
+      parts.push(new RowBatchReader(buildRowBatch(some, rowIds.subarray(firstRow, next))));
+    }
+    assert.equal(next, rows);
+    assert.equal(parts.length, Math.ceil(rows / sliceRowsMax));
+    for (const field of fields) {
+      assert.deepEqual(
+        parts.flatMap((part) => readColumn(part, field)),
+        readColumn(whole, field),
+        `seed ${SEED}, ${field.name}`,
+      );
+    }
+  }
+});
+
+test('R17 a request is cut by its bytes; one whose columns disagree stays whole', () => {
+  const int = makeField({ name: 'i', dataType: DataType.Int64 });
+  const text = makeField({ name: 't', dataType: DataType.VarChar });
+  const cut = (fieldsData: readonly Plain[], bytes: number): number[] => {
+    const request = decodeInsertRequest(
+      encodePlain(INSERT, { fields_data: fieldsData }, new Random(SEED)),
+    );
+    const slices = sliceRows(request.fieldsData, 10, { bytes, rows: 100 });
+    return [...slices].map(({ numRows }) => numRows);
+  };
+  const ints = makeFieldData(int, Array.from({ length: 10 }, (_unused, i) => BigInt(i)));
+  const texts = makeFieldData(text, Array.from({ length: 10 }, () => 'x'.repeat(1000)));
+  assert.deepEqual(cut([ints, texts], 4200), [4, 4, 2]);
+  assert.deepEqual(cut([ints, texts], 10), Array(10).fill(1));
+  assert.deepEqual(cut([ints, texts], 1e6), [10]);
+  assert.deepEqual(cut([ints, makeFieldData(text, ['one'])], 10), [10]);
+  assert.deepEqual(cut([ints, makeFieldData(text, ['one'], Array(10).fill(true))], 10), [10]);
+  assert.deepEqual(cut([], 10), [10]);
 });
 
 test('an auto id primary key is made from the row ids, as decimals for VarChar', () => {

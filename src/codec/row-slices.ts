@@ -1,0 +1,183 @@
+// Cuts the columns of a large insert into ranges of rows, so that each range is checked and copied
+// in a turn of the event loop of its own (R17). Nothing is copied here: a slice's columns are views
+// of the request's.
+
+import type { FieldDataView, ScalarColumn } from './field-data.ts';
+import type { FixedBytes } from './wire-lists.ts';
+
+/** Work of a few milliseconds. */
+const SLICE_MAX = { bytes: 2 * 1024 * 1024, rows: 8192 };
+
+export interface RowSlice {
+  /** Row of the request. */
+  readonly firstRow: number;
+  readonly numRows: number;
+  readonly fieldsData: readonly FieldDataView[];
+}
+
+/**
+ * Yields the rows in order: in one slice when they are few, or when some column does not have a
+ * value for each row, which the checks then refuse.
+ * @param sliceMax  of a message of average rows
+ */
+export function* sliceRows(
+  fieldsData: readonly FieldDataView[],
+  numRows: number,
+  sliceMax: { readonly bytes: number; readonly rows: number } = SLICE_MAX,
+): Generator<RowSlice> {
+  const bytes = fieldsData[0]?.message.byteLength ?? 0;
+  const rowsByBytes = Math.floor((numRows * sliceMax.bytes) / Math.max(1, bytes));
+  const sliceRowsMax = Math.min(sliceMax.rows, Math.max(1, rowsByBytes));
+  const cursors = fieldsData.map((view) => ColumnCursor.open(view, numRows));
+  const canCut = cursors.length > 0 && cursors.every((cursor) => cursor !== undefined);
+  if (numRows <= sliceRowsMax || !canCut) {
+    yield { firstRow: 0, numRows, fieldsData };
+    return;
+  }
+  for (let firstRow = 0; firstRow < numRows; firstRow += sliceRowsMax) {
+    const rows = Math.min(sliceRowsMax, numRows - firstRow);
+    yield {
+      firstRow,
+      numRows: rows,
+      fieldsData: cursors.map((cursor) => cursor.take(firstRow, rows)),
+    };
+  }
+}
+
+/** Takes a column's rows from the first to the last. */
+class ColumnCursor {
+  readonly #view: FieldDataView;
+  /** The wire has no values for null rows. */
+  readonly #isCompact: boolean;
+  #nextValue = 0;
+  readonly #floats: FixedCursor | undefined;
+
+  /** Undefined when the column cannot be cut. */
+  static open(view: FieldDataView, numRows: number): ColumnCursor | undefined {
+    const values = countValues(view);
+    const { validData } = view;
+    if (values === undefined) return undefined;
+    if (validData === undefined || validData.length === 0) {
+      return values === numRows ? new ColumnCursor(view, false) : undefined;
+    }
+    if (validData.length !== numRows) return undefined;
+    if (values === numRows) return new ColumnCursor(view, false);
+    const isCompact = values === countValid(validData);
+    return isCompact ? new ColumnCursor(view, true) : undefined;
+  }
+
+  private constructor(view: FieldDataView, isCompact: boolean) {
+    this.#view = view;
+    this.#isCompact = isCompact;
+    const column = view.vectors?.column ?? view.scalars?.column;
+    const isFixed = column?.kind === 'float' || column?.kind === 'double';
+    this.#floats = isFixed ? new FixedCursor(column.values) : undefined;
+  }
+
+  take(firstRow: number, rows: number): FieldDataView {
+    const view = this.#view;
+    const validData = view.validData?.subarray(firstRow, firstRow + rows);
+    const count = this.#isCompact ? countValid(validData!) : rows;
+    const from = this.#nextValue;
+    this.#nextValue += count;
+    const { scalars, vectors } = view;
+    return {
+      ...view,
+      validData,
+      scalars:
+        scalars?.column === undefined
+          ? scalars
+          : { ...scalars, column: this.#cutScalars(scalars.column, from, count) },
+      vectors:
+        vectors?.column === undefined
+          ? vectors
+          : {
+              ...vectors,
+              column: { kind: 'float', values: this.#floats!.take(count * vectors.dim) },
+            },
+    };
+  }
+
+  #cutScalars(column: ScalarColumn, from: number, count: number): ScalarColumn {
+    switch (column.kind) {
+      case 'bool':
+        return { ...column, values: column.values.subarray(from, from + count) };
+      case 'int':
+        return { ...column, values: column.values.subarray(from, from + count) };
+      case 'long':
+        return { ...column, values: column.values.subarray(from, from + count) };
+      case 'float':
+      case 'double':
+        return { ...column, values: this.#floats!.take(count) };
+      case 'other':
+        return column;
+      default: {
+        const pairs = column.values.pairs.subarray(2 * from, 2 * (from + count));
+        return { ...column, values: { count, pairs } };
+      }
+    }
+  }
+}
+
+/** Takes fixed-width values, which may lie in many chunks, from the first to the last. */
+class FixedCursor {
+  readonly #fixed: FixedBytes;
+  #chunk = 0;
+  /** Bytes of that chunk which are taken. */
+  #taken = 0;
+
+  constructor(fixed: FixedBytes) {
+    this.#fixed = fixed;
+  }
+
+  take(count: number): FixedBytes {
+    const { width, chunks } = this.#fixed;
+    const byteLength = count * width;
+    const pairs: number[] = [];
+    for (let missing = byteLength; missing > 0; ) {
+      const start = chunks.pairs[2 * this.#chunk]! + this.#taken;
+      const left = chunks.pairs[2 * this.#chunk + 1]! - this.#taken;
+      const length = Math.min(left, missing);
+      pairs.push(start, length);
+      missing -= length;
+      this.#taken += length;
+      if (length === left) {
+        this.#chunk += 1;
+        this.#taken = 0;
+      }
+    }
+    return { width, byteLength, chunks: { count: pairs.length / 2, pairs: Uint32Array.from(pairs) } };
+  }
+}
+
+function countValues(view: FieldDataView): number | undefined {
+  const { scalars, vectors } = view;
+  if (view.structArrays !== undefined) return undefined;
+  if (vectors !== undefined) {
+    if (vectors.column === undefined) return 0;
+    if (vectors.column.kind !== 'float' || vectors.dim <= 0) return undefined;
+    const rows = vectors.column.values.byteLength / 4 / vectors.dim;
+    return Number.isInteger(rows) ? rows : undefined;
+  }
+  const column = scalars?.column;
+  if (column === undefined) return 0;
+  switch (column.kind) {
+    case 'bool':
+    case 'int':
+    case 'long':
+      return column.values.length;
+    case 'float':
+    case 'double':
+      return column.values.byteLength / column.values.width;
+    case 'other':
+      return undefined;
+    default:
+      return column.values.count;
+  }
+}
+
+function countValid(validData: Uint8Array): number {
+  let count = 0;
+  for (const valid of validData) count += valid;
+  return count;
+}
