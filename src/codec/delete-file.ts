@@ -3,12 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
+import { nextTurn, TurnMeter } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import { decodeKeys, encodeKeys, type MessageKeys } from './wal-message.ts';
 
 const MAGIC = 0x31444c45; // "ELD1"
 const HEADER_BYTES = 16;
 const ENTRY_HEADER_BYTES = 32;
+const KEYS_PER_TURN = 16_384;
 
 export interface DeleteFileEntry {
   readonly keys: MessageKeys;
@@ -17,8 +19,16 @@ export interface DeleteFileEntry {
   readonly partitionId: bigint;
 }
 
-export function encodeDeleteFile(entries: readonly DeleteFileEntry[]): Uint8Array {
-  const bodies = entries.map((entry) => encodeKeys(entry.keys));
+/** Takes a turn of the event loop for each MiB or so. */
+export async function encodeDeleteFile(
+  entries: readonly DeleteFileEntry[],
+): Promise<Uint8Array> {
+  const turn = new TurnMeter(KEYS_PER_TURN);
+  const bodies: Uint8Array[] = [];
+  for (const { keys } of entries) {
+    if (turn.isOver(keys.values.length)) await nextTurn();
+    bodies.push(encodeKeys(keys));
+  }
   const total = bodies.reduce((sum, body) => sum + ENTRY_HEADER_BYTES + body.byteLength, 0);
   const bytes = new Uint8Array(HEADER_BYTES + total);
   const view = new DataView(bytes.buffer);

@@ -6,7 +6,7 @@ import type { FieldDataView, ScalarColumn } from './field-data.ts';
 import type { FixedBytes } from './wire-lists.ts';
 
 /** Work of a few milliseconds. */
-const SLICE_MAX = { bytes: 2 * 1024 * 1024, rows: 8192 };
+const SLICE_MAX = { bytes: 1024 * 1024, rows: 4096 };
 
 export interface RowSlice {
   /** Row of the request. */

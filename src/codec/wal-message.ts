@@ -56,20 +56,19 @@ export function encodeKeys(keys: MessageKeys): Uint8Array {
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), 8);
     return bytes;
   }
-  const texts = keys.values.map((value) => Buffer.from(value, 'utf8'));
-  const offsetsBytes = 4 * (texts.length + 1);
-  const total = texts.reduce((sum, text) => sum + text.length, 0);
-  const bytes = new Uint8Array(8 + offsetsBytes + total);
+  const { values } = keys;
+  const textAt = 8 + 4 * (values.length + 1);
+  const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0);
+  const bytes = Buffer.from(new ArrayBuffer(textAt + total));
   const view = new DataView(bytes.buffer);
   view.setUint32(0, KEYS_STRING, true);
-  view.setUint32(4, texts.length, true);
+  view.setUint32(4, values.length, true);
   let at = 0;
-  texts.forEach((text, i) => {
+  values.forEach((value, i) => {
     view.setUint32(8 + 4 * i, at, true);
-    bytes.set(text, 8 + offsetsBytes + at);
-    at += text.length;
+    at += bytes.write(value, textAt + at, 'utf8');
   });
-  view.setUint32(8 + 4 * texts.length, at, true);
+  view.setUint32(8 + 4 * values.length, at, true);
   return bytes;
 }
 

@@ -174,7 +174,7 @@ function writeLiteral(writer: PlanWriter, literal: Literal): void {
 
 /** A buffer that doubles; writes check the ranges of their arguments. */
 class PlanWriter {
-  private bytes = new Uint8Array(INITIAL_BYTES);
+  private bytes = Buffer.from(new ArrayBuffer(INITIAL_BYTES));
   private view = new DataView(this.bytes.buffer);
   private length = 0;
 
@@ -207,14 +207,14 @@ class PlanWriter {
   }
 
   string(value: string): void {
-    const bytes = new TextEncoder().encode(value);
-    this.u32(bytes.length);
-    const at = this.reserve(bytes.length);
-    this.bytes.set(bytes, at);
+    const byteCount = Buffer.byteLength(value);
+    this.u32(byteCount);
+    const at = this.reserve(byteCount);
+    this.bytes.write(value, at, byteCount, 'utf8');
   }
 
   finish(): Uint8Array {
-    return this.bytes.slice(0, this.length);
+    return Uint8Array.prototype.slice.call(this.bytes, 0, this.length);
   }
 
   /**
@@ -225,7 +225,7 @@ class PlanWriter {
     const at = this.length;
     this.length += count;
     if (this.length > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(2 * this.bytes.length, this.length));
+      const grown = Buffer.from(new ArrayBuffer(Math.max(2 * this.bytes.length, this.length)));
       grown.set(this.bytes.subarray(0, at));
       this.bytes = grown;
       this.view = new DataView(grown.buffer);

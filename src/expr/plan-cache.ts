@@ -15,9 +15,18 @@ const TEXT_LENGTH_MAX = 4096;
 const NO_TEMPLATES: ReadonlyMap<string, TemplateValue> = new Map();
 
 /** A filter ready to be sent: the plan, and the same as bytes for native. */
-export interface CompiledFilter {
+export class CompiledFilter {
   readonly plan: PlanNode;
-  readonly bytes: Uint8Array;
+  #bytes: Uint8Array | undefined;
+
+  constructor(plan: PlanNode) {
+    this.plan = plan;
+  }
+
+  /** Made when first asked for: a filter that only lists keys is not evaluated. */
+  get bytes(): Uint8Array {
+    return (this.#bytes ??= encodePlan(this.plan));
+  }
 }
 
 export interface FilterRequest {
@@ -49,10 +58,10 @@ export class PlanCache {
   compile(request: FilterRequest): CompiledFilter {
     const { text, schema, templates = NO_TEMPLATES } = request;
     const isKept = templates.size === 0 && text.length <= TEXT_LENGTH_MAX;
-    if (!isKept) return compileAndEncode(text, schema, templates);
+    if (!isKept) return new CompiledFilter(compileFilter(text, schema, templates));
     const key = `${request.collectionId}/${request.schemaVersion}/${text}`;
     const found = this.entries.get(key);
-    const compiled = found ?? compileAndEncode(text, schema, templates);
+    const compiled = found ?? new CompiledFilter(compileFilter(text, schema, templates));
     if (found !== undefined) this.entries.delete(key);
     this.entries.set(key, compiled);
     if (this.entries.size > this.entriesMax) this.dropOldest();
@@ -63,13 +72,4 @@ export class PlanCache {
     const [oldest] = this.entries.keys();
     if (oldest !== undefined) this.entries.delete(oldest);
   }
-}
-
-function compileAndEncode(
-  text: string,
-  schema: FilterSchema,
-  templates: ReadonlyMap<string, TemplateValue>,
-): CompiledFilter {
-  const plan = compileFilter(text, schema, templates);
-  return { plan, bytes: encodePlan(plan) };
 }

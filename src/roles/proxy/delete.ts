@@ -13,7 +13,7 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { splitKeys } from './sharding.ts';
+import { cutKeys, splitKeys } from './sharding.ts';
 
 /** Keys of one delete record: about 4 MiB of int64 (R6). */
 const KEYS_PER_RECORD = 500_000;
@@ -84,9 +84,14 @@ async function deleteKeys(
     vchannels.map(async (vchannel, shard) => {
       const mine = byShard[shard];
       if (mine === undefined || mine.values.length === 0) return 0n;
-      const part = { kind: 'delete' as const, partitionId, keys: mine, killsUpTo };
+      const parts = cutKeys(mine).map((piece) => ({
+        kind: 'delete' as const,
+        partitionId,
+        keys: piece,
+        killsUpTo,
+      }));
       const { timestamp } = await proxy.peers.streamingnode.write(
-        { collectionId, vchannel, schemaVersion: schema.version, parts: [part] },
+        { collectionId, vchannel, schemaVersion: schema.version, parts },
         context,
       );
       return timestamp;

@@ -14,6 +14,7 @@ import { getPartitionSlot } from './sharding.ts';
 
 export interface Filter {
   readonly node: PlanNode;
+  /** Encoded when it is first read. */
   readonly plan: Uint8Array;
   /** Partitions that can hold matches, by partition key; undefined = any. */
   readonly partitionIds: readonly bigint[] | undefined;
@@ -47,7 +48,9 @@ export function compileRequestFilter(
   const node = compiled.plan;
   return {
     node,
-    plan: compiled.bytes,
+    get plan() {
+      return compiled.bytes;
+    },
     partitionIds: prunePartitions(info, node),
     keys: readExactKeys(info, node),
   };

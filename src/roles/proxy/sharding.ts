@@ -7,6 +7,7 @@ type KeyValues =
   | { readonly kind: 'int64'; readonly values: BigInt64Array }
   | { readonly kind: 'string'; readonly values: readonly string[] };
 
+const KEYS_PER_PIECE = 8192;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -74,6 +75,20 @@ export function splitRows(
 /** Index into the collection's partitions for a partition key's value. */
 export function getPartitionSlot(info: CollectionInfo, key: bigint | string): number {
   return hashKey(key) % info.partitions.length;
+}
+
+/** Cuts a long list of keys; what is done with a piece takes few milliseconds. */
+export function cutKeys(keys: KeyValues): KeyValues[] {
+  const pieces: KeyValues[] = [];
+  for (let from = 0; from < keys.values.length; from += KEYS_PER_PIECE) {
+    const end = from + KEYS_PER_PIECE;
+    pieces.push(
+      keys.kind === 'int64'
+        ? { kind: 'int64', values: keys.values.subarray(from, end) }
+        : { kind: 'string', values: keys.values.slice(from, end) },
+    );
+  }
+  return pieces;
 }
 
 /** Splits keys to delete by shard; index = shard. */

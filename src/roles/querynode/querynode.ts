@@ -1,6 +1,7 @@
 // The query node: holds sealed segments, applies the deletes forwarded to it, searches them.
 // A read pins what it reads inside native, so that a release never waits for it (R15).
 
+import { nextTurn, TurnMeter } from '../../base/turns.ts';
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -10,6 +11,8 @@ import { getNativeFields } from '../../segment/native-fields.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
+
+const KEYS_PER_TURN = 16_384;
 
 export interface QueryNodeDeps {
   readonly storage: ObjectStorage;
@@ -81,10 +84,15 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
+  /** Many keys take several turns of the event loop (P9). */
   readonly applyDeletes: QueryNode['applyDeletes'] = async ({ segmentIds, entries }) => {
-    for (const id of segmentIds) {
-      const held = this.#segments.get(id);
-      if (held !== undefined) applyDeletes(held.handle, held.segment, entries);
+    const turn = new TurnMeter(KEYS_PER_TURN);
+    for (const entry of entries) {
+      for (const id of segmentIds) {
+        if (turn.isOver(entry.keys.values.length)) await nextTurn();
+        const held = this.#segments.get(id);
+        if (held !== undefined) applyDeletes(held.handle, held.segment, [entry]);
+      }
     }
     return EMPTY;
   };

@@ -85,7 +85,7 @@ export class DeleteBuffer {
     }
     const { first: id } = await peers.rootcoord.allocateIds({ count: 1 }, {});
     const file = `deletes/${collectionId}/${id}`;
-    const bytes = encodeDeleteFile(entries);
+    const bytes = await encodeDeleteFile(entries);
     await storage.put(file, bytes);
     const written: DeleteFile = {
       file,

@@ -41,9 +41,10 @@ export interface ShardDeps extends StreamingNodeDeps {
 const PENDING_WRITES = { countMax: 4096, bytesMax: 256 * 1024 * 1024 };
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
-/** What of a record is applied in one turn of the event loop (P9), and what a key counts there. */
-const TURN_BYTES = 2 * 1024 * 1024;
-const KEY_BYTES = 256;
+/** What of a record is applied in one turn of the event loop (P9), and what a row counts there. */
+const TURN_BYTES = 1024 * 1024;
+const ROW_BYTES = 64;
+const KEY_BYTES = 128;
 /** A client's pin comes from one of our clocks; further ahead than this it is not one. */
 const CLOCK_SKEW_MS_MAX = 60_000;
 
@@ -298,7 +299,7 @@ export class Shard {
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert') continue;
-      if (turn.isOver(part.batch.byteLength)) await nextTurn();
+      if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
       this.#appendToGrowing(part, message.timestamp, position);
     }
     this.lastTimestamp = message.timestamp;
