@@ -5,9 +5,9 @@
 // Keys are UTF-8 bytes; a value is its revision (8 bytes, big-endian) followed by the text.
 // Reserved: "\0revision" → last revision, "\0lease/<key>" → key to remove at the next open.
 
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import type { Runtime } from '../base/clock.ts';
 import { nextTurn } from '../base/turns.ts';
@@ -27,6 +27,14 @@ const PREFIX_END = Buffer.from([0xff]);
 const FIRST_KEY = Buffer.from([1]);
 /** Entries read per turn: at about 1 µs each, well under the 5 ms that a turn may take. */
 const RANGE_CHUNK = 1000;
+
+const PAGE_BYTES = 4096;
+/**
+ * LMDB makes a file of two root pages and syncs neither. A power cut may leave a file of this size
+ * that it cannot read, and that holds no transaction yet: it is made anew. It grows only after its
+ * root pages are durable.
+ */
+const UNBORN_BYTES = 2 * PAGE_BYTES;
 
 type Database = RootDatabase<Buffer, Buffer>;
 
@@ -152,9 +160,13 @@ async function findCause(error: unknown): Promise<unknown> {
 export async function openLmdbKv({ folder, runtime }: LmdbKvOptions): Promise<Kv> {
   try {
     mkdirSync(folder, { recursive: true });
+    const dataFile = join(folder, 'data.mdb');
+    const isBorn = (statSync(dataFile, { throwIfNoEntry: false })?.size ?? 0) > UNBORN_BYTES;
+    if (!isBorn) rmSync(dataFile, { force: true });
     const backend = new LmdbBackend(openDatabase(folder));
-    syncDirectory(folder);
-    syncDirectory(dirname(folder));
+    if (!isBorn) sync(dataFile);
+    sync(folder);
+    sync(dirname(folder));
     await backend.removeLeased();
     return new LocalKv(backend, runtime);
   } catch (error) {
@@ -172,7 +184,7 @@ function openDatabase(folder: string): Database {
     noSubdir: false,
     maxDbs: 1,
     maxReaders: 16,
-    pageSize: 4096,
+    pageSize: PAGE_BYTES,
     keyEncoding: 'binary',
     encoding: 'binary',
     cache: false,
@@ -183,9 +195,9 @@ function openDatabase(folder: string): Database {
   return open<Buffer, Buffer>(options);
 }
 
-/** Makes the names in a directory durable. */
-function syncDirectory(folder: string): void {
-  const handle = openSync(folder, 'r');
+/** Makes a file's content durable, or a directory's names. */
+function sync(path: string): void {
+  const handle = openSync(path, 'r');
   try {
     fsyncSync(handle);
   } finally {

@@ -152,6 +152,16 @@ export class PowerCutFileSystem implements FileSystem {
     return this.#makeHandle(node);
   }
 
+  /** A write to a file opened with O_DSYNC: durable itself, and nothing written before it. */
+  async writeThrough(path: string, bytes: Uint8Array, offset: number): Promise<void> {
+    await this.#change();
+    const node = this.#find(path);
+    if (node?.kind !== 'file') throw fail('ENOENT', path);
+    const change = { kind: 'write', offset, bytes } as const;
+    node.now.apply(change);
+    node.durable.apply(change);
+  }
+
   async rename(from: string, to: string): Promise<void> {
     await this.#change();
     const source = this.#locate(from);
