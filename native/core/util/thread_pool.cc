@@ -21,6 +21,7 @@ constexpr int kBuildNice =
     9;  // the scheduler's weight 137 against 1,024 of a normal thread: 11.8 %
 
 constexpr std::chrono::milliseconds kTurn{1};
+constexpr unsigned kBusySpin = 10;  // times the spin of a pool that is not busy
 
 void lower_priority_of_this_thread() {
   // Both may be refused in a sandbox; then the build is merely less polite.
@@ -272,15 +273,21 @@ bool ThreadPool::start_worker(std::shared_ptr<Work> work) {
   return true;
 }
 
+bool ThreadPool::is_short(Clock::time_point idle_since) const {
+  return Clock::now() - idle_since < std::chrono::microseconds(kBusySpin * spin_us_);
+}
+
 // Gives the worker's slot back; returns the next work, with a slot, or null when the pool stops.
 // One idle worker spins; the others sleep.
 std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
   std::unique_lock<std::mutex> lock(mutex_);
   ++free_slots_;
+  Clock::time_point idle_since;
   for (bool has_spun = false;;) {
     while (free_slots_ > 0 && !queue_.empty()) {
       if (queue_.front().stopped == nullptr) {
         --free_slots_;
+        if (has_spun) is_busy_ = is_short(idle_since);
         return take_front();
       }
       resume(queue_.begin());
@@ -290,8 +297,10 @@ std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
     if (spin_us_ > 0 && !spinning_ && !has_spun && free_slots_ > 0) {
       has_spun = true;
       spinning_ = true;
+      idle_since = Clock::now();
+      const auto until =
+          idle_since + std::chrono::microseconds(is_busy_ ? kBusySpin * spin_us_ : spin_us_);
       lock.unlock();
-      const auto until = Clock::now() + std::chrono::microseconds(spin_us_);
       while (queued_.load(std::memory_order_acquire) == 0 && Clock::now() < until) cpu_relax();
       lock.lock();
       spinning_ = false;
@@ -299,7 +308,10 @@ std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
     }
     sleepers_.push_back(&self);
     self.wake.wait(lock, [&] { return self.work != nullptr || stopping_; });
-    if (self.work != nullptr) return std::move(self.work);
+    if (self.work != nullptr) {
+      if (has_spun) is_busy_ = is_short(idle_since);
+      return std::move(self.work);
+    }
     std::erase(sleepers_, &self);
   }
 }

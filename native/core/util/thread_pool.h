@@ -29,9 +29,10 @@ class ThreadPool {
     // Nice 9 and SCHED_BATCH: about 10 % of a core stays for this pool when a search wants the
     // core.
     bool low_priority = false;
-    // An idle worker spins this long before it sleeps; at most one spins, and none on a single
-    // core.
-    unsigned spin_us = 40;
+    // An idle worker spins this long before it sleeps, or ten times as long when that would have
+    // been enough the last time: waking a thread takes a tenth of a short search. At most one
+    // spins, and none on a single core.
+    unsigned spin_us = 50;
     const char* name = "elanus";  // thread name, at most 15 characters
   };
 
@@ -80,6 +81,7 @@ class ThreadPool {
   void fill_slots();
   void resume(std::deque<Entry>::iterator entry);
   bool start_worker(std::shared_ptr<Work> work);
+  bool is_short(Clock::time_point idle_since) const;
   void run_worker(Worker& self);
   void count_queue() { queued_.store(queue_.size(), std::memory_order_release); }
 
@@ -93,6 +95,7 @@ class ThreadPool {
   size_t free_slots_ = 0;
   std::vector<Worker*> sleepers_;  // have neither slot nor work; the last to fall asleep comes last
   bool spinning_ = false;
+  bool is_busy_ = false;  // the last idle time was shorter than the long spin
   bool stopping_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
