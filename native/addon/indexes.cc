@@ -117,7 +117,7 @@ napi_value detach(napi_env env, napi_callback_info info) {
 class BuildJob final : public Job {
  public:
   BuildJob(Runtime& runtime, double job_id)
-      : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_build(job_id)) {}
+      : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_job(job_id)) {}
 
   bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id,
             napi_value params) {
@@ -174,7 +174,7 @@ class BuildJob final : public Job {
     return is_made ? js::typed_array(env, napi_uint8_array, size, buffer, 0) : nullptr;
   }
 
-  void release(napi_env) override { runtime_.end_build(job_id_); }
+  void release(napi_env) override { runtime_.end_job(job_id_); }
 
  private:
   Status build(ThreadPool* pool) {
@@ -230,21 +230,12 @@ napi_value build_index(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-napi_value cancel_build(napi_env env, napi_callback_info info) {
-  const js::Arguments<1> args(env, info);
-  double job_id = 0;
-  if (js::read(env, args[0], "jobId", &job_id)) Runtime::of(env).cancel_build(job_id);
-  return nullptr;
-}
-
 }  // namespace
 
 void add_index_functions(napi_env env, napi_value exports) {
-  add_functions(env, exports,
-                {{"attachIndex", attach_index},
-                 {"detachIndex", detach},
-                 {"buildIndex", build_index},
-                 {"cancelBuild", cancel_build}});
+  add_functions(
+      env, exports,
+      {{"attachIndex", attach_index}, {"detachIndex", detach}, {"buildIndex", build_index}});
 }
 
 }  // namespace elanus

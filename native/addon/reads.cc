@@ -59,8 +59,8 @@ class PlanBytes {
 class ReadToken {
  public:
   ReadToken(Runtime& runtime, double id)
-      : runtime_(runtime), id_(id), token_(runtime.begin_read(id)) {}
-  ~ReadToken() { runtime_.end_read(id_); }
+      : runtime_(runtime), id_(id), token_(runtime.begin_job(id)) {}
+  ~ReadToken() { runtime_.end_job(id_); }
   ReadToken(const ReadToken&) = delete;
   ReadToken& operator=(const ReadToken&) = delete;
 
@@ -74,7 +74,7 @@ class ReadToken {
 
 class SearchJob final : public Job {
  public:
-  SearchJob(Runtime& runtime, double read_id) : cancel_(runtime, read_id) {}
+  SearchJob(Runtime& runtime, double job_id) : cancel_(runtime, job_id) {}
 
   bool read(napi_env env, napi_value segments, napi_value request) {
     std::string metric;
@@ -186,7 +186,7 @@ class SearchJob final : public Job {
 
 class QueryJob final : public Job {
  public:
-  QueryJob(Runtime& runtime, double read_id) : cancel_(runtime, read_id) {}
+  QueryJob(Runtime& runtime, double job_id) : cancel_(runtime, job_id) {}
 
   bool read(napi_env env, napi_value segments, napi_value request) {
     if (!open_segments(env, segments, &segments_) || !plan_.read(env, request)) return false;
@@ -252,10 +252,10 @@ template <typename ReadJob>
 napi_value read(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
   Runtime& runtime = Runtime::of(env);
-  double read_id = 0;
-  const napi_value id = js::get(env, args[1], "readId");
-  if (!js::is_undefined(env, id) && !js::read(env, id, "readId", &read_id)) return nullptr;
-  auto job = std::make_unique<ReadJob>(runtime, read_id);
+  double job_id = 0;
+  const napi_value id = js::get(env, args[1], "jobId");
+  if (!js::is_undefined(env, id) && !js::read(env, id, "jobId", &job_id)) return nullptr;
+  auto job = std::make_unique<ReadJob>(runtime, job_id);
   if (!job->read(env, args[0], args[1])) {
     job->release(env);
     return nullptr;
@@ -264,19 +264,10 @@ napi_value read(napi_env env, napi_callback_info info) {
                          : runtime.start(std::move(job), Runtime::Pool::kSearch);
 }
 
-napi_value cancel_read(napi_env env, napi_callback_info info) {
-  const js::Arguments<1> args(env, info);
-  double read_id = 0;
-  if (js::read(env, args[0], "readId", &read_id)) Runtime::of(env).cancel_read(read_id);
-  return nullptr;
-}
-
 }  // namespace
 
 void add_read_functions(napi_env env, napi_value exports) {
-  add_functions(
-      env, exports,
-      {{"search", read<SearchJob>}, {"query", read<QueryJob>}, {"cancelRead", cancel_read}});
+  add_functions(env, exports, {{"search", read<SearchJob>}, {"query", read<QueryJob>}});
 }
 
 }  // namespace elanus

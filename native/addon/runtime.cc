@@ -159,31 +159,21 @@ void Runtime::drop(std::shared_ptr<const void> object) {
   build_pool_->submit([object = std::move(object)] {});
 }
 
-CancelToken Runtime::begin_build(double job_id) { return builds_[job_id] = CancelToken(); }
-
-void Runtime::end_build(double job_id) { builds_.erase(job_id); }
-
-void Runtime::cancel_build(double job_id) {
-  const auto found = builds_.find(job_id);
-  if (found != builds_.end()) found->second.cancel();
+CancelToken Runtime::begin_job(double job_id) {
+  return job_id == 0 ? shutdown_ : jobs_[job_id] = CancelToken();
 }
 
-CancelToken Runtime::begin_read(double read_id) {
-  return read_id == 0 ? shutdown_ : reads_[read_id] = CancelToken();
-}
+void Runtime::end_job(double job_id) { jobs_.erase(job_id); }
 
-void Runtime::end_read(double read_id) { reads_.erase(read_id); }
-
-void Runtime::cancel_read(double read_id) {
-  const auto found = reads_.find(read_id);
-  if (found != reads_.end()) found->second.cancel();
+void Runtime::cancel_job(double job_id) {
+  const auto found = jobs_.find(job_id);
+  if (found != jobs_.end()) found->second.cancel();
 }
 
 // Nothing runs after this; promises that still wait are never settled.
 void Runtime::stop() {
   shutdown_.cancel();
-  for (const auto& [id, token] : builds_) token.cancel();
-  for (const auto& [id, token] : reads_) token.cancel();
+  for (const auto& [id, token] : jobs_) token.cancel();
   search_pool_.reset();
   build_pool_.reset();
   for (const std::unique_ptr<Job>& job : done_) job->release(env_);

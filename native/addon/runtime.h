@@ -53,14 +53,11 @@ class Runtime {
   // Frees what may be large on a worker.
   void drop(std::shared_ptr<const void> object);
 
-  CancelToken begin_build(double job_id);
-  void end_build(double job_id);
-  void cancel_build(double job_id);
-  // A token for one read: its own, raised by cancel_read and when the environment goes; of id 0, of
-  // reads that nobody cancels, shutdown().
-  CancelToken begin_read(double read_id);
-  void end_read(double read_id);
-  void cancel_read(double read_id);
+  // A token for one job: its own, raised by cancel_job and when the environment goes; of id 0, of
+  // jobs that nobody cancels, shutdown().
+  CancelToken begin_job(double job_id);
+  void end_job(double job_id);
+  void cancel_job(double job_id);
   // Raised when the environment goes.
   const CancelToken& shutdown() const { return shutdown_; }
 
@@ -80,8 +77,7 @@ class Runtime {
   std::unique_ptr<ThreadPool> build_pool_;
   size_t pending_ = 0;  // promises not settled; while there are any, the process stays
   CancelToken shutdown_;
-  std::map<double, CancelToken> builds_;
-  std::map<double, CancelToken> reads_;
+  std::map<double, CancelToken> jobs_;  // those that can be canceled
   std::mutex done_mutex_;
   std::vector<std::unique_ptr<Job>> done_;
 };

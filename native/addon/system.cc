@@ -79,6 +79,13 @@ napi_value unlock_file(napi_env env, napi_callback_info info) {
 
 napi_value kernel_set(napi_env env, napi_callback_info) { return js::string(env, kernels().name); }
 
+napi_value cancel_job(napi_env env, napi_callback_info info) {
+  const js::Arguments<1> args(env, info);
+  double job_id = 0;
+  if (js::read(env, args[0], "jobId", &job_id)) Runtime::of(env).cancel_job(job_id);
+  return nullptr;
+}
+
 napi_value configure_threads(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
   uint32_t search_threads = 0;
@@ -101,7 +108,8 @@ void add_system_functions(napi_env env, napi_value exports) {
                  {"lockFile", lock_file},
                  {"unlockFile", unlock_file},
                  {"kernelSet", kernel_set},
-                 {"configureThreads", configure_threads}});
+                 {"configureThreads", configure_threads},
+                 {"cancelJob", cancel_job}});
 }
 
 }  // namespace elanus

@@ -117,8 +117,8 @@ export interface NativeSearchRequest {
   /** docs/formats/plan.md; absent = all rows. */
   readonly plan?: Uint8Array;
   readonly readTimestamp: bigint;
-  /** Names the read for `cancelRead`, not 0; absent = it is not canceled. */
-  readonly readId?: number;
+  /** From `takeJobId`; absent = it is not canceled. */
+  readonly jobId?: number;
   readonly params: NativeVectorParams;
   /** Range search: a hit's score must be strictly better than this. */
   readonly radius?: number;
@@ -146,7 +146,7 @@ export interface NativeQueryRequest {
   /** Only rows with these primary keys (in addition to the plan). */
   readonly keys?: NativeKeys;
   readonly readTimestamp: bigint;
-  readonly readId?: number;
+  readonly jobId?: number;
   /** Rows to return at most, smallest primary keys first; 0 = all. */
   readonly limit: number;
   readonly outputFieldIds: readonly bigint[];
@@ -250,7 +250,7 @@ export interface NativeCore {
   ): void;
   /**
    * Builds an index over a sealed segment's field at low priority.
-   * Resolves with the file's bytes. `jobId` names it for `cancelBuild`.
+   * Resolves with the file's bytes. `jobId` is from `takeJobId`.
    */
   buildIndex(
     segment: NativeSegment,
@@ -258,9 +258,8 @@ export interface NativeCore {
     params: NativeIndexParams,
     jobId: number,
   ): Promise<Uint8Array>;
-  cancelBuild(jobId: number): void;
-  /** Ends a search or query within milliseconds: its promise rejects. One that is done stays so. */
-  cancelRead(readId: number): void;
+  /** Ends a build or a read within milliseconds: its promise rejects. One that is done stays so. */
+  cancelJob(jobId: number): void;
 
   /** Searches the segments as one: filter, visibility, top k with distinct keys, gather. */
   search(
@@ -311,3 +310,11 @@ function loadAddon(): NativeCore {
 }
 
 export const native: NativeCore = loadAddon();
+
+let lastJobId = 0;
+
+/** A name for a build or a read, by which `cancelJob` finds it; unique in the process. */
+export function takeJobId(): number {
+  lastJobId += 1;
+  return lastJobId;
+}

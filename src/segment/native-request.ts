@@ -3,6 +3,7 @@
 
 import {
   native,
+  takeJobId,
   type NativeQueryRequest,
   type NativeQueryResult,
   type NativeSearchRequest,
@@ -41,7 +42,7 @@ export function searchSegments(
   signal: AbortSignal | undefined,
 ): Promise<NativeSearchResult> {
   const request = toNativeSearch(input, readTimestamp);
-  return readUntilAborted(signal, (readId) => native.search(segments, { ...request, ...readId }));
+  return readUntilAborted(signal, (jobId) => native.search(segments, { ...request, ...jobId }));
 }
 
 export function querySegments(
@@ -51,22 +52,19 @@ export function querySegments(
   signal: AbortSignal | undefined,
 ): Promise<NativeQueryResult> {
   const request = toNativeQuery(input, readTimestamp);
-  return readUntilAborted(signal, (readId) => native.query(segments, { ...request, ...readId }));
+  return readUntilAborted(signal, (jobId) => native.query(segments, { ...request, ...jobId }));
 }
-
-let lastReadId = 0;
 
 async function readUntilAborted<Result>(
   signal: AbortSignal | undefined,
-  read: (named: { readId?: number }) => Promise<Result>,
+  read: (named: { jobId?: number }) => Promise<Result>,
 ): Promise<Result> {
   if (signal === undefined) return read({});
-  lastReadId += 1;
-  const readId = lastReadId;
-  const cancel = (): void => native.cancelRead(readId);
+  const jobId = takeJobId();
+  const cancel = (): void => native.cancelJob(jobId);
   signal.addEventListener('abort', cancel, { once: true });
   try {
-    return await read({ readId });
+    return await read({ jobId });
   } finally {
     signal.removeEventListener('abort', cancel);
   }

@@ -1,6 +1,6 @@
 // The index node: builds one index over one segment and stores it. Stateless.
 
-import { native } from '../../index/native.ts';
+import { native, takeJobId } from '../../index/native.ts';
 import { getPhysicalIndex } from '../../model/index-params.ts';
 import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import type { IndexNode } from '../../rpc/contract.ts';
@@ -18,14 +18,13 @@ export interface IndexNodeDeps {
 export class IndexNodeRole implements IndexNode {
   readonly #deps: IndexNodeDeps;
   readonly #jobs = new Set<number>();
-  #nextJob = 1;
 
   constructor(deps: IndexNodeDeps) {
     this.#deps = deps;
   }
 
   async stop(): Promise<void> {
-    for (const job of this.#jobs) native.cancelBuild(job);
+    for (const job of this.#jobs) native.cancelJob(job);
   }
 
   readonly build: IndexNode['build'] = async ({ schema, segment, index }, call) => {
@@ -40,8 +39,8 @@ export class IndexNodeRole implements IndexNode {
     }
     const started = nowMs();
     const handle = await openSegment(storage, schema, segment);
-    const job = this.#nextJob++;
-    const cancel = (): void => native.cancelBuild(job);
+    const job = takeJobId();
+    const cancel = (): void => native.cancelJob(job);
     this.#jobs.add(job);
     call.signal?.addEventListener('abort', cancel, { once: true });
     try {

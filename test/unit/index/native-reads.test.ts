@@ -146,14 +146,14 @@ test('R22 a canceled read ends without an answer, and the others go on', async (
   const segment = makeGrowing(ROWS, new Random(SEED));
   const queries = makeQueries(LONG_NQ);
   const expected = await search(segment, queries);
-  const canceled = search(segment, queries, { readId: 1 });
-  const kept = search(segment, queries, { readId: 2 });
-  native.cancelRead(1);
+  const canceled = search(segment, queries, { jobId: 1 });
+  const kept = search(segment, queries, { jobId: 2 });
+  native.cancelJob(1);
   await assert.rejects(canceled, /canceled/);
   assertSame(await kept, expected);
   // Done, or never there: nothing happens.
-  native.cancelRead(2);
-  native.cancelRead(3);
-  assertSame(await search(segment, queries, { readId: 1 }), expected);
+  native.cancelJob(2);
+  native.cancelJob(3);
+  assertSame(await search(segment, queries, { jobId: 1 }), expected);
   native.closeSegment(segment);
 });

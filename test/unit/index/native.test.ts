@@ -546,7 +546,7 @@ describe('sealed segment', () => {
     const sealed = await seal([makeGrowing()]);
     const params = { kind: 'HNSW', metric: 'IP', M: 64, efConstruction: 2000, nlist: 0 };
     const building = native.buildIndex(sealed, VECTOR, params, 3);
-    native.cancelBuild(3);
+    native.cancelJob(3);
     await assert.rejects(building, hasCode(10000));
     native.closeSegment(sealed);
   });
