@@ -9,7 +9,7 @@ export interface SerialQueueOptions {
   readonly pendingCountMax: number;
   /** Sum of the bytes that waiting and running tasks hold. Without it bytes are not bounded. */
   readonly pendingBytesMax?: number;
-  /** Makes the error that a refused caller gets: normally a MilvusError TooManyRequests. */
+  /** Makes the error that a refused caller gets: normally a MilvusError RateLimit. */
   readonly refuse: () => Error;
 }
 

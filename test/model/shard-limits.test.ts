@@ -1,4 +1,5 @@
-// What a shard does at its edges: a clock that was set back, more writes than it can take.
+// What a shard, and the root coordinator, do at their edges: a clock that was set back, more work
+// than they can take.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -103,5 +104,34 @@ test('R24 a shard that cannot stamp lets so many writes wait and refuses the res
     assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
     await collection.insert([makeRow(asked)]);
     assert.equal(await collection.count(), 4098);
+  });
+});
+
+test('R24 requests that wait to change the catalog are bounded in bytes', async () => {
+  await withCollection({ copy: false }, 1, async (collection, sandbox) => {
+    const gate = createDeferred<void>();
+    const create = (name: string, description: string): Promise<unknown> =>
+      sandbox.peers.rootcoord.createCollection(
+        {
+          dbName: 'default',
+          schema: { ...collection.info.schema, name, description },
+          shardCount: 1,
+          partitionCount: 1,
+          consistencyLevel: 0,
+          properties: {},
+        },
+        {},
+      );
+    sandbox.hooks.set('streamingnode.openCollection', () => gate.promise);
+    const long = 'x'.repeat(10 * 1024 * 1024);
+    const asked = Array.from({ length: 10 }, (_unused, i) => create(`c${i}`, long));
+    const refused = asked.slice(6);
+    for (const each of refused) {
+      await assert.rejects(each, (error) => error instanceof MilvusError && error.code === 8);
+    }
+    sandbox.hooks.delete('streamingnode.openCollection');
+    gate.resolve();
+    await Promise.all(asked.slice(0, 6));
+    await create('later', 'short');
   });
 });

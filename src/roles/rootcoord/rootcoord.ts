@@ -49,14 +49,19 @@ export interface RootCoordState {
   readonly timestamps: TimestampLease;
 }
 
-/** DDL requests that wait for the lock; more are refused with code 4. */
-const DDL_PENDING_MAX = 4096;
+/** DDL requests that wait for the lock; more are refused with code 8 (R24). */
+const DDL_PENDING = { countMax: 4096, bytesMax: 64 * 1024 * 1024 };
 
 export class RootCoordRole implements RootCoord {
   readonly #state: RootCoordState;
-  readonly #ddl = new SerialQueue({
-    pendingCountMax: DDL_PENDING_MAX,
-    refuse: () => new MilvusError('TooManyRequests', { fields: { waiting: DDL_PENDING_MAX } }),
+  readonly #ddl: SerialQueue = new SerialQueue({
+    pendingCountMax: DDL_PENDING.countMax,
+    pendingBytesMax: DDL_PENDING.bytesMax,
+    refuse: () =>
+      new MilvusError('RateLimit', {
+        message: 'too many requests wait to change the catalog',
+        fields: { waiting: this.#ddl.pendingCount, bytes: this.#ddl.pendingBytes },
+      }),
   });
 
   constructor(deps: RootCoordDeps) {
@@ -113,13 +118,13 @@ export class RootCoordRole implements RootCoord {
   });
 
   readonly createDatabase: RootCoord['createDatabase'] = (request) =>
-    this.#locked(() => createDatabase(this.#state, request));
+    this.#locked(request, () => createDatabase(this.#state, request));
 
   readonly dropDatabase: RootCoord['dropDatabase'] = ({ name }) =>
-    this.#locked(() => dropDatabase(this.#state, name));
+    this.#locked({ name }, () => dropDatabase(this.#state, name));
 
   readonly alterDatabase: RootCoord['alterDatabase'] = (request) =>
-    this.#locked(() => alterDatabase(this.#state, request));
+    this.#locked(request, () => alterDatabase(this.#state, request));
 
   readonly listDatabases: RootCoord['listDatabases'] = async () => ({
     databases: [...this.#state.names.databases.values()],
@@ -130,10 +135,10 @@ export class RootCoordRole implements RootCoord {
   }): Promise<DatabaseInfo> => this.#state.names.requireDatabase(name);
 
   readonly createCollection: RootCoord['createCollection'] = (request) =>
-    this.#ddl.run(() => createCollection(this.#state, request));
+    this.#run(request, () => createCollection(this.#state, request));
 
   readonly dropCollection: RootCoord['dropCollection'] = ({ dbName, name }) =>
-    this.#locked(async () => {
+    this.#locked({ dbName, name }, async () => {
       const { names } = this.#state;
       names.requireDatabase(dbName);
       const info = names.find(dbName, name);
@@ -159,33 +164,37 @@ export class RootCoordRole implements RootCoord {
   };
 
   readonly renameCollection: RootCoord['renameCollection'] = (request) =>
-    this.#locked(() => renameCollection(this.#state, request));
+    this.#locked(request, () => renameCollection(this.#state, request));
 
   readonly alterCollection: RootCoord['alterCollection'] = (request) =>
-    this.#locked(() => alterCollection(this.#state, this.#require(request), request));
+    this.#locked(request, () => alterCollection(this.#state, this.#require(request), request));
 
   readonly alterCollectionField: RootCoord['alterCollectionField'] = (request) =>
-    this.#locked(() => alterCollectionField(this.#state, this.#require(request), request));
+    this.#locked(request, () => alterCollectionField(this.#state, this.#require(request), request));
 
   readonly addCollectionField: RootCoord['addCollectionField'] = (request) =>
-    this.#locked(() => addCollectionField(this.#state, this.#require(request), request.field));
+    this.#locked(request, () =>
+      addCollectionField(this.#state, this.#require(request), request.field),
+    );
 
   readonly createPartition: RootCoord['createPartition'] = (request) =>
-    this.#ddl.run(() =>
+    this.#run(request, () =>
       createPartition(this.#state, this.#require(request), request.partitionName),
     );
 
   readonly dropPartition: RootCoord['dropPartition'] = (request) =>
-    this.#locked(() => dropPartition(this.#state, this.#require(request), request.partitionName));
+    this.#locked(request, () =>
+      dropPartition(this.#state, this.#require(request), request.partitionName),
+    );
 
   readonly createAlias: RootCoord['createAlias'] = (request) =>
-    this.#locked(() => createAlias(this.#state, request));
+    this.#locked(request, () => createAlias(this.#state, request));
 
   readonly alterAlias: RootCoord['alterAlias'] = (request) =>
-    this.#locked(() => alterAlias(this.#state, request));
+    this.#locked(request, () => alterAlias(this.#state, request));
 
   readonly dropAlias: RootCoord['dropAlias'] = (request) =>
-    this.#locked(() => dropAlias(this.#state, request));
+    this.#locked(request, () => dropAlias(this.#state, request));
 
   readonly describeAlias: RootCoord['describeAlias'] = async (request) =>
     describeAlias(this.#state, request);
@@ -205,8 +214,19 @@ export class RootCoordRole implements RootCoord {
     return info;
   }
 
-  async #locked(task: () => Promise<void>): Promise<typeof EMPTY> {
-    await this.#ddl.run(task);
+  async #locked(request: object, task: () => Promise<void>): Promise<typeof EMPTY> {
+    await this.#run(request, task);
     return EMPTY;
   }
+
+  #run<T>(request: object, task: () => Promise<T>): Promise<T> {
+    return this.#ddl.run(task, countBytes(request));
+  }
+}
+
+/** About what a request takes while it waits. */
+function countBytes(request: object): number {
+  return JSON.stringify(request, (_key, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  ).length;
 }
