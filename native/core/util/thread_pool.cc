@@ -32,11 +32,11 @@ void lower_priority_of_this_thread() {
 
 }  // namespace
 
-// A request. The queue holds one copy of it for each worker that may run it at the same time.
+// What a worker runs: a whole request, or a loop that it helps with.
 class ThreadPool::Work {
  public:
   virtual ~Work() = default;
-  // Runs one piece; false when none is left, and then the copy does not go back to the queue.
+  // Runs one piece; false when none is left.
   virtual bool run_one() = 0;
 };
 
@@ -118,7 +118,9 @@ struct ThreadPool::Worker {
 thread_local ThreadPool::Worker* ThreadPool::self_ = nullptr;
 
 ThreadPool::ThreadPool(const Options& options)
-    : options_(options), spin_us_(usable_cores() > 1 ? options.spin_us : 0) {
+    : options_(options),
+      spin_us_(usable_cores() > 1 ? options.spin_us : 0),
+      busy_spin_us_(options.threads < usable_cores() ? kBusySpin * spin_us_ : spin_us_) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (size_t i = 0; i < options.threads; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this));
@@ -141,7 +143,10 @@ void ThreadPool::submit(std::function<void()> task) {
     task();
     return;
   }
-  enqueue(std::make_shared<SingleTask>(std::move(task)), 1);
+  auto work = std::make_shared<SingleTask>(std::move(task));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  queue_.push_back({std::move(work), nullptr});
+  fill_slots();
 }
 
 void ThreadPool::parallel_for(size_t count, size_t grain,
@@ -161,7 +166,11 @@ void ThreadPool::parallel_for(size_t count, size_t grain,
     return;
   }
   const auto loop = std::make_shared<Loop>(count, grain, body, cancel);
-  enqueue(loop, helpers);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    help_.insert(help_.end(), helpers, loop);
+    fill_slots();
+  }
   while (loop->run_one()) give_way();
   if (loop->spin(spin_us_)) return;
   if (self != nullptr) release_slot();
@@ -173,7 +182,7 @@ void ThreadPool::parallel_for(size_t count, size_t grain,
 }
 
 void ThreadPool::give_way() {
-  if (self_ == nullptr || self_->pool.queued_.load(std::memory_order_relaxed) == 0) return;
+  if (self_ == nullptr || self_->pool.requests_.load(std::memory_order_relaxed) == 0) return;
   if (Clock::now() - self_->turn_began >= kTurn) self_->pool.end_turn(*self_);
 }
 
@@ -182,17 +191,22 @@ ThreadPool::Worker* ThreadPool::own_worker() const {
   return self_ != nullptr && &self_->pool == this ? self_ : nullptr;
 }
 
-void ThreadPool::enqueue(const std::shared_ptr<Work>& work, size_t copies) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  for (; copies > 0; --copies) queue_.push_back({work, nullptr});
-  fill_slots();
-  count_queue();
+void ThreadPool::count_queues() {
+  requests_.store(queue_.size(), std::memory_order_relaxed);
+  queued_.store(queue_.size() + help_.size(), std::memory_order_release);
 }
 
-std::shared_ptr<ThreadPool::Work> ThreadPool::take_front() {
-  std::shared_ptr<Work> work = std::move(queue_.front().work);
-  queue_.pop_front();
-  count_queue();
+// The next work for a thread that has none: not to be called when a stopped worker is next.
+std::shared_ptr<ThreadPool::Work> ThreadPool::take_work() {
+  std::shared_ptr<Work> work;
+  if (queue_.empty()) {
+    work = std::move(help_.front());
+    help_.pop_front();
+  } else {
+    work = std::move(queue_.front().work);
+    queue_.pop_front();
+  }
+  count_queues();
   return work;
 }
 
@@ -209,46 +223,47 @@ void ThreadPool::release_slot() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++free_slots_;
   fill_slots();
-  count_queue();
 }
 
 // Waits at the tail of the queue, then begins a new turn.
 void ThreadPool::wait_for_slot(Worker& self, std::unique_lock<std::mutex>& lock) {
   queue_.push_back({nullptr, &self});
   fill_slots();
-  count_queue();
   self.wake.wait(lock, [&self] { return self.has_slot; });
   self.has_slot = false;
   self.turn_began = Clock::now();
 }
 
-// Gives the free slots to the first in the queue. New work needs a thread: one that sleeps or a new
-// one. When there is none, work that has not begun waits and those that have begun take its turn;
-// so a slot never stays free while a stopped worker could have it, and what waits for that worker
-// will go on.
+// Gives the free slots to the first requests, then to helpers. New work needs a thread: one that
+// sleeps or, for a request, a new one. When there is none, requests that have not begun wait and
+// those that have begun take their turn; so a slot never stays free while a stopped worker could
+// have it, and what waits for that worker will go on.
 void ThreadPool::fill_slots() {
-  while (free_slots_ > 0 && !queue_.empty()) {
-    if (queue_.front().stopped != nullptr) {
+  while (free_slots_ > 0 && !(queue_.empty() && help_.empty())) {
+    if (!queue_.empty() && queue_.front().stopped != nullptr) {
       resume(queue_.begin());
-    } else if (spinning_ && queue_.size() == 1) {
-      return;  // the spinning worker looks at the queue once more, under the lock
+    } else if (spinning_ && queue_.size() + help_.size() == 1) {
+      break;  // the spinning worker looks at the queues once more, under the lock
     } else if (!sleepers_.empty()) {
       Worker& sleeper = *sleepers_.back();
       sleepers_.pop_back();
       --free_slots_;
-      sleeper.work = take_front();
+      sleeper.work = take_work();
       sleeper.wake.notify_one();
-    } else if (!start_worker(queue_.front().work)) {
+    } else if (queue_.empty()) {
+      break;  // the loop's caller does it all
+    } else if (start_worker(queue_.front().work)) {
+      queue_.pop_front();
+      --free_slots_;
+    } else {
       const auto stopped = std::find_if(queue_.begin(), queue_.end(), [](const Entry& entry) {
         return entry.stopped != nullptr;
       });
-      if (stopped == queue_.end()) return;
+      if (stopped == queue_.end()) break;
       resume(stopped);
-    } else {
-      queue_.pop_front();
-      --free_slots_;
     }
   }
+  count_queues();
 }
 
 void ThreadPool::resume(std::deque<Entry>::iterator entry) {
@@ -274,7 +289,7 @@ bool ThreadPool::start_worker(std::shared_ptr<Work> work) {
 }
 
 bool ThreadPool::is_short(Clock::time_point idle_since) const {
-  return Clock::now() - idle_since < std::chrono::microseconds(kBusySpin * spin_us_);
+  return Clock::now() - idle_since < std::chrono::microseconds(busy_spin_us_);
 }
 
 // Gives the worker's slot back; returns the next work, with a slot, or null when the pool stops.
@@ -284,14 +299,14 @@ std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
   ++free_slots_;
   Clock::time_point idle_since;
   for (bool has_spun = false;;) {
-    while (free_slots_ > 0 && !queue_.empty()) {
-      if (queue_.front().stopped == nullptr) {
+    while (free_slots_ > 0 && !(queue_.empty() && help_.empty())) {
+      if (queue_.empty() || queue_.front().stopped == nullptr) {
         --free_slots_;
         if (has_spun) is_busy_ = is_short(idle_since);
-        return take_front();
+        return take_work();
       }
       resume(queue_.begin());
-      count_queue();
+      count_queues();
     }
     if (stopping_) return nullptr;
     if (spin_us_ > 0 && !spinning_ && !has_spun && free_slots_ > 0) {
@@ -299,7 +314,7 @@ std::shared_ptr<ThreadPool::Work> ThreadPool::next(Worker& self) {
       spinning_ = true;
       idle_since = Clock::now();
       const auto until =
-          idle_since + std::chrono::microseconds(is_busy_ ? kBusySpin * spin_us_ : spin_us_);
+          idle_since + std::chrono::microseconds(is_busy_ ? busy_spin_us_ : spin_us_);
       lock.unlock();
       while (queued_.load(std::memory_order_acquire) == 0 && Clock::now() < until) cpu_relax();
       lock.lock();
@@ -326,8 +341,8 @@ void ThreadPool::run_worker(Worker& self) {
     self.turn_began = Clock::now();
     if (!work->run_one()) continue;
     const std::lock_guard<std::mutex> lock(mutex_);
-    queue_.push_back({std::move(work), nullptr});
-    count_queue();
+    help_.push_back(std::move(work));
+    count_queues();
   }
 }
 

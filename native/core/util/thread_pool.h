@@ -1,8 +1,8 @@
 // A pool of worker threads on which requests take turns. No more threads run at a time than the
 // pool has slots. A request that has run for a turn (1 ms) while others wait goes to the tail of
 // the queue: its thread stops where it is, with all that it has on its stack, and another thread
-// goes on in its slot. Pieces of a loop that helpers run come back to the tail one by one. Searches
-// and builds use different pools, with no shared lock.
+// goes on in its slot. Slots that no request wants help with the pieces of loops, piece by piece in
+// turn. Searches and builds use different pools, with no shared lock.
 #pragma once
 
 #include <atomic>
@@ -30,8 +30,8 @@ class ThreadPool {
     // core.
     bool low_priority = false;
     // An idle worker spins this long before it sleeps, or ten times as long when that would have
-    // been enough the last time: waking a thread takes a tenth of a short search. At most one
-    // spins, and none on a single core.
+    // been enough the last time and a core is left for others: waking a thread takes a tenth of a
+    // short search. At most one spins, and none on a single core.
     unsigned spin_us = 50;
     const char* name = "elanus";  // thread name, at most 15 characters
   };
@@ -64,7 +64,7 @@ class ThreadPool {
   class SingleTask;
   class Loop;
   struct Worker;
-  // Work that has not begun or goes on with its next piece, or a worker that waits for its turn.
+  // A request: one that has not begun, or the worker that has it and waits for its turn.
   struct Entry {
     std::shared_ptr<Work> work;
     Worker* stopped = nullptr;
@@ -72,9 +72,8 @@ class ThreadPool {
   using Clock = std::chrono::steady_clock;
 
   Worker* own_worker() const;
-  void enqueue(const std::shared_ptr<Work>& work, size_t copies);
   std::shared_ptr<Work> next(Worker& self);
-  std::shared_ptr<Work> take_front();
+  std::shared_ptr<Work> take_work();
   void end_turn(Worker& self);
   void release_slot();
   void wait_for_slot(Worker& self, std::unique_lock<std::mutex>& lock);
@@ -83,15 +82,19 @@ class ThreadPool {
   bool start_worker(std::shared_ptr<Work> work);
   bool is_short(Clock::time_point idle_since) const;
   void run_worker(Worker& self);
-  void count_queue() { queued_.store(queue_.size(), std::memory_order_release); }
+  void count_queues();
 
   static thread_local Worker* self_;  // of the calling thread; null when it is no pool's
 
   const Options options_;
   const unsigned spin_us_;
+  const unsigned busy_spin_us_;
   std::mutex mutex_;
   std::deque<Entry> queue_;
-  std::atomic<size_t> queued_{0};  // entries, for those who look without the lock
+  std::deque<std::shared_ptr<Work>> help_;  // loops, a copy for each helper; after all requests
+  // For those who look without the lock: how many requests, and entries of both queues.
+  std::atomic<size_t> requests_{0};
+  std::atomic<size_t> queued_{0};
   size_t free_slots_ = 0;
   std::vector<Worker*> sleepers_;  // have neither slot nor work; the last to fall asleep comes last
   bool spinning_ = false;
