@@ -170,6 +170,8 @@ async function readVectorsOfKeys(
   const params = { keys, limit: 0, outputFieldIds: [field.fieldId], countOnly: false };
   const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
   const vectors = new Map<bigint | string, Uint8Array>();
+  // Nothing is near to it: a row whose vector is null has no hits.
+  const noVector = new Uint8Array(new Float32Array(field.dim).fill(NaN).buffer);
   for (const vchannel of info.vchannels) {
     const shard = toShardRead(info, vchannel, target);
     const { rows } = await proxy.peers.streamingnode.query({ ...shard, params }, context);
@@ -177,7 +179,9 @@ async function readVectorsOfKeys(
     if (batch.rows === 0) continue;
     const reader = new KeyReader(batch, primary);
     const column = batch.findColumn(field.fieldId)!;
-    for (let row = 0; row < batch.rows; row++) vectors.set(reader.at(row), column.getBytes(row));
+    for (let row = 0; row < batch.rows; row++) {
+      vectors.set(reader.at(row), column.isValid(row) ? column.getBytes(row) : noVector);
+    }
   }
   const missing = Array.from<bigint | string>(keys.values as Iterable<bigint | string>).filter(
     (key) => !vectors.has(key),

@@ -153,6 +153,24 @@ def test_search_by_primary_keys(client, filled):
 
 
 @pytest.mark.parametrize("index_type", INDEXES)
+def test_search_by_the_key_of_a_row_without_a_vector_finds_nothing(client, name, index_type):
+    if CLIENT < (2, 6):
+        pytest.skip("this client cannot search by keys")
+    schema = client.create_schema()
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=4, nullable=True)
+    indexes = client.prepare_index_params()
+    indexes.add_index("vector", index_type=index_type, metric_type="L2")
+    client.create_collection(name, schema=schema, index_params=indexes)
+    rows = [{"id": i, "vector": None if i % 2 else [i, 1.0, 2.0, 3.0]} for i in range(100)]
+    client.insert(name, rows)
+    for _ in ("growing", "sealed"):
+        found = client.search(name, data=None, ids=[2, 3, 4], limit=5)
+        assert [len(hits) for hits in found] == [5, 0, 5]
+        client.flush(name)
+
+
+@pytest.mark.parametrize("index_type", INDEXES)
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_index_finds_the_nearest(client, name, index_type, metric):
     create(client, name, metric_type=metric, index_type=index_type, dim=8)
