@@ -19,7 +19,7 @@ export interface DeleteFileEntry {
   readonly partitionId: bigint;
 }
 
-/** Takes a turn of the event loop for each MiB or so. */
+/** Takes a turn of the event loop for each 16,384 keys or so (P9). */
 export async function encodeDeleteFile(
   entries: readonly DeleteFileEntry[],
 ): Promise<Uint8Array> {

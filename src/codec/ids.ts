@@ -38,8 +38,7 @@ export function writeIds(writer: WireWriter, field: number, ids: IdsInput): void
     const inner = writer.begin(2, countBytes(ids.chunks));
     for (const chunk of ids.chunks) writer.appendRaw(chunk);
     writer.end(inner);
-  }
-  else if (ids.kind === 'int') {
+  } else if (ids.kind === 'int') {
     const inner = writer.begin(1, ids.values.length * 9);
     writer.writePackedInt64(1, ids.values);
     writer.end(inner);

@@ -28,9 +28,9 @@ export function* sliceRows(
   const bytes = fieldsData[0]?.message.byteLength ?? 0;
   const rowsByBytes = Math.floor((numRows * sliceMax.bytes) / Math.max(1, bytes));
   const sliceRowsMax = Math.min(sliceMax.rows, Math.max(1, rowsByBytes));
-  const cursors = fieldsData.map((view) => ColumnCursor.open(view, numRows));
-  const canCut = cursors.length > 0 && cursors.every((cursor) => cursor !== undefined);
-  if (numRows <= sliceRowsMax || !canCut) {
+  const isSmall = numRows <= sliceRowsMax;
+  const cursors = isSmall ? [] : fieldsData.map((view) => ColumnCursor.open(view, numRows));
+  if (cursors.length === 0 || !cursors.every((cursor) => cursor !== undefined)) {
     yield { firstRow: 0, numRows, fieldsData };
     return;
   }
