@@ -1,5 +1,6 @@
 #include "js.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -126,22 +127,19 @@ bool Keys::read_strings(napi_env env, napi_value value, const char* name) {
   is_string_ = true;
   std::vector<size_t> ends;
   ends.reserve(count);
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t first = 0; first < count; first += kKeysPerScope) {
     napi_handle_scope scope = nullptr;
     napi_open_handle_scope(env, &scope);
-    napi_value item = nullptr;
-    napi_get_element(env, value, i, &item);
-    size_t length = 0;
-    const bool is_string = napi_get_value_string_utf8(env, item, nullptr, 0, &length) == napi_ok;
-    if (is_string) {
-      const size_t begin = characters_.size();
-      characters_.resize(begin + length + 1);
-      napi_get_value_string_utf8(env, item, characters_.data() + begin, length + 1, &length);
-      characters_.resize(begin + length);
-      ends.push_back(characters_.size());
+    const uint32_t last = std::min(count, first + kKeysPerScope);
+    bool are_strings = true;
+    for (uint32_t i = first; i < last && are_strings; ++i) {
+      napi_value item = nullptr;
+      napi_get_element(env, value, i, &item);
+      are_strings = append_string(env, item);
+      ends.push_back(text_bytes_);
     }
     napi_close_handle_scope(env, scope);
-    if (!is_string) return refuse(env, name, "an array of strings");
+    if (!are_strings) return refuse(env, name, "an array of strings");
   }
   strings_.reserve(count);
   size_t begin = 0;
@@ -149,6 +147,29 @@ bool Keys::read_strings(napi_env env, napi_value value, const char* name) {
     strings_.emplace_back(characters_.data() + begin, end - begin);
     begin = end;
   }
+  return true;
+}
+
+// Most strings fit into the room that there is: asking for the length first would take as long
+// again.
+bool Keys::append_string(napi_env env, napi_value item) {
+  constexpr size_t kLongestCharacter = 4;
+  constexpr size_t kTypicalBytes = 256;
+  if (characters_.size() < text_bytes_ + kTypicalBytes) {
+    characters_.resize(2 * (text_bytes_ + kTypicalBytes));
+  }
+  const size_t room = characters_.size() - text_bytes_;
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, item, characters_.data() + text_bytes_, room, &length) !=
+      napi_ok) {
+    return false;
+  }
+  if (length + kLongestCharacter >= room) {
+    napi_get_value_string_utf8(env, item, nullptr, 0, &length);
+    characters_.resize(text_bytes_ + length + 1);
+    napi_get_value_string_utf8(env, item, characters_.data() + text_bytes_, length + 1, &length);
+  }
+  text_bytes_ += length;
   return true;
 }
 

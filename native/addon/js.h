@@ -68,12 +68,16 @@ class Keys {
   }
 
  private:
+  static constexpr uint32_t kKeysPerScope = 64;
+
   bool read_strings(napi_env env, napi_value value, const char* name);
+  bool append_string(napi_env env, napi_value item);
 
   bool is_string_ = false;
   std::vector<int64_t> ints_;
   std::vector<std::string_view> strings_;
-  std::vector<char> characters_;
+  std::vector<char> characters_;  // of all strings, and room for more
+  size_t text_bytes_ = 0;
 };
 
 // Bytes that another thread reads: copied when short, else the array is kept alive by a reference.

@@ -22,6 +22,7 @@ constexpr double kScanNs = 0.1;    // a float of a row
 constexpr double kFilterNs = 30;   // a row through a filter
 constexpr double kGatherNs = 60;   // an output value
 constexpr double kLookupNs = 200;  // a primary key
+constexpr double kDecodeNs = 3;    // a byte of a filter's plan
 
 // Growing segments only: the JavaScript thread never reads mapped bytes, which may be cold (R16).
 bool are_all_growing(const std::vector<std::shared_ptr<const Segment>>& segments, double* rows) {
@@ -42,6 +43,8 @@ class PlanBytes {
     is_given_ = true;
     return bytes_.pin(env, value, "plan");
   }
+  // What the plan costs besides the rows that it filters.
+  double decode_ns() const { return kDecodeNs * static_cast<double>(bytes_.bytes().size()); }
   bool is_given() const { return is_given_; }
   // `out` gets null without a filter.
   Status decode(Plan* plan, const Plan** out) const {
@@ -107,7 +110,8 @@ class SearchJob final : public Job {
     const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
     const double hits =
         std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
-    const double cost = rows * floats * kScanNs + (plan_.is_given() ? rows * kFilterNs : 0) +
+    const double cost = plan_.decode_ns() + rows * floats * kScanNs +
+                        (plan_.is_given() ? rows * kFilterNs : 0) +
                         hits * kGatherNs * static_cast<double>(2 + request_.output_fields.size());
     return cost <= kShortReadNs;
   }
@@ -207,7 +211,7 @@ class QueryJob final : public Job {
     if (!are_all_growing(segments_, &rows)) return false;
     const double fields = static_cast<double>(2 + request_.output_fields.size());
     double found = rows;
-    double cost = plan_.is_given() ? rows * kFilterNs : 0;
+    double cost = plan_.decode_ns() + (plan_.is_given() ? rows * kFilterNs : 0);
     if (request_.keys.has_value()) {
       found = std::min(rows, static_cast<double>(request_.keys->size()));
       cost += kLookupNs * static_cast<double>(segments_.size() * request_.keys->size());

@@ -42,6 +42,15 @@ std::vector<uint8_t> small_int8_plan() {
   return plan.bytes;
 }
 
+std::vector<uint8_t> key_list_plan(const Field& primary_key, const KeySpan& keys) {
+  test::PlanWriter plan;
+  plan.tag(PlanTag::kIn).field(primary_key.field_id, primary_key.type);
+  plan.put<uint32_t>(static_cast<uint32_t>(keys.size()));
+  for (const int64_t key : keys.ints) plan.integer(key);
+  for (const std::string_view key : keys.strings) plan.string(key);
+  return plan.bytes;
+}
+
 bool passes(const ModelRow& row) {
   const fixture::Cell& cell = row.row.cells.at(102);
   return cell.has_value() && static_cast<int8_t>((*cell)[0]) < 20;
@@ -212,6 +221,13 @@ void check_query(World& world, const Plan* plan, ThreadPool* pool) {
     ++count;
     const ModelRow*& known = newest[row.key];
     if (known == nullptr || known->row.timestamp < row.row.timestamp) known = &row;
+  }
+  Plan key_list;
+  if (request.keys && request.plan == nullptr && world.random.chance(2)) {
+    const std::vector<uint8_t> bytes = key_list_plan(world.schema.primary_key(), *request.keys);
+    CHECK(Plan::decode(bytes, &key_list).is_ok());
+    request.plan = &key_list;
+    request.keys.reset();
   }
   QueryResult result;
   const Status status = query_segments(world.segments, request, pool, nullptr, &result);

@@ -11,8 +11,8 @@ import { refuseNotFinite, refuseValue } from './check-error.ts';
 import { encodeDefaultValue } from './default-value.ts';
 import { isVariableWidth, RowBatchBuilder, type ColumnSlot } from './row-batch.ts';
 import type { MessageKeys } from './wal-message.ts';
-import { copyFixedBytes, joinFixedBytes } from './wire-lists.ts';
-import { asBuffer, decodeUtf8 } from './wire.ts';
+import { copyFixedBytes, decodeStrings, joinFixedBytes } from './wire-lists.ts';
+import { asBuffer } from './wire.ts';
 
 const EXPONENT_BITS = 0x7f800000;
 const EXPONENT_ONE = 0x00800000;
@@ -71,14 +71,7 @@ export function readKeys(column: CheckedColumn, rowIds: BigInt64Array): MessageK
     return { kind: 'int64', values: values.values };
   }
   if (values.kind !== 'spans') throw new Error(`field ${field.name} is not a key`);
-  const bytes = asBuffer(values.bytes);
-  const { count, pairs } = values.spans;
-  const keys: string[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const start = pairs[2 * i]!;
-    keys.push(decodeUtf8(bytes, start, start + pairs[2 * i + 1]!));
-  }
-  return { kind: 'string', values: keys };
+  return { kind: 'string', values: decodeStrings(asBuffer(values.bytes), values.spans) };
 }
 
 interface Source {

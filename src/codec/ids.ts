@@ -2,8 +2,8 @@
 
 import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
 import type { RowColumn } from './row-batch.ts';
-import { Int64List } from './wire-lists.ts';
-import { decodeUtf8, type WireReader } from './wire.ts';
+import { decodeStrings, Int64List } from './wire-lists.ts';
+import type { WireReader } from './wire.ts';
 import { WireWriter } from './wire-writer.ts';
 
 export type Ids =
@@ -82,14 +82,9 @@ function writeColumn(writer: WireWriter, column: RowColumn): void {
 }
 
 function decodeStringIds(reader: WireReader): Ids {
-  const { count, pairs } = decodeInside(reader, decodeSpans);
-  const values: string[] = [];
-  for (let i = 0; i < count; i += 1) {
-    reader.countObject();
-    const start = pairs[2 * i]!;
-    values.push(decodeUtf8(reader.bytes, start, start + pairs[2 * i + 1]!));
-  }
-  return { kind: 'string', values };
+  const spans = decodeInside(reader, decodeSpans);
+  reader.countObject(spans.count);
+  return { kind: 'string', values: decodeStrings(reader.bytes, spans) };
 }
 
 function decodeUuids(reader: WireReader): Ids {

@@ -2,11 +2,17 @@
 // int64 stays exact: it is a bigint, also as the JSON text of an element of a mixed array.
 
 import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
-import { BoolList, FixedList, Int64List, joinFixedBytes, type Spans } from './wire-lists.ts';
-import { decodeUtf8, DecodeError, type WireReader } from './wire.ts';
+import { BoolList, decodeStrings, FixedList, Int64List, joinFixedBytes } from './wire-lists.ts';
+import { DecodeError, type WireReader } from './wire.ts';
 
 /** int64 is bigint, double is number. */
-export type TemplateValue = boolean | bigint | number | string | readonly TemplateValue[];
+export type TemplateValue =
+  | boolean
+  | bigint
+  | number
+  | string
+  | BigInt64Array
+  | readonly TemplateValue[];
 
 export type TemplateValues = ReadonlyMap<string, TemplateValue>;
 
@@ -43,15 +49,15 @@ function decodeTemplateValue(reader: WireReader): TemplateValue | undefined {
   return value;
 }
 
-function decodeTemplateArray(reader: WireReader): readonly TemplateValue[] {
-  let values: readonly TemplateValue[] = [];
+function decodeTemplateArray(reader: WireReader): BigInt64Array | readonly TemplateValue[] {
+  let values: BigInt64Array | readonly TemplateValue[] = [];
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     if (tag === 0x0a) values = Array.from(decodeList(reader, new BoolList()), (bit) => bit !== 0);
-    else if (tag === 0x12) values = Array.from(decodeList(reader, new Int64List()));
+    else if (tag === 0x12) values = decodeList(reader, new Int64List());
     else if (tag === 0x1a) values = decodeDoubles(reader);
-    else if (tag === 0x22) values = mapSpans(reader, decodeUtf8);
+    else if (tag === 0x22) values = decodeStringArray(reader);
     else if (tag === 0x2a) values = decodeInside(reader, decodeNestedArrays);
-    else if (tag === 0x32) values = mapSpans(reader, parseJson);
+    else if (tag === 0x32) values = decodeStringArray(reader).map(parseJson);
     else reader.skip(tag);
   }
   return values;
@@ -73,22 +79,13 @@ function decodeNestedArrays(reader: WireReader): readonly TemplateValue[] {
   return values;
 }
 
-function mapSpans(
-  reader: WireReader,
-  read: (bytes: Buffer, start: number, end: number) => TemplateValue,
-): readonly TemplateValue[] {
-  const spans: Spans = decodeInside(reader, decodeSpans);
-  const values: TemplateValue[] = [];
-  for (let i = 0; i < spans.count; i += 1) {
-    reader.countObject();
-    const start = spans.pairs[2 * i]!;
-    values.push(read(reader.bytes, start, start + spans.pairs[2 * i + 1]!));
-  }
-  return values;
+function decodeStringArray(reader: WireReader): readonly string[] {
+  const spans = decodeInside(reader, decodeSpans);
+  reader.countObject(spans.count);
+  return decodeStrings(reader.bytes, spans);
 }
 
-function parseJson(bytes: Buffer, start: number, end: number): TemplateValue {
-  const text = bytes.toString('utf8', start, end);
+function parseJson(text: string): TemplateValue {
   if (text.length <= INTEGER_CHARACTERS_MAX && INTEGER.test(text)) {
     const exact = BigInt(text);
     return BigInt.asIntN(64, exact) === exact ? exact : Number(text);

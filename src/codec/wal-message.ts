@@ -58,7 +58,10 @@ export function encodeKeys(keys: MessageKeys): Uint8Array {
   }
   const { values } = keys;
   const textAt = 8 + 4 * (values.length + 1);
-  const total = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0);
+  // One call into native instead of one for each value.
+  const text = values.join('');
+  const total = Buffer.byteLength(text);
+  const isAscii = total === text.length;
   const bytes = Buffer.from(new ArrayBuffer(textAt + total));
   const view = new DataView(bytes.buffer);
   view.setUint32(0, KEYS_STRING, true);
@@ -66,9 +69,10 @@ export function encodeKeys(keys: MessageKeys): Uint8Array {
   let at = 0;
   values.forEach((value, i) => {
     view.setUint32(8 + 4 * i, at, true);
-    at += bytes.write(value, textAt + at, 'utf8');
+    at += isAscii ? value.length : Buffer.byteLength(value);
   });
   view.setUint32(8 + 4 * values.length, at, true);
+  bytes.write(text, textAt, 'utf8');
   return bytes;
 }
 

@@ -1,7 +1,8 @@
 // Repeated values of the wire, gathered into typed arrays without an object per value.
 // Packed and unpacked encodings may be mixed and come in several chunks: each read appends.
 
-import { DecodeError, type WireReader } from './wire.ts';
+import { isAscii } from 'node:buffer';
+import { decodeUtf8, DecodeError, type WireReader } from './wire.ts';
 
 /** Byte ranges of one message: `pairs[2i]` is the start of range i, `pairs[2i + 1]` its length. */
 export interface Spans {
@@ -60,6 +61,25 @@ export class SpanList {
   finish(): Spans {
     return { count: this.count, pairs: this.pairs.subarray(0, this.count * 2) };
   }
+}
+
+/** Returns the text of each range; bad sequences become U+FFFD. */
+export function decodeStrings(bytes: Buffer, { count, pairs }: Spans): string[] {
+  const values: string[] = [];
+  if (count === 0) return values;
+  // Cut out of one string: a call into native for each would take ten times as long.
+  const first = pairs[0]!;
+  const end = pairs[2 * count - 2]! + pairs[2 * count - 1]!;
+  const text = isAscii(bytes.subarray(first, end)) ? bytes.toString('latin1', first, end) : '';
+  for (let i = 0; i < count; i += 1) {
+    const start = pairs[2 * i]!;
+    const stop = start + pairs[2 * i + 1]!;
+    const isInText = start >= first && stop <= first + text.length;
+    values.push(
+      isInText ? text.slice(start - first, stop - first) : decodeUtf8(bytes, start, stop),
+    );
+  }
+  return values;
 }
 
 /** repeated bool as one byte each, 0 or 1. */

@@ -224,8 +224,9 @@ export class WireReader {
     }
   }
 
-  countObject(): void {
-    if (++this.objects > OBJECTS_MAX) throw new DecodeError('message has too many elements');
+  countObject(count = 1): void {
+    this.objects += count;
+    if (this.objects > OBJECTS_MAX) throw new DecodeError('message has too many elements');
   }
 
   private need(length: number): void {

@@ -2,7 +2,7 @@
 // `depth` bounds the recursion of whoever walks it; the parser refuses trees deeper than
 // `AST_DEPTH_MAX`.
 
-import type { Literal, PathStep } from './plan.ts';
+import type { Literal, PathStep, ValueList } from './plan.ts';
 
 /** Deepest tree and deepest nesting of brackets that is accepted: no input overflows the stack. */
 export const AST_DEPTH_MAX = 500;
@@ -55,6 +55,8 @@ export type CallAst = AstPlace & {
 export type AstNode =
   | (AstPlace & { readonly kind: 'literal'; readonly value: Literal })
   | (AstPlace & { readonly kind: 'list'; readonly items: readonly AstNode[] })
+  /** A list of nothing but constants. */
+  | (AstPlace & { readonly kind: 'values'; readonly list: ValueList })
   | (AstPlace & { readonly kind: 'template'; readonly name: string })
   | ColumnAst
   | (AstPlace & {

@@ -1,19 +1,20 @@
 // Comparisons, ranges and `in` of a typed filter as plan nodes: which types may meet, which side is
 // the constant, and integer constants that the field's type cannot hold. Source: Milvus 2.6.
 
-import { DataType, isIntegerType, isNumericType } from '../model/data-type.ts';
+import { DataType, isNumericType } from '../model/data-type.ts';
 import type { CompareSign } from './ast.ts';
 import { getColumnTypeName, toContainer } from './column.ts';
 import type { Column } from './column.ts';
 import {
-  COMPARE_OPS, cannotCast, castForCompare, castLiteral, compareToRange, foldCompare,
+  COMPARE_OPS, cannotCast, castForCompare, castList, castLiteral, compareToRange, foldCompare,
   getLiteralTypeName, isNumber, notComparable, orderLiterals,
 } from './constant.ts';
 import { FilterError } from './filter-error.ts';
 import { CompareOp } from './plan.ts';
-import type { Literal, Operand, PlanNode } from './plan.ts';
+import type { Literal, Operand, PlanNode, ValueList } from './plan.ts';
 import { checkNotTemplate, describeValue, toFieldNumber } from './typed-value.ts';
 import type { TypedValue } from './typed-value.ts';
+import { NO_VALUES } from './value-list.ts';
 
 const FLIPPED: Readonly<Record<CompareSign, CompareSign>> = {
   '==': '==', '!=': '!=', '<': '>', '<=': '>=', '>': '<', '>=': '<=',
@@ -126,7 +127,7 @@ function isTrueBeside(op: CompareOp, side: -1 | 1): boolean {
 /** Returns a plan that has this value for each row, but null where the field is null. */
 function makeAlways({ field, operand }: Column, value: boolean): PlanNode {
   if (operand.kind === 'field' && !field.nullable) return { node: 'const', value };
-  const never: PlanNode = { node: 'in', operand, values: [] };
+  const never: PlanNode = { node: 'in', operand, list: NO_VALUES };
   return value ? negate(never) : never;
 }
 
@@ -241,7 +242,7 @@ function castBound(column: Column, literal: Literal): Literal {
 }
 
 /** Returns the plan of `column in values`. Values that the type cannot hold are left out. */
-export function compileIn(column: Column, values: readonly Literal[]): PlanNode {
+export function compileIn(column: Column, list: ValueList): PlanNode {
   const { operand, dataType, field } = column;
   const isScalar =
     isNumericType(dataType) || dataType === DataType.Bool || dataType === DataType.VarChar;
@@ -249,24 +250,22 @@ export function compileIn(column: Column, values: readonly Literal[]): PlanNode 
     const typeName = getColumnTypeName(column);
     throw new FilterError(`'in' is not supported on ${typeName} field ${field.name}`);
   }
-  const kept = operand.kind === 'path' ? checkScalars(values) : castValues(values, dataType);
-  if (kept.length === 0) return makeAlways(column, false);
-  return { node: 'in', operand, values: kept };
+  const kept = operand.kind === 'path' ? checkScalars(list) : castValues(list, dataType);
+  if (kept.values.length === 0) return makeAlways(column, false);
+  return { node: 'in', operand, list: kept };
 }
 
-function checkScalars(values: readonly Literal[]): readonly Literal[] {
-  for (const value of values) {
+function checkScalars(list: ValueList): ValueList {
+  if (list.kind !== 'mixed') return list;
+  for (const value of list.values) {
     if (value.kind === 'array') throw cannotCast(value, DataType.JSON);
   }
-  return values;
+  return list;
 }
 
-function castValues(values: readonly Literal[], dataType: number): readonly Literal[] {
-  if (!isIntegerType(dataType)) return values.map((value) => castElement(value, dataType));
-  const kept: Literal[] = [];
-  for (const value of values) {
-    if (value.kind !== 'int64') throw cannotCast(value, dataType);
-    if (compareToRange(value.value, dataType) === 0) kept.push(value);
-  }
-  return kept;
+function castValues(list: ValueList, dataType: number): ValueList {
+  const cast = castList(list, dataType, (literal) => cannotCast(literal, dataType));
+  if (cast.kind !== 'int64' || dataType === DataType.Int64) return cast;
+  const values = cast.values.filter((value) => compareToRange(value, dataType) === 0);
+  return { kind: 'int64', values };
 }

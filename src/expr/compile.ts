@@ -8,16 +8,20 @@ import type { AstNode, CallAst, InAst, RangeAst, RegexAst } from './ast.ts';
 import { checkNullTest, resolveColumn, toContainer } from './column.ts';
 import type { Column } from './column.ts';
 import { compileCompare, compileIn, compileRange, negate } from './compile-compare.ts';
-import { castLiteral, formatLiteral, getLiteralTypeName, toLiteral } from './constant.ts';
+import {
+  castList, formatLiteral, getLiteralTypeName, readTemplateList, toLiteral,
+} from './constant.ts';
 import { FilterError, NotBooleanError, formatPosition } from './filter-error.ts';
 import type { FilterSchema, TemplateValue } from './filter-schema.ts';
 import { lowerLike } from './like-pattern.ts';
+import type { ReadLists } from './list-reader.ts';
 import { parseFilter } from './parser.ts';
 import { ContainsMode } from './plan.ts';
-import type { Literal, Operand, PlanNode } from './plan.ts';
+import type { Literal, Operand, PlanNode, ValueList } from './plan.ts';
 import { compileRegex } from './regex-program.ts';
 import { applyArithmetic, checkNotTemplate, describeValue } from './typed-value.ts';
 import type { TypedValue } from './typed-value.ts';
+import { toLiterals, toValueList } from './value-list.ts';
 
 const CONTAINS_MODES: ReadonlyMap<string, ContainsMode> = new Map([
   ['json_contains', ContainsMode.One], ['array_contains', ContainsMode.One],
@@ -29,6 +33,7 @@ const CONTAINS_MODES: ReadonlyMap<string, ContainsMode> = new Map([
  * Returns the plan of a filter; blank text is always true.
  *
  * @param templates  values of the `{name}` placeholders
+ * @param lists      lists of the text that have been read already
  * @throws MilvusError ParameterInvalid, `cannot parse expression: <text>, error: <detail>`; the
  *   detail of a syntax error begins with `line L:C`. A filter that is no condition is
  *   `predicate is not a boolean expression: <text>, data type: <type>`
@@ -38,10 +43,11 @@ export function compileFilter(
   text: string,
   schema: FilterSchema,
   templates: ReadonlyMap<string, TemplateValue>,
+  lists?: ReadLists,
 ): PlanNode {
   try {
     if (/^[ \t\r\n]*$/.test(text)) return { node: 'const', value: true };
-    return new Compiler(schema, templates).compilePredicate(parseFilter(text), 'root');
+    return new Compiler(schema, templates).compilePredicate(parseFilter(text, lists), 'root');
   } catch (error) {
     if (error instanceof FilterError) throw toMilvusError(text, error);
     throw error;
@@ -99,8 +105,12 @@ class Compiler {
         return { is: 'constant', literal: node.value };
       case 'list':
         return { is: 'constant', literal: { kind: 'array', value: this.compileItems(node.items) } };
-      case 'template':
-        return { is: 'constant', literal: this.requireTemplate(node.name), template: node.name };
+      case 'values':
+        return { is: 'constant', literal: { kind: 'array', value: toLiterals(node.list) } };
+      case 'template': {
+        const literal = toLiteral(this.requireTemplate(node.name));
+        return { is: 'constant', literal, template: node.name };
+      }
       case 'column':
         return { is: 'column', column: resolveColumn(node, this.schema) };
       case 'unary':
@@ -143,14 +153,14 @@ class Compiler {
     }
   }
 
-  private requireTemplate(name: string): Literal {
+  private requireTemplate(name: string): TemplateValue {
     const value = this.templates.get(name);
     if (value === undefined) {
       throw new FilterError(
         `the value of expression template variable name {${name}} is not found`,
       );
     }
-    return toLiteral(value);
+    return value;
   }
 
   private compileItems(items: readonly AstNode[]): Literal[] {
@@ -228,9 +238,10 @@ class Compiler {
     return node.negated ? negate(plan) : plan;
   }
 
-  private requireList(node: AstNode): readonly Literal[] {
+  private requireList(node: AstNode): ValueList {
+    const list = this.findList(node);
+    if (list !== undefined) return list;
     const value = this.compileValue(node);
-    if (value.is === 'constant' && value.literal.kind === 'array') return value.literal.value;
     if (value.is === 'constant' && value.template !== undefined) {
       throw new FilterError(
         `the value of term expression template variable {${value.template}} is not array`,
@@ -238,6 +249,14 @@ class Compiler {
     }
     const got = value.is === 'constant' ? formatLiteral(value.literal) : describeValue(value);
     throw new FilterError(`the right-hand side of 'in' must be a list, but got: ${got}`);
+  }
+
+  /** Returns the constants of a written list or of a template. */
+  private findList(node: AstNode): ValueList | undefined {
+    if (node.kind === 'values') return node.list;
+    if (node.kind === 'list') return toValueList(this.compileItems(node.items));
+    if (node.kind !== 'template') return undefined;
+    return readTemplateList(this.requireTemplate(node.name));
   }
 
   private compileLike(operandAst: AstNode, patternAst: AstNode): PlanNode {
@@ -320,28 +339,29 @@ class Compiler {
           describeValue(value),
       );
     }
+    const written = this.compileContained(node, argument, mode);
+    const isPath = operand.kind === 'path';
+    const list = isPath ? written : castElements(node, written, operand.elementType);
+    return { node: 'contains', operand, mode, list };
+  }
+
+  /** Returns the values to look for: one, which may be a list itself, or those of a list. */
+  private compileContained(node: CallAst, argument: AstNode, mode: ContainsMode): ValueList {
+    const list = mode === ContainsMode.One ? undefined : this.findList(argument);
+    if (list !== undefined) return list;
     const constant = this.compileValue(argument);
     if (constant.is !== 'constant') {
       throw new FilterError(`${node.name} needs a constant, but got: ${describeValue(constant)}`);
     }
-    const { literal } = constant;
-    if (mode !== ContainsMode.One && literal.kind !== 'array') {
-      throw new FilterError(`${node.name} operation element must be an array`);
-    }
-    const isList = mode !== ContainsMode.One && literal.kind === 'array';
-    const written = isList ? literal.value : [literal];
-    const isPath = operand.kind === 'path';
-    const values = isPath ? written : castElements(node, written, operand.elementType);
-    return { node: 'contains', operand, mode, values };
+    if (mode === ContainsMode.One) return toValueList([constant.literal]);
+    throw new FilterError(`${node.name} operation element must be an array`);
   }
 }
 
-function castElements(node: CallAst, values: readonly Literal[], elementType: number): Literal[] {
-  return values.map((literal) => {
-    const value = castLiteral(literal, elementType);
-    if (value !== undefined) return value;
+function castElements(node: CallAst, list: ValueList, elementType: number): ValueList {
+  return castList(list, elementType, (literal) => {
     const types = `${getDataTypeName(elementType)}, but got: ${getLiteralTypeName(literal)}`;
-    throw new FilterError(`${node.name} on this array needs values of type ${types}`);
+    return new FilterError(`${node.name} on this array needs values of type ${types}`);
   });
 }
 

@@ -6,7 +6,8 @@ import type { ArithmeticSign, CompareSign } from './ast.ts';
 import { FilterError } from './filter-error.ts';
 import type { TemplateValue } from './filter-schema.ts';
 import { CompareOp } from './plan.ts';
-import type { Literal } from './plan.ts';
+import type { Literal, ValueList } from './plan.ts';
+import { toLiterals, toValueList } from './value-list.ts';
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
@@ -78,6 +79,27 @@ export function castLiteral(literal: Literal, dataType: number): Literal | undef
     default:
       return undefined;
   }
+}
+
+/**
+ * Returns the list as values of that scalar type.
+ * @param refuse  makes the error for a value that has no such cast
+ */
+export function castList(
+  list: ValueList,
+  dataType: number,
+  refuse: (literal: Literal) => FilterError,
+): ValueList {
+  const isCast =
+    (list.kind === 'int64' && isIntegerType(dataType)) ||
+    (list.kind === 'string' && dataType === DataType.VarChar);
+  if (isCast) return list;
+  const cast = toLiterals(list).map((literal) => {
+    const value = castLiteral(literal, dataType);
+    if (value === undefined) throw refuse(literal);
+    return value;
+  });
+  return toValueList(cast);
 }
 
 /**
@@ -232,8 +254,20 @@ export function toLiteral(value: TemplateValue, depth = 1): Literal {
     case 'string':
       return { kind: 'string', value };
     default:
-      return { kind: 'array', value: value.map((item) => toLiteral(item, depth + 1)) };
+      return { kind: 'array', value: Array.from(value, (item) => toLiteral(item, depth + 1)) };
   }
+}
+
+/** Returns the constants of a template's list; undefined if the value is none. Throws as above. */
+export function readTemplateList(value: TemplateValue): ValueList | undefined {
+  if (typeof value !== 'object') return undefined;
+  if (value instanceof BigInt64Array && value.length > 0) return { kind: 'int64', values: value };
+  if (value.length > 0 && isStrings(value)) return { kind: 'string', values: value };
+  return toValueList(Array.from(value, (item) => toLiteral(item, 2)));
+}
+
+function isStrings(value: readonly unknown[] | BigInt64Array): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 /** Milvus prints the constant as the member of its plan message that holds it. */

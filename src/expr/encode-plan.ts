@@ -4,7 +4,8 @@
 
 import { strict as assert } from 'node:assert';
 
-import type { Literal, Operand, PlanNode, RegexProgram } from './plan.ts';
+import { nextTurn } from '../base/turns.ts';
+import type { Literal, Operand, PlanNode, RegexProgram, ValueList } from './plan.ts';
 
 export const PLAN_MAGIC = 0x31504c45;
 
@@ -23,15 +24,27 @@ export const LITERAL_TAGS = { bool: 1, int64: 2, double: 3, string: 4, array: 5 
 
 const INITIAL_BYTES = 256;
 
+/** Written at a time: strings of a list, which take about a millisecond. */
+const STRINGS_PER_TURN = 8192;
+
 /** Returns the binary form of a plan; the buffer belongs to the caller. */
 export function encodePlan(plan: PlanNode): Uint8Array {
   const writer = new PlanWriter();
   writer.u32(PLAN_MAGIC);
-  writeNode(writer, plan);
+  for (const _step of writeNode(writer, plan));
   return writer.finish();
 }
 
-function writeNode(writer: PlanWriter, plan: PlanNode): void {
+/** The same; long lists take several turns of the event loop. */
+export async function encodePlanInTurns(plan: PlanNode): Promise<Uint8Array> {
+  const writer = new PlanWriter();
+  writer.u32(PLAN_MAGIC);
+  for (const _step of writeNode(writer, plan)) await nextTurn();
+  return writer.finish();
+}
+
+/** Writes a node in steps. */
+function* writeNode(writer: PlanWriter, plan: PlanNode): Generator<void> {
   writer.u8(NODE_TAGS[plan.node]);
   switch (plan.node) {
     case 'const':
@@ -39,24 +52,33 @@ function writeNode(writer: PlanWriter, plan: PlanNode): void {
       return;
     case 'and':
     case 'or':
-      writeChildren(writer, plan.node, plan.children);
+      yield* writeChildren(writer, plan.node, plan.children);
       return;
     case 'not':
-      writeNode(writer, plan.child);
+      yield* writeNode(writer, plan.child);
+      return;
+    case 'in':
+      writeOperand(writer, plan.operand);
+      yield* writeList(writer, plan.list);
+      return;
+    case 'contains':
+      writeOperand(writer, plan.operand);
+      writer.u8(plan.mode);
+      yield* writeList(writer, plan.list);
       return;
     default:
       writeLeaf(writer, plan);
   }
 }
 
-function writeChildren(
+function* writeChildren(
   writer: PlanWriter,
   node: 'and' | 'or',
   children: readonly PlanNode[],
-): void {
+): Generator<void> {
   if (children.length <= CHILDREN_MAX) {
     writer.u16(children.length);
-    for (const child of children) writeNode(writer, child);
+    for (const child of children) yield* writeNode(writer, child);
     return;
   }
   // 65,535 groups of 65,535 are more than any text holds, so one more level is always enough.
@@ -64,10 +86,10 @@ function writeChildren(
   for (let start = 0; start < children.length; start += CHILDREN_MAX) {
     groups.push({ node, children: children.slice(start, start + CHILDREN_MAX) });
   }
-  writeChildren(writer, node, groups);
+  yield* writeChildren(writer, node, groups);
 }
 
-type LeafNode = Exclude<PlanNode, { node: 'const' | 'and' | 'or' | 'not' }>;
+type LeafNode = Exclude<PlanNode, { node: 'const' | 'and' | 'or' | 'not' | 'in' | 'contains' }>;
 
 function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
   if (leaf.node === 'compareOperands') {
@@ -88,9 +110,6 @@ function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
       writeLiteral(writer, leaf.lower);
       writeLiteral(writer, leaf.upper);
       return;
-    case 'in':
-      writeLiterals(writer, leaf.values);
-      return;
     case 'arith':
       writer.u8(leaf.arith);
       writeLiteral(writer, leaf.right);
@@ -105,10 +124,6 @@ function writeLeaf(writer: PlanWriter, leaf: LeafNode): void {
       writer.u8(Number(leaf.negated));
       writer.string(leaf.pattern);
       writeProgram(writer, leaf.program);
-      return;
-    case 'contains':
-      writer.u8(leaf.mode);
-      writeLiterals(writer, leaf.values);
       return;
     case 'isNull':
     case 'exists':
@@ -143,6 +158,25 @@ function writeOperand(writer: PlanWriter, operand: Operand): void {
     } else {
       writer.u8(1);
       writer.u32(step);
+    }
+  }
+}
+
+function* writeList(writer: PlanWriter, list: ValueList): Generator<void> {
+  if (list.kind === 'mixed') {
+    writeLiterals(writer, list.values);
+    return;
+  }
+  writer.u32(list.values.length);
+  if (list.kind === 'int64') {
+    writer.integers(LITERAL_TAGS.int64, list.values);
+    return;
+  }
+  for (let from = 0; from < list.values.length; from += STRINGS_PER_TURN) {
+    if (from > 0) yield;
+    for (const value of list.values.slice(from, from + STRINGS_PER_TURN)) {
+      writer.u8(LITERAL_TAGS.string);
+      writer.string(value);
     }
   }
 }
@@ -204,6 +238,20 @@ class PlanWriter {
   f64(value: number): void {
     const at = this.reserve(8);
     this.view.setFloat64(at, value, true);
+  }
+
+  /** Each with the tag before it. */
+  integers(tag: number, values: BigInt64Array): void {
+    let at = this.reserve(9 * values.length);
+    const { bytes, view } = this;
+    // By halves: a bigint for each value would be garbage.
+    const words = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+    for (let i = 0; i < words.length; i += 2) {
+      bytes[at] = tag;
+      view.setUint32(at + 1, words[i]!, true);
+      view.setUint32(at + 5, words[i + 1]!, true);
+      at += 9;
+    }
   }
 
   string(value: string): void {

@@ -22,7 +22,13 @@ export interface FilterSchema {
 }
 
 /** The value of a `{name}` placeholder: bigint is int64, number is double. */
-export type TemplateValue = boolean | bigint | number | string | readonly TemplateValue[];
+export type TemplateValue =
+  | boolean
+  | bigint
+  | number
+  | string
+  | BigInt64Array
+  | readonly TemplateValue[];
 
 /** Returns the field of that name; at most 64 fields, so a scan is as good as a map. */
 export function findFieldByName(schema: FilterSchema, name: string): FilterField | undefined {

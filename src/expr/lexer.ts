@@ -48,8 +48,12 @@ for (const sign of SIGNS) {
   SIGNS_BY_FIRST.set(first, [...(SIGNS_BY_FIRST.get(first) ?? []), sign]);
 }
 
+const CODE_COMMA = 44;
+const CODE_BACKSLASH = 92;
 const CODE_0 = 48;
 const CODE_9 = 57;
+/** Longer ones are beyond int64, and slow to turn into a bigint. */
+const INTEGER_LENGTH_MAX = 100;
 /** Below ten to this many digits a decimal integer is exact as a number. */
 const EXACT_DIGITS = 15;
 
@@ -69,8 +73,15 @@ export class Lexer {
   /** Boolean: the value. */
   boolean = false;
 
-  constructor(source: string) {
+  /** Begins with the first token at this offset or after it. */
+  constructor(source: string, offset = 0) {
     this.source = source;
+    this.moveTo(offset);
+  }
+
+  /** Moves to the first token that begins at this offset or after it. */
+  moveTo(offset: number): void {
+    this.end = offset;
     this.next();
   }
 
@@ -90,6 +101,8 @@ export class Lexer {
       this.end = position;
     } else if (code >= CODE_0 && code <= CODE_9) {
       this.readNumber(code);
+    } else if (code === CODE_COMMA) {
+      this.setToken(TokenKind.Symbol, ',', 1);
     } else {
       this.readOther(source.charAt(position));
     }
@@ -163,10 +176,11 @@ export class Lexer {
       position += 1;
     }
     const stop = source.charAt(position);
-    const isPlain = first !== CODE_0 && position - start <= EXACT_DIGITS;
+    const digits = position - start;
+    const isPlain = first !== CODE_0 && digits <= INTEGER_LENGTH_MAX;
     if (isPlain && stop !== '.' && stop !== 'e' && stop !== 'E') {
       this.kind = TokenKind.Integer;
-      this.integer = BigInt(value);
+      this.integer = BigInt(digits <= EXACT_DIGITS ? value : source.slice(start, position));
       this.end = position;
     } else if (!this.readFloat()) {
       this.readInteger();
@@ -179,6 +193,9 @@ export class Lexer {
 
   private readInteger(): void {
     const text = matchAt(INTEGER, this.source, this.start) ?? '0';
+    if (text.length > INTEGER_LENGTH_MAX) {
+      throw new FilterError(`integer ${text} is out of the range of int64`, this.start);
+    }
     let digits = text;
     if (/^0[0-9]/.test(text)) {
       if (!/^[0-7]+$/.test(text)) throw new FilterError(`invalid number '${text}'`, this.start);
@@ -207,7 +224,7 @@ export class Lexer {
     const quote = source.charCodeAt(quoteAt);
     let position = quoteAt + 1;
     while (position < source.length && source.charCodeAt(position) !== quote) {
-      position += !isRaw && source.charAt(position) === '\\' ? 2 : 1;
+      position += !isRaw && source.charCodeAt(position) === CODE_BACKSLASH ? 2 : 1;
     }
     if (position >= source.length) throw new FilterError('unterminated string', this.start);
     const body = source.slice(quoteAt + 1, position);

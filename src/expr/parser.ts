@@ -6,6 +6,8 @@ import { AST_DEPTH_MAX } from './ast.ts';
 import type { ArithmeticSign, AstNode, ColumnAst, CompareSign } from './ast.ts';
 import { FilterError } from './filter-error.ts';
 import { Lexer, TokenKind } from './lexer.ts';
+import { readList } from './list-reader.ts';
+import type { ReadLists } from './list-reader.ts';
 import type { Literal, PathStep } from './plan.ts';
 
 /** Binding powers, loosest 1. */
@@ -36,18 +38,21 @@ const FUNCTIONS_TO_COME = new Set([
 
 /**
  * Returns the tree of a filter.
+ * @param lists  lists of this text that have been read already
  * @throws FilterError with the offset, when the text is not a filter
  */
-export function parseFilter(text: string): AstNode {
-  return new Parser(text).parse();
+export function parseFilter(text: string, lists?: ReadLists): AstNode {
+  return new Parser(text, lists).parse();
 }
 
 class Parser {
   private readonly lexer: Lexer;
+  private readonly lists: ReadLists | undefined;
   private nesting = 0;
 
-  constructor(text: string) {
+  constructor(text: string, lists: ReadLists | undefined) {
     this.lexer = new Lexer(text);
+    this.lists = lists;
   }
 
   parse(): AstNode {
@@ -294,6 +299,11 @@ class Parser {
   }
 
   private parseList(at: number): AstNode {
+    const read = this.lists?.get(at) ?? readList(this.lexer.source, at);
+    if (read !== undefined) {
+      this.lexer.moveTo(read.end);
+      return { kind: 'values', list: read.list, at, depth: 2 };
+    }
     this.lexer.next();
     const items = this.parseItems(']');
     let depth = 0;

@@ -3,8 +3,9 @@
 // not kept.
 
 import { compileFilter } from './compile.ts';
-import { encodePlan } from './encode-plan.ts';
+import { encodePlanInTurns } from './encode-plan.ts';
 import type { FilterSchema, TemplateValue } from './filter-schema.ts';
+import { readLongLists } from './list-reader.ts';
 import type { PlanNode } from './plan.ts';
 
 /** As many as Milvus keeps. */
@@ -17,15 +18,15 @@ const NO_TEMPLATES: ReadonlyMap<string, TemplateValue> = new Map();
 /** A filter ready to be sent: the plan, and the same as bytes for native. */
 export class CompiledFilter {
   readonly plan: PlanNode;
-  #bytes: Uint8Array | undefined;
+  #bytes: Promise<Uint8Array> | undefined;
 
   constructor(plan: PlanNode) {
     this.plan = plan;
   }
 
   /** Made when first asked for: a filter that only lists keys is not evaluated. */
-  get bytes(): Uint8Array {
-    return (this.#bytes ??= encodePlan(this.plan));
+  encode(): Promise<Uint8Array> {
+    return (this.#bytes ??= encodePlanInTurns(this.plan));
   }
 }
 
@@ -52,13 +53,17 @@ export class PlanCache {
   }
 
   /**
-   * Returns the compiled filter, from the cache if it is there. Callers must not change it.
+   * Returns the compiled filter, from the cache if it is there. Callers must not change it. Long
+   * lists take several turns of the event loop.
    * @throws MilvusError ParameterInvalid as compileFilter; failures are not kept
    */
-  compile(request: FilterRequest): CompiledFilter {
+  async compile(request: FilterRequest): Promise<CompiledFilter> {
     const { text, schema, templates = NO_TEMPLATES } = request;
     const isKept = templates.size === 0 && text.length <= TEXT_LENGTH_MAX;
-    if (!isKept) return new CompiledFilter(compileFilter(text, schema, templates));
+    if (!isKept) {
+      const lists = await readLongLists(text);
+      return new CompiledFilter(compileFilter(text, schema, templates, lists));
+    }
     const key = `${request.collectionId}/${request.schemaVersion}/${text}`;
     const found = this.entries.get(key);
     const compiled = found ?? new CompiledFilter(compileFilter(text, schema, templates));

@@ -33,6 +33,15 @@ export type Literal =
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'array'; readonly value: readonly Literal[] };
 
+/**
+ * The constants of a list. Lists of nothing but int64 or nothing but strings are kept as such: of
+ * 100,000 keys they would be 100,000 objects.
+ */
+export type ValueList =
+  | { readonly kind: 'int64'; readonly values: BigInt64Array }
+  | { readonly kind: 'string'; readonly values: readonly string[] }
+  | { readonly kind: 'mixed'; readonly values: readonly Literal[] };
+
 export type PathStep = string | number;
 
 /** What a leaf reads: a whole field, one element of an Array field, or a path into a JSON field. */
@@ -91,7 +100,7 @@ export type PlanNode =
       readonly upper: Literal;
       readonly upperInclusive: boolean;
     }
-  | { readonly node: 'in'; readonly operand: Operand; readonly values: readonly Literal[] }
+  | { readonly node: 'in'; readonly operand: Operand; readonly list: ValueList }
   | {
       readonly node: 'arith';
       readonly operand: Operand;
@@ -121,7 +130,7 @@ export type PlanNode =
       readonly node: 'contains';
       readonly operand: Operand;
       readonly mode: ContainsMode;
-      readonly values: readonly Literal[];
+      readonly list: ValueList;
     }
   | {
       readonly node: 'arrayLength';

@@ -28,6 +28,8 @@ export interface KeyField {
 
 type Key = bigint | string;
 
+const SURROGATE = /[\ud800-\udfff]/;
+
 export function isHigherBetter(metric: string): boolean {
   return metric !== 'L2';
 }
@@ -103,16 +105,18 @@ export function mergeQueries(
 ): QueryPart {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
   if (countOnly) return { count, rows: parts[0]!.rows };
-  const batches = parts.map((part) => new RowBatchReader(part.rows));
+  const found = parts.filter((part) => part.count > 0);
+  if (found.length < 2) return found[0] ?? parts[0]!;
+  const batches = found.map((part) => new RowBatchReader(part.rows));
   const keys = batches.map((batch) => new KeyReader(batch, key));
   const timestamps = batches.map((batch) => batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64());
   const starts = getRowStarts(batches);
-  const cursors = parts.map(() => 0);
+  const cursors = found.map(() => 0);
   const picked: number[] = [];
   let lastKey: Key | undefined;
   while (limit === 0 || picked.length < limit) {
     let best = -1;
-    for (let i = 0; i < parts.length; i++) {
+    for (let i = 0; i < found.length; i++) {
       if (cursors[i]! >= batches[i]!.rows) continue;
       if (best < 0 || isBefore(i, best)) best = i;
     }
@@ -135,10 +139,11 @@ export function mergeQueries(
 }
 
 /**
- * Strings by their UTF-8 bytes, as native sorts them; JavaScript's own order is by UTF-16 units.
+ * Strings by their UTF-8 bytes, as native sorts them. JavaScript's own order, by UTF-16 units, is
+ * another one where a surrogate meets a unit above all surrogates.
  */
-function compareKeys(a: Key, b: Key): number {
-  if (typeof a === 'string' && typeof b === 'string') {
+export function compareKeys(a: Key, b: Key): number {
+  if (typeof a === 'string' && typeof b === 'string' && (SURROGATE.test(a) || SURROGATE.test(b))) {
     return Buffer.compare(Buffer.from(a), Buffer.from(b));
   }
   return a < b ? -1 : a > b ? 1 : 0;

@@ -7,6 +7,7 @@ import { LITERAL_TAGS, NODE_TAGS, OPERAND_TAGS, PLAN_MAGIC } from '../../src/exp
 import type {
   ArithOp, CompareOp, ContainsMode, LikeKind, Literal, Operand, PathStep, PlanNode, RegexProgram,
 } from '../../src/expr/plan.ts';
+import { toValueList } from '../../src/expr/value-list.ts';
 
 const NODE_BY_TAG = invert(NODE_TAGS);
 const OPERAND_BY_TAG = invert(OPERAND_TAGS);
@@ -60,7 +61,7 @@ function readLeaf(
       return { node, operand, lower, lowerInclusive, upper, upperInclusive: (flags & 2) !== 0 };
     }
     case 'in':
-      return { node, operand, values: readLiterals(reader) };
+      return { node, operand, list: toValueList(readLiterals(reader)) };
     case 'arith': {
       const arith = reader.u8() as ArithOp;
       const right = readLiteral(reader);
@@ -76,7 +77,7 @@ function readLeaf(
     }
     case 'contains': {
       const mode = reader.u8() as ContainsMode;
-      return { node, operand, mode, values: readLiterals(reader) };
+      return { node, operand, mode, list: toValueList(readLiterals(reader)) };
     }
     case 'isNull':
     case 'exists':

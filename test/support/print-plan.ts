@@ -2,7 +2,8 @@
 // have a point, so that 5 and 5.0 differ.
 
 import { ArithOp, CompareOp, ContainsMode, LikeKind } from '../../src/expr/plan.ts';
-import type { Literal, Operand, PlanNode } from '../../src/expr/plan.ts';
+import type { Literal, Operand, PlanNode, ValueList } from '../../src/expr/plan.ts';
+import { toLiterals } from '../../src/expr/value-list.ts';
 import type { FilterSchema } from '../../src/expr/filter-schema.ts';
 
 const COMPARE_SIGNS: Readonly<Record<CompareOp, string>> = {
@@ -46,7 +47,7 @@ export function printPlan(plan: PlanNode, schema: FilterSchema): string {
       return `(${lower} ${operandOf(plan.operand)} ${upper})`;
     }
     case 'in':
-      return `(${operandOf(plan.operand)} in [${plan.values.map(printLiteral).join(', ')}])`;
+      return `(${operandOf(plan.operand)} in [${printList(plan.list)}])`;
     case 'arith': {
       const right = `${ARITH_SIGNS[plan.arith]} ${printLiteral(plan.right)}`;
       const compare = `${COMPARE_SIGNS[plan.op]} ${printLiteral(plan.value)}`;
@@ -64,7 +65,7 @@ export function printPlan(plan: PlanNode, schema: FilterSchema): string {
     case 'exists':
       return `(${plan.node} ${operandOf(plan.operand)})`;
     case 'contains': {
-      const values = plan.values.map(printLiteral).join(', ');
+      const values = printList(plan.list);
       return `(${CONTAINS_NAMES[plan.mode]} ${operandOf(plan.operand)} [${values}])`;
     }
     case 'arrayLength': {
@@ -80,6 +81,10 @@ function printOperand(operand: Operand, schema: FilterSchema): string {
   if (operand.kind === 'field') return name;
   if (operand.kind === 'element') return `${name}[${operand.index}]`;
   return name + '.' + operand.path.map((step) => `[${JSON.stringify(step)}]`).join('');
+}
+
+function printList(list: ValueList): string {
+  return toLiterals(list).map(printLiteral).join(', ');
 }
 
 function printLiteral(literal: Literal): string {

@@ -2,6 +2,7 @@
 // parents, leaves out children and list values.
 
 import type { PlanNode } from '../../src/expr/plan.ts';
+import { toLiterals, toValueList } from '../../src/expr/value-list.ts';
 
 /** Returns the smallest plan that still fails which greedy steps find. */
 export async function shrinkPlan(
@@ -44,8 +45,8 @@ function* reduce(plan: PlanNode): Generator<PlanNode> {
       return;
     case 'in':
     case 'contains':
-      for (let i = 0; i < plan.values.length; i += 1) {
-        yield { ...plan, values: plan.values.filter((_, j) => j !== i) };
+      for (let i = 0; i < plan.list.values.length; i += 1) {
+        yield { ...plan, list: toValueList(toLiterals(plan.list).filter((_, j) => j !== i)) };
       }
       return;
     default:

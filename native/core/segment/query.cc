@@ -66,6 +66,28 @@ struct SortedKeys {
   }
 };
 
+// The keys that a filter lists, if it says nothing else. Views into the plan.
+std::optional<SortedKeys> listed_keys(const PlanNode& node, const Field& primary_key) {
+  if (node.tag != PlanTag::kIn || node.operands[0].kind != OperandKind::kField ||
+      node.operands[0].field_id != primary_key.field_id) {
+    return std::nullopt;
+  }
+  const bool are_strings = primary_key.type == DataType::kVarChar;
+  const LiteralKind wanted = are_strings ? LiteralKind::kString : LiteralKind::kInt64;
+  std::vector<int64_t> ints;
+  std::vector<std::string_view> strings;
+  for (const Literal& literal : node.literals) {
+    if (literal.kind != wanted) return std::nullopt;
+    if (are_strings) {
+      strings.push_back(literal.text);
+    } else {
+      ints.push_back(literal.integer);
+    }
+  }
+  return SortedKeys(are_strings ? KeySpan::of(std::span<const std::string_view>(strings))
+                                : KeySpan::of(std::span<const int64_t>(ints)));
+}
+
 // A filter asked about single rows: evaluates the 64 rows around one, or all rows when many will be
 // asked for.
 class RowFilter {
@@ -107,7 +129,7 @@ class RowFilter {
 class Query {
  public:
   Query(const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel)
-      : request_(request), pool_(pool), cancel_(cancel) {}
+      : request_(request), plan_(request.plan), pool_(pool), cancel_(cancel) {}
 
   Status run(std::span<const std::shared_ptr<const Segment>> segments, QueryResult* result) {
     for (const auto& segment : segments) {
@@ -118,7 +140,12 @@ class Query {
       snapshots_.push_back(segment->snapshot(request_.read_ts));
     }
     std::optional<SortedKeys> keys;
-    if (request_.keys.has_value()) keys.emplace(*request_.keys);
+    if (request_.keys.has_value()) {
+      keys.emplace(*request_.keys);
+    } else if (plan_ != nullptr && !segments.empty()) {
+      keys = listed_keys(plan_->root(), segments[0]->schema().primary_key());
+      if (keys.has_value()) plan_ = nullptr;
+    }
     found_.resize(snapshots_.size());
     std::mutex mutex;
     Status first_error;
@@ -164,8 +191,7 @@ class Query {
     Found& found = found_[source];
     if (rows.row_count() == 0) return Status::ok();
     RowFilter filter;
-    if (Status status = filter.prepare(rows, request_.plan, keys.size()); !status.is_ok())
-      return status;
+    if (Status status = filter.prepare(rows, plan_, keys.size()); !status.is_ok()) return status;
     Status error;
     rows.find_rows(keys, [&](size_t, size_t row) {
       if (!rows.is_visible(row, request_.read_ts)) return VisitNext::kRow;
@@ -190,7 +216,7 @@ class Query {
     const bool is_sealed = !rows.segment().is_growing();
     if (is_sealed && request_.limit != 0 && !request_.count_only) return find_first(source);
     RowMask mask;
-    Status status = make_row_mask(rows, request_.plan, request_.read_ts, pool_, cancel_, &mask);
+    Status status = make_row_mask(rows, plan_, request_.read_ts, pool_, cancel_, &mask);
     if (!status.is_ok()) return status;
     Found& found = found_[source];
     found.count = mask.kept;
@@ -213,8 +239,8 @@ class Query {
     const size_t row_count = rows.row_count();
     std::unique_ptr<Evaluator> evaluator;
     Bitset truth;
-    if (request_.plan != nullptr) {
-      Status status = Evaluator::prepare(*request_.plan, rows, {}, &evaluator);
+    if (plan_ != nullptr) {
+      Status status = Evaluator::prepare(*plan_, rows, {}, &evaluator);
       if (!status.is_ok()) return status;
       truth.assign(row_count, false);
     }
@@ -268,6 +294,7 @@ class Query {
   }
 
   const QueryRequest& request_;
+  const Plan* plan_;  // null: no filter, or none besides the keys
   ThreadPool* pool_;
   const CancelToken* cancel_;
   bool has_string_keys_ = false;

@@ -17,7 +17,8 @@
 namespace elanus {
 
 struct QueryRequest {
-  const Plan* plan = nullptr;   // null: no filter
+  // Null: no filter. Keys that it lists and nothing else are looked up.
+  const Plan* plan = nullptr;
   std::optional<KeySpan> keys;  // only rows with these keys, besides the filter
   uint64_t read_ts = 0;
   uint64_t limit = 0;  // rows at most, smallest keys first; 0: all

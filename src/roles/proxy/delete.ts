@@ -1,6 +1,7 @@
 // Delete: by primary keys directly, by any other filter through a read of the matching keys first
 // (R6).
 
+import { nextTurn } from '../../base/turns.ts';
 import type { DeleteRequest } from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -8,12 +9,12 @@ import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType } from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { DeletePart, Keys } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { cutKeys, splitKeys } from './sharding.ts';
+import { cutKeys, KEYS_PER_PIECE, splitKeys } from './sharding.ts';
 
 /** Keys of one delete record: about 4 MiB of int64 (R6). */
 const KEYS_PER_RECORD = 500_000;
@@ -32,7 +33,7 @@ export async function deleteRows(
         'supported, expr cannot be empty string',
     );
   }
-  const filter = compileRequestFilter(
+  const filter = await compileRequestFilter(
     proxy,
     info,
     request.expr,
@@ -46,7 +47,7 @@ export async function deleteRows(
   }
   const deleted =
     filter.keys !== undefined
-      ? await deleteKeys(proxy, info, partitionId, filter.keys, 0n, context)
+      ? await deleteKeys(proxy, info, partitionId, await takeDistinct(filter.keys), 0n, context)
       : await deleteMatching(proxy, info, partitionId, filter, context);
   return encodeMutationResult({
     status: OK_STATUS,
@@ -69,27 +70,50 @@ function findPartition(info: CollectionInfo, name: string): bigint {
   return partition.partitionId;
 }
 
-/** `killsUpTo` 0 = every version older than the delete. */
+/** Returns the keys in pieces, each key once. */
+async function takeDistinct(keys: Keys): Promise<Keys[]> {
+  const seen = new Set<bigint | string>();
+  const isNew = (key: bigint | string): boolean => {
+    const before = seen.size;
+    return seen.add(key).size > before;
+  };
+  const distinct: Keys[] = [];
+  for (const piece of cutKeys(keys)) {
+    if (distinct.length > 0) await nextTurn();
+    distinct.push(
+      piece.kind === 'int64'
+        ? { kind: 'int64', values: piece.values.filter(isNew) }
+        : { kind: 'string', values: piece.values.filter(isNew) },
+    );
+  }
+  return distinct;
+}
+
+/**
+ * @param pieces     distinct keys, as cut by cutKeys
+ * @param killsUpTo  0 = every version older than the delete
+ */
 async function deleteKeys(
   proxy: Proxy,
   info: CollectionInfo,
   partitionId: bigint,
-  keys: Keys,
+  pieces: readonly Keys[],
   killsUpTo: bigint,
   context: RequestContext,
 ): Promise<Deleted> {
   const { collectionId, schema, vchannels } = info;
-  const byShard = splitKeys(info, keys);
+  const partsByShard: DeletePart[][] = vchannels.map(() => []);
+  for (const [i, piece] of pieces.entries()) {
+    if (i > 0) await nextTurn();
+    splitKeys(info, piece).forEach((keys, shard) => {
+      if (keys === undefined || keys.values.length === 0) return;
+      partsByShard[shard]!.push({ kind: 'delete', partitionId, keys, killsUpTo });
+    });
+  }
   const timestamps = await Promise.all(
     vchannels.map(async (vchannel, shard) => {
-      const mine = byShard[shard];
-      if (mine === undefined || mine.values.length === 0) return 0n;
-      const parts = cutKeys(mine).map((piece) => ({
-        kind: 'delete' as const,
-        partitionId,
-        keys: piece,
-        killsUpTo,
-      }));
+      const parts = partsByShard[shard]!;
+      if (parts.length === 0) return 0n;
       const { timestamp } = await proxy.peers.streamingnode.write(
         { collectionId, vchannel, schemaVersion: schema.version, parts },
         context,
@@ -98,7 +122,7 @@ async function deleteKeys(
     }),
   );
   const timestamp = timestamps.reduce((max, ts) => (ts > max ? ts : max), 0n);
-  return { count: keys.values.length, timestamp };
+  return { count: pieces.reduce((sum, { values }) => sum + values.length, 0), timestamp };
 }
 
 /** Reads the matching keys of each shard and deletes just the versions read. */
@@ -111,6 +135,8 @@ async function deleteMatching(
 ): Promise<Deleted> {
   const { collectionId } = info;
   const partitionIds = partitionId !== 0n ? [partitionId] : (filter.partitionIds ?? []);
+  const plan = await filter.encode();
+  const primary = getPrimaryKeyField(info.schema);
   let count = 0;
   let timestamp = 0n;
   for (const vchannel of info.vchannels) {
@@ -121,12 +147,17 @@ async function deleteMatching(
         partitionIds,
         ignoreGrowing: false,
         pinnedTimestamp: 0n,
-        params: { plan: filter.plan, limit: 0, outputFieldIds: [], countOnly: false },
+        params: { plan, limit: 0, outputFieldIds: [], countOnly: false },
       },
       context,
     );
-    for (const keys of readKeyChunks(info, read.rows)) {
-      const deleted = await deleteKeys(proxy, info, partitionId, keys, read.timestamp, context);
+    const batch = new RowBatchReader(read.rows);
+    if (batch.rows === 0) continue;
+    const reader = new KeyReader(batch, primary);
+    for (let from = 0; from < batch.rows; from += KEYS_PER_RECORD) {
+      const end = Math.min(batch.rows, from + KEYS_PER_RECORD);
+      const pieces = await readKeys(reader, primary.dataType === DataType.Int64, from, end);
+      const deleted = await deleteKeys(proxy, info, partitionId, pieces, read.timestamp, context);
       count += deleted.count;
       timestamp = deleted.timestamp;
     }
@@ -134,20 +165,23 @@ async function deleteMatching(
   return { count, timestamp };
 }
 
-function readKeyChunks(info: CollectionInfo, rows: Uint8Array): Keys[] {
-  const batch = new RowBatchReader(rows);
-  if (batch.rows === 0) return [];
-  const field = getPrimaryKeyField(info.schema);
-  const chunks: Keys[] = [];
-  const reader = new KeyReader(batch, field);
-  for (let from = 0; from < batch.rows; from += KEYS_PER_RECORD) {
-    const length = Math.min(KEYS_PER_RECORD, batch.rows - from);
-    const values = Array.from({ length }, (_unused, i) => reader.at(from + i));
-    chunks.push(
-      field.dataType === DataType.Int64
+/** Returns the keys of these rows in pieces, in turns of the event loop. */
+async function readKeys(
+  reader: KeyReader,
+  isInt64: boolean,
+  from: number,
+  end: number,
+): Promise<Keys[]> {
+  const pieces: Keys[] = [];
+  for (let start = from; start < end; start += KEYS_PER_PIECE) {
+    if (start > 0) await nextTurn();
+    const length = Math.min(KEYS_PER_PIECE, end - start);
+    const values = Array.from({ length }, (_unused, i) => reader.at(start + i));
+    pieces.push(
+      isInt64
         ? { kind: 'int64', values: BigInt64Array.from(values as bigint[]) }
         : { kind: 'string', values: values as string[] },
     );
   }
-  return chunks;
+  return pieces;
 }

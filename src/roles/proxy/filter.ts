@@ -1,7 +1,7 @@
 // A request's filter text → plan, with the prefixes that Milvus puts before its errors, and what
 // the plan says about partitions and keys.
 
-import { getPartitionKeyValues, getPrimaryKeyValues } from '../../expr/key-values.ts';
+import { getKeyValues } from '../../expr/key-values.ts';
 import type { TemplateValue } from '../../expr/filter-schema.ts';
 import type { PlanNode } from '../../expr/plan.ts';
 import type { CompiledFilter } from '../../expr/plan-cache.ts';
@@ -12,29 +12,32 @@ import type { Keys } from '../../rpc/contract.ts';
 import type { Proxy } from './proxy.ts';
 import { getPartitionSlot } from './sharding.ts';
 
+/** More values of a partition key are in every partition, or nearly. */
+const PRUNED_VALUES_MAX = 4096;
+
 export interface Filter {
   readonly node: PlanNode;
-  /** Encoded when it is first read. */
-  readonly plan: Uint8Array;
+  /** Returns what evaluates the filter. */
+  readonly encode: () => Promise<Uint8Array>;
   /** Partitions that can hold matches, by partition key; undefined = any. */
   readonly partitionIds: readonly bigint[] | undefined;
-  /** The filter is nothing but a list of primary keys. */
+  /** The filter is nothing but this list of primary keys, which may repeat. */
   readonly keys: Keys | undefined;
 }
 
 /** Returns undefined for an empty filter. @throws MilvusError ParameterInvalid */
-export function compileRequestFilter(
+export async function compileRequestFilter(
   proxy: Proxy,
   info: CollectionInfo,
   text: string,
   templates: ReadonlyMap<string, TemplateValue>,
   what: 'query' | 'delete',
-): Filter | undefined {
+): Promise<Filter | undefined> {
   if (text.trim() === '') return undefined;
   const { collectionId, schema } = info;
   let compiled: CompiledFilter;
   try {
-    compiled = proxy.plans.compile({
+    compiled = await proxy.plans.compile({
       text,
       collectionId,
       schemaVersion: schema.version,
@@ -48,9 +51,7 @@ export function compileRequestFilter(
   const node = compiled.plan;
   return {
     node,
-    get plan() {
-      return compiled.bytes;
-    },
+    encode: () => compiled.encode(),
     partitionIds: prunePartitions(info, node),
     keys: readExactKeys(info, node),
   };
@@ -71,27 +72,20 @@ function refuseFilter(text: string, problem: string, what: 'query' | 'delete'): 
 function prunePartitions(info: CollectionInfo, node: PlanNode): readonly bigint[] | undefined {
   const field = findPartitionKeyField(info.schema);
   if (field === undefined) return undefined;
-  const values = getPartitionKeyValues(node, field.fieldId);
-  if (values === undefined) return undefined;
-  const ids = new Set<bigint>();
-  for (const literal of values) {
-    if (literal.kind !== 'int64' && literal.kind !== 'string') return undefined;
-    ids.add(info.partitions[getPartitionSlot(info, literal.value)]!.partitionId);
-  }
+  const found = getKeyValues(node, field.fieldId);
+  if (found === undefined || found.list.values.length > PRUNED_VALUES_MAX) return undefined;
   // No value at all: nothing matches, wherever it is looked for.
-  return ids.size === 0 ? undefined : [...ids];
+  if (found.list.kind === 'mixed') return undefined;
+  const ids = new Set<bigint>();
+  for (const value of found.list.values) {
+    ids.add(info.partitions[getPartitionSlot(info, value)]!.partitionId);
+  }
+  return [...ids];
 }
 
 function readExactKeys(info: CollectionInfo, node: PlanNode): Keys | undefined {
-  const found = getPrimaryKeyValues(node, getPrimaryKeyField(info.schema).fieldId);
+  const found = getKeyValues(node, getPrimaryKeyField(info.schema).fieldId);
   if (found === undefined || !found.exact) return undefined;
-  const int64: bigint[] = [];
-  const strings: string[] = [];
-  for (const literal of found.values) {
-    if (literal.kind === 'int64') int64.push(literal.value);
-    else if (literal.kind === 'string') strings.push(literal.value);
-    else return undefined;
-  }
-  if (strings.length > 0) return { kind: 'string', values: strings };
-  return { kind: 'int64', values: BigInt64Array.from(int64) };
+  const { list } = found;
+  return list.kind === 'mixed' ? { kind: 'int64', values: new BigInt64Array(0) } : list;
 }

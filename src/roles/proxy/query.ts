@@ -12,7 +12,7 @@ import { getPrimaryKeyField } from '../../model/schema.ts';
 import type { QueryParams, QueryReply } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { mergeQueries } from '../../segment/reduce.ts';
-import { compileRequestFilter } from './filter.ts';
+import { compileRequestFilter, type Filter } from './filter.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { notYet } from './read-schema.ts';
@@ -23,6 +23,7 @@ import {
   selectPartitions,
   toShardRead,
 } from './read-target.ts';
+import { KEYS_PER_PIECE } from './sharding.ts';
 
 const COUNT = 'count(*)';
 const AGGREGATE = /^\s*(count|sum|avg|min|max)\s*\(.*\)\s*$/i;
@@ -39,7 +40,7 @@ export async function query(
   );
   refuseOtherFeatures(request, isCount);
   const { limit, offset } = readWindow(proxy, request, isCount);
-  const filter = compileRequestFilter(
+  const filter = await compileRequestFilter(
     proxy,
     info,
     request.expr,
@@ -53,8 +54,7 @@ export async function query(
     throw invalidParameter('empty expression should be used with limit');
   }
   const params: QueryParams = {
-    ...(filter === undefined ? {} : { plan: filter.plan }),
-    ...(filter?.keys === undefined ? {} : { keys: filter.keys }),
+    ...(await chooseRows(filter)),
     limit: limit === undefined ? 0 : limit + offset,
     outputFieldIds: selection.fieldIds,
     countOnly: isCount,
@@ -81,6 +81,15 @@ export async function query(
     outputs: selection.outputs,
     outputFields: selection.names,
   });
+}
+
+async function chooseRows(filter: Filter | undefined): Promise<Pick<QueryParams, 'plan' | 'keys'>> {
+  if (filter === undefined) return {};
+  const { keys } = filter;
+  // Strings go to native one by one; a plan is encoded in turns, and the keys in it are looked up
+  // as well.
+  const isLongText = keys?.kind === 'string' && keys.values.length > KEYS_PER_PIECE;
+  return keys === undefined || isLongText ? { plan: await filter.encode() } : { keys };
 }
 
 /** Asks every shard's leader and merges. `limit` and keys hold for each shard as for the whole. */

@@ -76,7 +76,7 @@ export async function searchShards(
   const { collectionId } = info;
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const settings = readSearchSettings(proxy, info, indexes, request.searchParams);
-  const filter = compileRequestFilter(
+  const filter = await compileRequestFilter(
     proxy,
     info,
     request.dsl,
@@ -95,7 +95,7 @@ export async function searchShards(
     nq,
     k: k + offset,
     queries,
-    ...(filter === undefined ? {} : { plan: filter.plan }),
+    ...(filter === undefined ? {} : { plan: await filter.encode() }),
     ef,
     nprobe,
     ...(radius === undefined ? {} : { radius }),

@@ -7,7 +7,8 @@ type KeyValues =
   | { readonly kind: 'int64'; readonly values: BigInt64Array }
   | { readonly kind: 'string'; readonly values: readonly string[] };
 
-const KEYS_PER_PIECE = 8192;
+/** What is done with as many keys at a time takes few milliseconds. */
+export const KEYS_PER_PIECE = 8192;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -77,7 +78,7 @@ export function getPartitionSlot(info: CollectionInfo, key: bigint | string): nu
   return hashKey(key) % info.partitions.length;
 }
 
-/** Cuts a long list of keys; what is done with a piece takes few milliseconds. */
+/** Cuts a long list of keys. */
 export function cutKeys(keys: KeyValues): KeyValues[] {
   const pieces: KeyValues[] = [];
   for (let from = 0; from < keys.values.length; from += KEYS_PER_PIECE) {

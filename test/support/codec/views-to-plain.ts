@@ -5,7 +5,7 @@ import type { FieldDataView, ScalarFieldView } from '../../../src/codec/field-da
 import type { Ids } from '../../../src/codec/ids.ts';
 import type { Placeholder } from '../../../src/codec/placeholder-group.ts';
 import type { KeyValue, MsgBase } from '../../../src/codec/request-parts.ts';
-import type { TemplateValues } from '../../../src/codec/template-value.ts';
+import type { TemplateValue, TemplateValues } from '../../../src/codec/template-value.ts';
 import { joinFixedBytes, type FixedBytes, type Spans } from '../../../src/codec/wire-lists.ts';
 import { decodeWithTwin, dropDefaults, getMessageType, type Plain } from './milvus-proto.ts';
 
@@ -151,7 +151,13 @@ function readPlainArray(array: Plain): unknown {
 }
 
 export function viewTemplates(values: TemplateValues): Plain | undefined {
-  return values.size === 0 ? undefined : Object.fromEntries(values);
+  if (values.size === 0) return undefined;
+  return Object.fromEntries([...values].map(([name, value]) => [name, toPlainTemplate(value)]));
+}
+
+function toPlainTemplate(value: TemplateValue): unknown {
+  if (value instanceof BigInt64Array) return [...value];
+  return Array.isArray(value) ? value.map(toPlainTemplate) : value;
 }
 
 /** Bytes that stay undecoded in the views, decoded by the twin. */

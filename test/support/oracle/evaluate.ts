@@ -4,6 +4,7 @@
 import { DataType, isIntegerType } from '../../../src/model/data-type.ts';
 import { ArithOp, CompareOp, ContainsMode, LikeKind } from '../../../src/expr/plan.ts';
 import type { Literal, Operand, PathStep, PlanNode } from '../../../src/expr/plan.ts';
+import { toLiterals } from '../../../src/expr/value-list.ts';
 import type { JsonValue } from '../json-value.ts';
 
 /**
@@ -91,8 +92,8 @@ function isComparable(leaf: LeafNode, value: JsonValue): boolean {
     case 'range':
       return hasKind(value, leaf.lower);
     case 'in':
-      if (leaf.values.length === 0) return value !== null && !(value instanceof Map);
-      return leaf.values.some((literal) => hasKind(value, literal));
+      if (leaf.list.values.length === 0) return value !== null && !(value instanceof Map);
+      return toLiterals(leaf.list).some((literal) => hasKind(value, literal));
     case 'arith':
       return isNumeric(value);
     case 'like':
@@ -124,7 +125,7 @@ function evaluateLeaf(leaf: LeafNode, reading: Scalar): boolean {
     case 'range':
       return isInRange(reading, leaf);
     case 'in':
-      return leaf.values.some((value) => orderLiteral(reading, value) === 0);
+      return toLiterals(leaf.list).some((value) => orderLiteral(reading, value) === 0);
     case 'arith':
       return evaluateArith(leaf, reading.value);
     case 'like':
@@ -155,7 +156,8 @@ function evaluateContains(leaf: LeafNode & { node: 'contains' }, list: JsonValue
   const isFloat = leaf.operand.elementType === DataType.Float;
   const has = (literal: Literal): boolean =>
     list.some((value) => orderLiteral({ value, isFloat }, literal) === 0);
-  return leaf.mode === ContainsMode.All ? leaf.values.every(has) : leaf.values.some(has);
+  const values = toLiterals(leaf.list);
+  return leaf.mode === ContainsMode.All ? values.every(has) : values.some(has);
 }
 
 /** Reads what the operand names in the row. Integers come as bigint, whatever the row holds. */

@@ -73,11 +73,11 @@ test('a chain of 70,000 ors is one node, and is encoded', () => {
   assert.ok(encodePlan(plan).length > 70_000);
 });
 
-test('a list of 5,000 integers compiles to 5,000 literals', () => {
+test('a list of 5,000 integers compiles to 5,000 of them', () => {
   const ids = Array.from({ length: 5000 }, (_, i) => BigInt(i) * 7919n);
   const plan = compile(`id in [${ids.join(', ')}]`);
   assert.ok(plan.node === 'in');
-  assert.deepEqual(plan.values, ids.map((value) => ({ kind: 'int64', value })));
+  assert.deepEqual(plan.list, { kind: 'int64', values: BigInt64Array.from(ids) });
 });
 
 test('blank text is always true', () => {

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { CHILDREN_MAX, encodePlan } from '../../../src/expr/encode-plan.ts';
+import { CHILDREN_MAX, encodePlan, encodePlanInTurns } from '../../../src/expr/encode-plan.ts';
 import { ArithOp, CompareOp, ContainsMode, LikeKind } from '../../../src/expr/plan.ts';
-import type { Literal, Operand, PlanNode } from '../../../src/expr/plan.ts';
+import type { Literal, Operand, PlanNode, ValueList } from '../../../src/expr/plan.ts';
+import { toValueList } from '../../../src/expr/value-list.ts';
 import { decodePlan } from '../../support/decode-plan.ts';
 
 const FIELD: Operand = { fieldId: 100n, dataType: 5, elementType: 0, kind: 'field' };
@@ -54,7 +55,7 @@ const CASES: readonly (readonly [PlanNode, string])[] = [
     `12 ${ELEMENT_HEX} 01 ${INT_HEX} ${TEXT_HEX}`,
   ],
   [
-    { node: 'in', operand: FIELD, values: [INT, TEXT] },
+    { node: 'in', operand: FIELD, list: toValueList([INT, TEXT]) },
     `13 ${FIELD_HEX} 02 00 00 00 ${INT_HEX} ${TEXT_HEX}`,
   ],
   [
@@ -82,7 +83,7 @@ const CASES: readonly (readonly [PlanNode, string])[] = [
       '03 00 00 00 00 00 00 00 00 00 00 00 62 63 00 00 00 00 02 01 00 00',
   ],
   [
-    { node: 'contains', operand: PATH, mode: ContainsMode.Any, values: [LIST] },
+    { node: 'contains', operand: PATH, mode: ContainsMode.Any, list: toValueList([LIST]) },
     `18 ${PATH_HEX} 02 01 00 00 00 ${LIST_HEX}`,
   ],
   [
@@ -112,9 +113,22 @@ test('more children than a u16 counts are nested', () => {
 
 test('the buffer grows under strings and lists of any size', () => {
   for (let length = 0; length < 600; length += 1) {
-    const plan: PlanNode = {
-      node: 'in', operand: FIELD, values: [{ kind: 'string', value: 'x'.repeat(length) }, INT],
-    };
+    const list = toValueList([{ kind: 'string', value: 'x'.repeat(length) }, INT]);
+    const plan: PlanNode = { node: 'in', operand: FIELD, list };
+    assert.deepEqual(decodePlan(encodePlan(plan)), plan);
+  }
+});
+
+test('a list longer than one turn of the event loop takes is encoded whole', async () => {
+  const strings = Array.from({ length: 20_000 }, (_, i) => `key ${i}`);
+  const integers = BigInt64Array.from(strings, (_, i) => 2n ** 62n + BigInt(i));
+  const lists: ValueList[] = [
+    { kind: 'string', values: strings },
+    { kind: 'int64', values: integers },
+  ];
+  for (const list of lists) {
+    const plan: PlanNode = { node: 'not', child: { node: 'in', operand: FIELD, list } };
+    assert.deepEqual(await encodePlanInTurns(plan), encodePlan(plan));
     assert.deepEqual(decodePlan(encodePlan(plan)), plan);
   }
 });

@@ -1,0 +1,81 @@
+// Lists of constants: built value by value, and seen as single constants where a list is short or
+// its values are looked at one by one.
+
+import type { Literal, ValueList } from './plan.ts';
+
+const FIRST_LENGTH = 16;
+const NO_INTEGERS = new BigInt64Array(0);
+
+/** Collects constants; as long as all are int64, or all are strings, without an object for each. */
+export class ValueListBuilder {
+  #integers: BigInt64Array = NO_INTEGERS;
+  #integerCount = 0;
+  #strings: string[] = [];
+  /** Whatever does not go with the first value. */
+  #mixed: Literal[] | undefined;
+
+  addInt64(value: bigint): void {
+    if (this.#strings.length > 0) this.#mix();
+    if (this.#mixed !== undefined) {
+      this.#mixed.push({ kind: 'int64', value });
+      return;
+    }
+    if (this.#integerCount === this.#integers.length) {
+      const grown = new BigInt64Array(Math.max(FIRST_LENGTH, 2 * this.#integerCount));
+      grown.set(this.#integers);
+      this.#integers = grown;
+    }
+    this.#integers[this.#integerCount] = value;
+    this.#integerCount += 1;
+  }
+
+  addString(value: string): void {
+    if (this.#integerCount > 0) this.#mix();
+    if (this.#mixed === undefined) this.#strings.push(value);
+    else this.#mixed.push({ kind: 'string', value });
+  }
+
+  add(literal: Literal): void {
+    if (literal.kind === 'int64') this.addInt64(literal.value);
+    else if (literal.kind === 'string') this.addString(literal.value);
+    else this.#mix().push(literal);
+  }
+
+  finish(): ValueList {
+    if (this.#mixed !== undefined) return { kind: 'mixed', values: this.#mixed };
+    if (this.#integerCount > 0) {
+      return { kind: 'int64', values: this.#integers.slice(0, this.#integerCount) };
+    }
+    if (this.#strings.length > 0) return { kind: 'string', values: this.#strings };
+    return NO_VALUES;
+  }
+
+  #mix(): Literal[] {
+    if (this.#mixed === undefined) {
+      this.#mixed = [...toLiterals(this.finish())];
+      this.#integerCount = 0;
+      this.#strings = [];
+    }
+    return this.#mixed;
+  }
+}
+
+export const NO_VALUES: ValueList = { kind: 'mixed', values: [] };
+
+export function toValueList(literals: readonly Literal[]): ValueList {
+  const builder = new ValueListBuilder();
+  for (const literal of literals) builder.add(literal);
+  return builder.finish();
+}
+
+/** Returns a list as single constants. */
+export function toLiterals(list: ValueList): readonly Literal[] {
+  switch (list.kind) {
+    case 'int64':
+      return Array.from(list.values, (value) => ({ kind: 'int64', value }));
+    case 'string':
+      return list.values.map((value) => ({ kind: 'string', value }));
+    case 'mixed':
+      return list.values;
+  }
+}

@@ -1,0 +1,60 @@
+// Merging the answers of several holders of rows: order and repeated keys.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
+import { RowBatchReader } from '../../../src/codec/row-batch.ts';
+import { DataType } from '../../../src/model/data-type.ts';
+import { TIMESTAMP_FIELD_ID } from '../../../src/model/schema.ts';
+import { mergeQueries, type QueryPart } from '../../../src/segment/reduce.ts';
+
+const KEY = { fieldId: 100n, dataType: DataType.VarChar };
+const ALL = { limit: 0, countOnly: false };
+
+function makePart(rows: readonly (readonly [key: string, timestamp: bigint])[]): QueryPart {
+  const texts = rows.map(([key]) => Buffer.from(key));
+  const offsets = new Uint32Array(rows.length + 1);
+  texts.forEach((text, i) => {
+    offsets[i + 1] = offsets[i]! + text.length;
+  });
+  const timestamps = BigInt64Array.from(rows, ([, timestamp]) => timestamp);
+  const columns = [
+    { ...KEY, offsets, data: Buffer.concat(texts) },
+    { fieldId: TIMESTAMP_FIELD_ID, dataType: DataType.Int64, data: timestamps },
+  ].sort((a, b) => Number(a.fieldId - b.fieldId));
+  return { count: rows.length, rows: encodeRowBatch(columns, rows.length) };
+}
+
+function readRows(part: QueryPart): (readonly [string, bigint])[] {
+  const batch = new RowBatchReader(part.rows);
+  const keys = batch.findColumn(KEY.fieldId)!;
+  const timestamps = batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64();
+  return Array.from(timestamps, (timestamp, row) => [keys.getString(row), timestamp] as const);
+}
+
+test('string keys are merged by their UTF-8 bytes, also beyond the basic plane', () => {
+  const keys = ['', 'a', 'ab', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{1f600}'];
+  const ordered = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const parts = [0, 1, 2].map((turn) =>
+    makePart(ordered.filter((_, i) => i % 3 === turn).map((key) => [key, 1n] as const)),
+  );
+  assert.deepEqual(readRows(mergeQueries(parts, ALL, KEY)).map(([key]) => key), ordered);
+});
+
+test('of a repeated key the newest row is kept, and the limit counts keys', () => {
+  const parts = [
+    makePart([['a', 5n], ['b', 1n]]),
+    makePart([]),
+    makePart([['a', 3n], ['b', 2n], ['c', 9n]]),
+  ];
+  assert.deepEqual(readRows(mergeQueries(parts, ALL, KEY)), [['a', 5n], ['b', 2n], ['c', 9n]]);
+  const two = mergeQueries(parts, { limit: 2, countOnly: false }, KEY);
+  assert.deepEqual(readRows(two), [['a', 5n], ['b', 2n]]);
+});
+
+test('a part that is the only one with rows is the answer', () => {
+  const part = makePart([['a', 1n], ['b', 1n]]);
+  assert.equal(mergeQueries([makePart([]), part], ALL, KEY), part);
+  assert.equal(mergeQueries([makePart([]), makePart([])], ALL, KEY).count, 0);
+});
