@@ -3,11 +3,14 @@
 
 import { isUtf8 } from 'node:buffer';
 import { DataType, getDataTypeName } from '../model/data-type.ts';
-import { BlobArena } from './array-blob.ts';
+import { BlobArena, forEachString } from './array-blob.ts';
 import { findRow, formatNotFinite, refuseValue, type Place } from './check-error.ts';
 import { decodeScalarField, type ScalarColumn, type ScalarFieldView } from './field-data.ts';
-import { copyFixedBytes, type FixedBytes, type Spans } from './wire-lists.ts';
+import { copyFixedBytes, SpanList, type FixedBytes, type Spans } from './wire-lists.ts';
 import { WireReader } from './wire.ts';
+
+/** Longer texts are copied by a call into native. */
+const SHORT_TEXT_BYTES = 64;
 
 type ArrayColumn = Extract<ScalarColumn, { kind: 'array' }>;
 
@@ -34,10 +37,11 @@ export function checkArrayColumn(
   const arena = new BlobArena();
   const reader = new WireReader(message);
   const ranges = new Uint32Array(2 * count);
+  const scratch = new SpanList();
   for (let i = 0; i < count; i += 1) {
     const start = pairs[2 * i]!;
     reader.restart(start, start + pairs[2 * i + 1]!);
-    const array = decodeScalarField(reader);
+    const array = decodeScalarField(reader, scratch);
     if (array.validData?.includes(0) === true) {
       const text = `field ${field.name} has null elements, which are not supported`;
       throw refuseValue(collection, { text, field: field.name, row: findRow(place, i) });
@@ -148,18 +152,59 @@ function addFloats(target: Target, values: FixedBytes): void {
 }
 
 function addStrings(target: Target, spans: Spans): void {
-  const { place, arena, index } = target;
-  const { field, message, collection } = place;
+  const { arena } = target;
+  const { message } = target.place;
   const { count, pairs } = spans;
   checkCapacity(target, count);
-  let at = arena.extend(4 + 4 * (count + 1));
-  arena.memory.writeUInt32LE(count, at);
-  at += 4;
-  let end = 0;
+  const textBytes = checkLengths(target, spans);
+  const headerBytes = 4 + 4 * (count + 1);
+  const begin = arena.extend(headerBytes + textBytes);
+  const { memory } = arena;
+  memory.writeUInt32LE(count, begin);
+  const textAt = begin + headerBytes;
+  let at = textAt;
+  let bits = 0;
   for (let i = 0; i < count; i += 1) {
     const start = pairs[2 * i]!;
     const length = pairs[2 * i + 1]!;
-    const text = message.subarray(start, start + length);
+    memory.writeUInt32LE(at - textAt, begin + 4 + 4 * i);
+    if (length > SHORT_TEXT_BYTES) {
+      memory.set(message.subarray(start, start + length), at);
+      bits = 0x80;
+    }
+    for (let k = 0; k < length && length <= SHORT_TEXT_BYTES; k += 1) {
+      const byte = message[start + k]!;
+      memory[at + k] = byte;
+      bits |= byte;
+    }
+    at += length;
+  }
+  memory.writeUInt32LE(at - textAt, begin + 4 + 4 * count);
+  if (bits >= 0x80) checkUtf8(target, memory.subarray(begin, at), headerBytes);
+}
+
+/** All of the text is UTF-8 and no element begins inside a character: then every one is UTF-8. */
+function checkUtf8({ place, index }: Target, blob: Buffer, headerBytes: number): void {
+  let isGood = isUtf8(blob.subarray(headerBytes));
+  forEachString(blob, (start) => {
+    isGood &&= (blob[start] ?? 0) >> 6 !== 2;
+  });
+  if (isGood) return;
+  const { field, collection } = place;
+  throw refuseValue(collection, {
+    text: `varchar array element of field ${field.name} is not UTF-8`,
+    field: field.name,
+    row: findRow(place, index),
+  });
+}
+
+/** Returns the bytes of all elements. */
+function checkLengths({ place, index }: Target, { count, pairs }: Spans): number {
+  const { field, collection } = place;
+  let bytes = 0;
+  for (let i = 0; i < count; i += 1) {
+    const length = pairs[2 * i + 1]!;
+    bytes += length;
     if (length > field.maxLength) {
       throw refuseValue(collection, {
         text:
@@ -171,18 +216,8 @@ function addStrings(target: Target, spans: Spans): void {
         actual: `${length} at element ${i}`,
       });
     }
-    if (!isUtf8(text)) {
-      throw refuseValue(collection, {
-        text: `varchar array element of field ${field.name} is not UTF-8`,
-        field: field.name,
-        row: findRow(place, index),
-      });
-    }
-    arena.memory.writeUInt32LE(end, at + 4 * i);
-    addBytes(arena, text);
-    end += length;
   }
-  arena.memory.writeUInt32LE(end, at + 4 * count);
+  return bytes;
 }
 
 function checkCapacity(target: Target, count: number): void {

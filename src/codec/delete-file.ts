@@ -3,14 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
-import { nextTurn, TurnMeter } from '../base/turns.ts';
+import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import { decodeKeys, encodeKeys, type MessageKeys } from './wal-message.ts';
 
 const MAGIC = 0x31444c45; // "ELD1"
 const HEADER_BYTES = 16;
 const ENTRY_HEADER_BYTES = 32;
-const KEYS_PER_TURN = 16_384;
 
 export interface DeleteFileEntry {
   readonly keys: MessageKeys;
@@ -19,7 +18,7 @@ export interface DeleteFileEntry {
   readonly partitionId: bigint;
 }
 
-/** Takes a turn of the event loop for each 16,384 keys or so (P9). */
+/** Many keys take several turns of the event loop (P9). */
 export async function encodeDeleteFile(
   entries: readonly DeleteFileEntry[],
 ): Promise<Uint8Array> {

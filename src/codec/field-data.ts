@@ -82,7 +82,7 @@ export function decodeFieldData(reader: WireReader): FieldDataView {
         fieldName = reader.readString();
         break;
       case 0x1a:
-        scalars = decodeInside(reader, decodeScalarField);
+        scalars = decodeInside(reader, (inner) => decodeScalarField(inner));
         vectors = structArrays = undefined;
         break;
       case 0x22:
@@ -130,20 +130,21 @@ export function decodeInside<T>(reader: WireReader, decode: (reader: WireReader)
   return value;
 }
 
-export function decodeScalarField(reader: WireReader): ScalarFieldView {
+/** `scratch` takes the ranges of texts, which are then good until it is used again. */
+export function decodeScalarField(reader: WireReader, scratch?: SpanList): ScalarFieldView {
   let column: ScalarColumn | undefined;
   let validData: BoolList | undefined;
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     const field = tag >>> 3;
     if (tag === 0x88) (validData ??= new BoolList()).readOne(reader);
     else if (tag === 0x8a) (validData ??= new BoolList()).readPacked(reader);
-    else if ((tag & 7) === 2 && field <= 16) column = decodeScalarColumn(reader, field);
+    else if ((tag & 7) === 2 && field <= 16) column = decodeScalarColumn(reader, field, scratch);
     else reader.skip(tag);
   }
   return { column, validData: validData?.finish() };
 }
 
-function decodeScalarColumn(reader: WireReader, field: number): ScalarColumn {
+function decodeScalarColumn(reader: WireReader, field: number, scratch?: SpanList): ScalarColumn {
   switch (field) {
     case 1:
       return { kind: 'bool', values: decodeList(reader, new BoolList()) };
@@ -156,7 +157,10 @@ function decodeScalarColumn(reader: WireReader, field: number): ScalarColumn {
     case 5:
       return { kind: 'double', values: decodeList(reader, new FixedList(8), 0x09) };
     case 6:
-      return { kind: 'string', values: decodeInside(reader, decodeSpans) };
+      return {
+        kind: 'string',
+        values: decodeInside(reader, (inner) => decodeSpans(inner, scratch)),
+      };
     case 7:
       return { kind: 'bytes', values: decodeInside(reader, decodeSpans) };
     case 8:
@@ -187,8 +191,8 @@ export function decodeList<T>(reader: WireReader, list: NumberList<T>, unpackedT
 }
 
 /** StringArray, BytesArray, JSONArray: `repeated … data = 1`. */
-export function decodeSpans(reader: WireReader): Spans {
-  const spans = new SpanList();
+export function decodeSpans(reader: WireReader, spans = new SpanList()): Spans {
+  spans.clear();
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     if (tag === 0x0a) spans.readSpans(reader, tag);
     else reader.skip(tag);

@@ -2,7 +2,7 @@
 
 import type { RowBatchReader } from './row-batch.ts';
 import { estimateFieldBytes, writeFieldData, type OutputField } from './rows-to-field-data.ts';
-import { writeIds, type IdsInput } from './ids.ts';
+import { getIdBytesMax, writeIds, type IdsInput } from './ids.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
 import { WireWriter } from './wire-writer.ts';
 
@@ -61,12 +61,13 @@ export function encodeSearchResults(message: SearchResults): Buffer {
 }
 
 function estimateResultBytes(results: SearchResultData): number {
-  const { rows, outputs = [] } = results;
+  const { rows, outputs = [], scores, topks, ids } = results;
   const fields =
     rows === undefined
       ? 0
       : outputs.reduce((sum, output) => sum + estimateFieldBytes(output, rows), 0);
-  return 64 + results.scores.length * 14 + fields;
+  // A growing buffer is copied, and for a moment there three times.
+  return 256 + 4 * scores.length + 5 * topks.length + getIdBytesMax(ids) + fields;
 }
 
 function writeResultData(writer: WireWriter, results: SearchResultData): void {

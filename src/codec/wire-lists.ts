@@ -4,7 +4,10 @@
 import { isAscii } from 'node:buffer';
 import { decodeUtf8, DecodeError, type WireReader } from './wire.ts';
 
-/** Byte ranges of one message: `pairs[2i]` is the start of range i, `pairs[2i + 1]` its length. */
+/**
+ * Byte ranges of one message: `pairs[2i]` is the start of range i, `pairs[2i + 1]` its length.
+ * There may be room for more behind the last one.
+ */
 export interface Spans {
   readonly count: number;
   readonly pairs: Uint32Array;
@@ -20,6 +23,10 @@ export interface FixedBytes {
 export class SpanList {
   private pairs = new Uint32Array(8);
   private count = 0;
+
+  clear(): void {
+    this.count = 0;
+  }
 
   push(start: number, length: number): void {
     const at = this.count * 2;
@@ -59,7 +66,7 @@ export class SpanList {
   }
 
   finish(): Spans {
-    return { count: this.count, pairs: this.pairs.subarray(0, this.count * 2) };
+    return { count: this.count, pairs: this.pairs };
   }
 }
 

@@ -1,6 +1,7 @@
 // Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it
 // lacks.
 
+import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../base/turns.ts';
 import { native, type NativeSegment } from '../index/native.ts';
 import type { DeleteFileEntry } from '../codec/delete-file.ts';
 import type { CollectionSchema } from '../model/schema.ts';
@@ -42,15 +43,29 @@ export async function verifySegment(
   });
 }
 
-/** Applies, in order, the deletes that may concern the segment and are not in its file yet (R3). */
-export function applyDeletes(
+/**
+ * Applies, in order, the deletes that may concern the segment and are not in its file yet (R3), in
+ * turns of the event loop. The segment must stay open meanwhile.
+ */
+export async function applyDeletes(
   handle: NativeSegment,
   segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
   entries: readonly DeleteFileEntry[],
-): void {
-  for (const { keys, timestamp, killsUpTo, partitionId } of entries) {
-    if (timestamp <= segment.deletesUpTo) continue;
-    if (partitionId !== 0n && partitionId !== segment.partitionId) continue;
-    native.deleteKeys(handle, keys.values, timestamp, killsUpTo);
+): Promise<void> {
+  const turn = new TurnMeter(KEYS_PER_TURN);
+  for (const entry of entries) {
+    if (turn.isOver(entry.keys.values.length)) await nextTurn();
+    applyDelete(handle, segment, entry);
   }
+}
+
+/** The same with one delete, at once. */
+export function applyDelete(
+  handle: NativeSegment,
+  segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
+  { keys, timestamp, killsUpTo, partitionId }: DeleteFileEntry,
+): void {
+  if (timestamp <= segment.deletesUpTo) return;
+  if (partitionId !== 0n && partitionId !== segment.partitionId) return;
+  native.deleteKeys(handle, keys.values, timestamp, killsUpTo);
 }

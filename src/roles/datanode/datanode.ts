@@ -63,7 +63,7 @@ export class DataNodeRole implements DataNode {
         await verifySegment(this.#storage, input, signal);
         const handle = await openSegment(this.#storage, request.schema, input);
         handles.push(handle);
-        applyDeletes(handle, input, entries);
+        await applyDeletes(handle, input, entries);
       }
       return await this.#merge(request, handles, dropUpTo, signal);
     } finally {

@@ -1,7 +1,7 @@
 // Delete: by primary keys directly, by any other filter through a read of the matching keys first
 // (R6).
 
-import { nextTurn } from '../../base/turns.ts';
+import { KEYS_PER_TURN, nextTurn } from '../../base/turns.ts';
 import type { DeleteRequest } from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -14,7 +14,7 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { cutKeys, KEYS_PER_PIECE, splitKeys } from './sharding.ts';
+import { cutKeys, splitKeys } from './sharding.ts';
 
 /** Keys of one delete record: about 4 MiB of int64 (R6). */
 const KEYS_PER_RECORD = 500_000;
@@ -173,9 +173,9 @@ async function readKeys(
   end: number,
 ): Promise<Keys[]> {
   const pieces: Keys[] = [];
-  for (let start = from; start < end; start += KEYS_PER_PIECE) {
+  for (let start = from; start < end; start += KEYS_PER_TURN) {
     if (start > 0) await nextTurn();
-    const length = Math.min(KEYS_PER_PIECE, end - start);
+    const length = Math.min(KEYS_PER_TURN, end - start);
     const values = Array.from({ length }, (_unused, i) => reader.at(start + i));
     pieces.push(
       isInt64

@@ -2,6 +2,7 @@
 // parameters. pymilvus sends some keys flat, some in the JSON under `params`, some in both.
 
 import type { KeyValue } from '../../codec/request-parts.ts';
+import { findNotFinite } from '../../codec/field-data-to-rows.ts';
 import {
   copyPlaceholderValues,
   decodePlaceholderGroup,
@@ -249,9 +250,7 @@ export function readQueryVectors(
 }
 
 function requireFinite(queries: Uint8Array, field: FieldSchema): void {
-  const floats = new Float32Array(queries.buffer, queries.byteOffset, queries.byteLength / 4);
-  let sum = 0;
-  for (const value of floats) sum += value - value; // NaN and infinity make the sum NaN.
-  if (sum === 0) return;
+  const bits = new Int32Array(queries.buffer, queries.byteOffset, queries.byteLength / 4);
+  if (findNotFinite(bits) < 0) return;
   throw invalidParameter(`query vector of field ${field.name} has NaN or infinity`);
 }

@@ -1,14 +1,13 @@
 // Which shard and which partition a row belongs to. The hash is fixed for ever: stored rows depend
 // on it.
 
+import { KEYS_PER_TURN } from '../../base/turns.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 
 type KeyValues =
   | { readonly kind: 'int64'; readonly values: BigInt64Array }
   | { readonly kind: 'string'; readonly values: readonly string[] };
 
-/** What is done with as many keys at a time takes few milliseconds. */
-export const KEYS_PER_PIECE = 8192;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -78,11 +77,11 @@ export function getPartitionSlot(info: CollectionInfo, key: bigint | string): nu
   return hashKey(key) % info.partitions.length;
 }
 
-/** Cuts a long list of keys. */
+/** Cuts a long list of keys into pieces for a turn of the event loop each. */
 export function cutKeys(keys: KeyValues): KeyValues[] {
   const pieces: KeyValues[] = [];
-  for (let from = 0; from < keys.values.length; from += KEYS_PER_PIECE) {
-    const end = from + KEYS_PER_PIECE;
+  for (let from = 0; from < keys.values.length; from += KEYS_PER_TURN) {
+    const end = from + KEYS_PER_TURN;
     pieces.push(
       keys.kind === 'int64'
         ? { kind: 'int64', values: keys.values.subarray(from, end) }

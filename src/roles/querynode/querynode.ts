@@ -1,7 +1,7 @@
 // The query node: holds sealed segments, applies the deletes forwarded to it, searches them.
 // A read pins what it reads inside native, so that a release never waits for it (R15).
 
-import { nextTurn, TurnMeter } from '../../base/turns.ts';
+import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../../base/turns.ts';
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -9,10 +9,9 @@ import type { DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-inf
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
-import { applyDeletes, openSegment } from '../../segment/open-segment.ts';
+import { applyDelete, applyDeletes, openSegment } from '../../segment/open-segment.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 
-const KEYS_PER_TURN = 16_384;
 
 export interface QueryNodeDeps {
   readonly storage: ObjectStorage;
@@ -45,7 +44,7 @@ export class QueryNodeRole implements QueryNode {
     for (const segment of request.segments) {
       if (this.#segments.has(segment.segmentId)) continue;
       const handle = await openSegment(this.#storage, request.schema, segment);
-      applyDeletes(handle, segment, entries);
+      await applyDeletes(handle, segment, entries);
       this.#segments.set(segment.segmentId, { segment, handle });
     }
     await this.#attach(request.indexFiles);
@@ -91,7 +90,7 @@ export class QueryNodeRole implements QueryNode {
       for (const id of segmentIds) {
         if (turn.isOver(entry.keys.values.length)) await nextTurn();
         const held = this.#segments.get(id);
-        if (held !== undefined) applyDeletes(held.handle, held.segment, [entry]);
+        if (held !== undefined) applyDelete(held.handle, held.segment, entry);
       }
     }
     return EMPTY;

@@ -1,9 +1,12 @@
 """Primary keys, generated ids, partition keys, partitions, and the names of collections."""
 
+import json
+
 import pytest
 from pymilvus import DataType
 
 from helpers import (
+    DIM,
     count,
     create,
     ids_of,
@@ -29,6 +32,31 @@ def test_varchar_keys(client, name):
     assert search(client, name, unit(1), limit=1)[0]["id"] == "b b"
     assert client.delete(name, ids=["a", "b b"])["delete_count"] == 2
     assert count(client, name) == 4
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("key", [INT_KEY, VARCHAR_KEY], ids=["int64", "varchar"])
+def test_long_lists_of_keys(client, name, key, shards):
+    create(client, name, key=key, options={"num_shards": shards})
+    keys = [i - 10_000 if key == INT_KEY else f"é{i}" if i % 3 else f"k{i}" for i in range(20_000)]
+    vectors = [unit(i) for i in range(DIM)]
+    for start in range(0, len(keys), 5_000):
+        part = range(start, start + 5_000)
+        client.insert(name, [{"id": keys[i], "vector": vectors[i % DIM]} for i in part])
+        if start == 5_000:
+            client.flush(name)
+    some = keys[5:15_000:2] + [keys[5], 77_777 if key == INT_KEY else "none"]
+    found = len(set(some)) - 1
+    listed = f"id in {json.dumps(some, ensure_ascii=False)}"
+    assert count(client, name, listed) == found
+    assert count(client, name, f"not ({listed})") == len(keys) - found
+    assert count(client, name, "id in {keys}", filter_params={"keys": some}) == found
+    assert {row["id"] for row in client.get(name, ids=some, output_fields=["id"])} <= set(some)
+    hits = search(client, name, unit(0), filter=listed, limit=100)
+    assert {hit["id"] for hit in hits} <= set(some)
+    assert client.delete(name, filter=listed)["delete_count"] == len(set(some))
+    assert count(client, name, listed) == 0
+    assert count(client, name) == len(keys) - found
 
 
 @pytest.mark.parametrize("key", [INT_KEY, VARCHAR_KEY], ids=["int64", "varchar"])

@@ -34,7 +34,9 @@ function readRows(part: QueryPart): (readonly [string, bigint])[] {
 }
 
 test('string keys are merged by their UTF-8 bytes, also beyond the basic plane', () => {
-  const keys = ['', 'a', 'ab', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{1f600}'];
+  const keys = [
+    '', 'a', 'ab', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{1f600}',
+  ];
   const ordered = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const parts = [0, 1, 2].map((turn) =>
     makePart(ordered.filter((_, i) => i % 3 === turn).map((key) => [key, 1n] as const)),
