@@ -31,6 +31,13 @@ import type { Proxy, RequestContext } from './proxy.ts';
 import { toShardRead } from './read-target.ts';
 import { splitKeys } from './sharding.ts';
 
+/** The rows of the request: the fields that it gives, and the keys. */
+export interface GivenRows {
+  readonly checked: CheckedColumns;
+  readonly given: Keys;
+  readonly rowIds: BigInt64Array;
+}
+
 export interface MergedRows {
   /** Whole rows: those that existed first, then new ones. */
   readonly batch: RowBatchReader;
@@ -47,17 +54,12 @@ export async function mergePartialRows(
   proxy: Proxy,
   info: CollectionInfo,
   request: UpsertRequest,
-  given: Keys,
-  rowIds: BigInt64Array,
+  { checked, given, rowIds }: GivenRows,
   options: CheckOptions,
   context: RequestContext,
 ): Promise<MergedRows> {
   const { schema } = info;
   const primary = getPrimaryKeyField(schema);
-  const checked = checkColumns(schema, request.fieldsData, {
-    ...options,
-    allowMissingFields: true,
-  });
   checkFieldOps(schema.fields, checked, request);
   const { old, readTimestamps } = await readRows(proxy, info, given, context);
   const oldRowOf = new Map<bigint | string, number>();

@@ -83,8 +83,7 @@ export async function preparePartialRows(
     proxy,
     info,
     { ...request, fieldsData: slice.fieldsData },
-    given,
-    rowIds,
+    { checked, given, rowIds },
     options,
     context,
   );

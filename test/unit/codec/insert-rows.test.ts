@@ -108,6 +108,23 @@ function readValue(field: FieldSchema, value: unknown): CellValue {
   return ((Object.values(value as Plain)[0] as Plain).data ?? []) as CellValue[];
 }
 
+/** A column of random cells, and how it is sent: with or without places for the null ones. */
+function makeRandomColumn(
+  field: FieldSchema,
+  rows: number,
+  random: Random,
+): { column: readonly CellValue[]; fieldData: Plain } {
+  const column = Array.from({ length: rows }, () =>
+    field.nullable && random.chance(0.4) ? null : makeCell(field, random),
+  );
+  const isCompact = random.chance(0.5);
+  const onWire = isCompact
+    ? column.filter((cell) => cell !== null)
+    : column.map((cell) => cell ?? makeCell(field, random));
+  const valid = field.nullable ? column.map((cell) => cell !== null) : undefined;
+  return { column, fieldData: makeFieldData(field, onWire, valid) };
+}
+
 test('columns of every type become rows; nullable ones may be compact or have all rows', () => {
   const random = new Random(SEED);
   const fields = makeFields();
@@ -116,15 +133,8 @@ test('columns of every type become rows; nullable ones may be compact or have al
     const cells = new Map<FieldSchema, readonly CellValue[]>();
     const fieldsData: Plain[] = [];
     for (const field of fields) {
-      const column = Array.from({ length: rows }, () =>
-        field.nullable && random.chance(0.4) ? null : makeCell(field, random),
-      );
-      const isCompact = random.chance(0.5);
-      const onWire = isCompact
-        ? column.filter((cell) => cell !== null)
-        : column.map((cell) => cell ?? makeCell(field, random));
-      const valid = field.nullable ? column.map((cell) => cell !== null) : undefined;
-      fieldsData.push(makeFieldData(field, onWire, valid));
+      const { column, fieldData } = makeRandomColumn(field, rows, random);
+      fieldsData.push(fieldData);
       cells.set(field, column);
     }
     const checked = check(fields, fieldsData, { numRows: rows });
@@ -146,17 +156,7 @@ test('R17 slices of a request have its rows, each once and in order', () => {
   const fields = makeFields();
   for (let round = 0; round < 60; round += 1) {
     const rows = 1 + random.below(40);
-    const fieldsData = fields.map((field) => {
-      const column = Array.from({ length: rows }, () =>
-        field.nullable && random.chance(0.4) ? null : makeCell(field, random),
-      );
-      const isCompact = random.chance(0.5);
-      const onWire = isCompact
-        ? column.filter((cell) => cell !== null)
-        : column.map((cell) => cell ?? makeCell(field, random));
-      const valid = field.nullable ? column.map((cell) => cell !== null) : undefined;
-      return makeFieldData(field, onWire, valid);
-    });
+    const fieldsData = fields.map((field) => makeRandomColumn(field, rows, random).fieldData);
     const request = decodeInsertRequest(encodePlain(INSERT, { fields_data: fieldsData }, random));
     const checked = checkColumns(makeSchema(fields), request.fieldsData, { numRows: rows });
     const rowIds = makeRowIds(rows);
