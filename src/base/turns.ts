@@ -1,8 +1,8 @@
 // Long work on the event loop goes on in steps: `nextTurn` lets everything else that waits run in
 // between (P9). However many take steps at a time, one of them runs per turn of the loop.
 
-/** Keys that are dealt with in one turn: whatever it is, it takes about a microsecond for each. */
-export const KEYS_PER_TURN = 4096;
+/** Keys, or constants of a list, for one turn: whatever it is, each takes about a microsecond. */
+export const VALUES_PER_TURN = 4096;
 
 const waiting: (() => void)[] = [];
 

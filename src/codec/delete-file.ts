@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
-import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../base/turns.ts';
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import { decodeKeys, encodeKeys, type MessageKeys } from './wal-message.ts';
 
@@ -22,7 +22,7 @@ export interface DeleteFileEntry {
 export async function encodeDeleteFile(
   entries: readonly DeleteFileEntry[],
 ): Promise<Uint8Array> {
-  const turn = new TurnMeter(KEYS_PER_TURN);
+  const turn = new TurnMeter(VALUES_PER_TURN);
   const bodies: Uint8Array[] = [];
   for (const { keys } of entries) {
     if (turn.isOver(keys.values.length)) await nextTurn();

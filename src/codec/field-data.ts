@@ -82,7 +82,7 @@ export function decodeFieldData(reader: WireReader): FieldDataView {
         fieldName = reader.readString();
         break;
       case 0x1a:
-        scalars = decodeInside(reader, (inner) => decodeScalarField(inner));
+        scalars = decodeInside(reader, decodeScalarField);
         vectors = structArrays = undefined;
         break;
       case 0x22:

@@ -2,7 +2,8 @@
 
 import { decodeFieldData, decodeInside, type FieldDataView } from './field-data.ts';
 import { decodeMsgBase, type Draft, type MsgBase } from './request-parts.ts';
-import { decodeTemplateEntry, type TemplateValue, type TemplateValues } from './template-value.ts';
+import { decodeTemplateEntry } from './template-value.ts';
+import type { TemplateValue, TemplateValues } from '../model/template-value.ts';
 import { Int32List } from './wire-lists.ts';
 import { WireReader } from './wire.ts';
 

@@ -9,7 +9,8 @@ import {
   type KeyValue,
   type ReadTarget,
 } from './request-parts.ts';
-import { decodeTemplateEntry, type TemplateValues } from './template-value.ts';
+import { decodeTemplateEntry } from './template-value.ts';
+import type { TemplateValues } from '../model/template-value.ts';
 import { WireReader } from './wire.ts';
 
 export interface QueryRequest extends ReadTarget {

@@ -2,7 +2,7 @@
 // All bytes in decoded requests are views of the message and live only as long as the request.
 
 import { decodeInside } from './field-data.ts';
-import type { TemplateValue } from './template-value.ts';
+import type { TemplateValue } from '../model/template-value.ts';
 import type { WireReader } from './wire.ts';
 
 /** common.KeyValuePair. */

@@ -14,7 +14,8 @@ import {
   type ReadLists,
   type ReadTarget,
 } from './request-parts.ts';
-import { decodeTemplateEntry, type TemplateValue, type TemplateValues } from './template-value.ts';
+import { decodeTemplateEntry } from './template-value.ts';
+import type { TemplateValue, TemplateValues } from '../model/template-value.ts';
 import { WireReader } from './wire.ts';
 
 /** What a search and a sub-search share. */

@@ -1,20 +1,10 @@
 // schema.TemplateValue: the values that a request gives for the `{name}` places of its filter.
 // int64 stays exact: it is a bigint, also as the JSON text of an element of a mixed array.
 
+import type { TemplateValue } from '../model/template-value.ts';
 import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
 import { BoolList, decodeStrings, FixedList, Int64List, joinFixedBytes } from './wire-lists.ts';
 import { DecodeError, type WireReader } from './wire.ts';
-
-/** int64 is bigint, double is number. */
-export type TemplateValue =
-  | boolean
-  | bigint
-  | number
-  | string
-  | BigInt64Array
-  | readonly TemplateValue[];
-
-export type TemplateValues = ReadonlyMap<string, TemplateValue>;
 
 const INTEGER = /^\s*-?(0|[1-9]\d*)\s*$/;
 /** Longer texts are no int64, and slow to turn into a bigint. */

@@ -12,7 +12,8 @@ import {
   castList, formatLiteral, getLiteralTypeName, readTemplateList, toLiteral,
 } from './constant.ts';
 import { FilterError, NotBooleanError, formatPosition } from './filter-error.ts';
-import type { FilterSchema, TemplateValue } from './filter-schema.ts';
+import type { FilterSchema } from './filter-schema.ts';
+import type { TemplateValue } from '../model/template-value.ts';
 import { lowerLike } from './like-pattern.ts';
 import type { ReadLists } from './list-reader.ts';
 import { parseFilter } from './parser.ts';

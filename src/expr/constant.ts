@@ -4,7 +4,7 @@
 import { DataType, getDataTypeName, isIntegerType } from '../model/data-type.ts';
 import type { ArithmeticSign, CompareSign } from './ast.ts';
 import { FilterError } from './filter-error.ts';
-import type { TemplateValue } from './filter-schema.ts';
+import type { TemplateValue } from '../model/template-value.ts';
 import { CompareOp } from './plan.ts';
 import type { Literal, ValueList } from './plan.ts';
 import { toLiterals, toValueList } from './value-list.ts';

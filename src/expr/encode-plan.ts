@@ -4,7 +4,7 @@
 
 import { strict as assert } from 'node:assert';
 
-import { nextTurn } from '../base/turns.ts';
+import { nextTurn, VALUES_PER_TURN } from '../base/turns.ts';
 import type { Literal, Operand, PlanNode, RegexProgram, ValueList } from './plan.ts';
 
 export const PLAN_MAGIC = 0x31504c45;
@@ -23,9 +23,6 @@ export const OPERAND_TAGS = { field: 0, element: 1, path: 2 } as const;
 export const LITERAL_TAGS = { bool: 1, int64: 2, double: 3, string: 4, array: 5 } as const;
 
 const INITIAL_BYTES = 256;
-
-/** Written at a time: strings of a list, which take about a millisecond. */
-const STRINGS_PER_TURN = 8192;
 
 /** Returns the binary form of a plan; the buffer belongs to the caller. */
 export function encodePlan(plan: PlanNode): Uint8Array {
@@ -172,9 +169,9 @@ function* writeList(writer: PlanWriter, list: ValueList): Generator<void> {
     writer.integers(LITERAL_TAGS.int64, list.values);
     return;
   }
-  for (let from = 0; from < list.values.length; from += STRINGS_PER_TURN) {
+  for (let from = 0; from < list.values.length; from += VALUES_PER_TURN) {
     if (from > 0) yield;
-    for (const value of list.values.slice(from, from + STRINGS_PER_TURN)) {
+    for (const value of list.values.slice(from, from + VALUES_PER_TURN)) {
       writer.u8(LITERAL_TAGS.string);
       writer.string(value);
     }

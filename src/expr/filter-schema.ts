@@ -1,6 +1,5 @@
-// What the filter compiler needs to know of a collection, and the values of filter templates. A
-// collection with dynamic fields has a JSON field `$meta` marked isDynamic; without it an unknown
-// name is an error.
+// What the filter compiler needs to know of a collection. One with dynamic fields has a JSON field
+// `$meta` marked isDynamic; without it an unknown name is an error.
 
 /** One field a filter may name. `elementType` is 0 unless the field is an Array. */
 export interface FilterField {
@@ -20,15 +19,6 @@ export interface FilterField {
 export interface FilterSchema {
   readonly fields: readonly FilterField[];
 }
-
-/** The value of a `{name}` placeholder: bigint is int64, number is double. */
-export type TemplateValue =
-  | boolean
-  | bigint
-  | number
-  | string
-  | BigInt64Array
-  | readonly TemplateValue[];
 
 /** Returns the field of that name; at most 64 fields, so a scan is as good as a map. */
 export function findFieldByName(schema: FilterSchema, name: string): FilterField | undefined {

@@ -1,8 +1,8 @@
 // Lists of constants in a filter's text, `[1, 2, 3]`. They are read apart from the rest of the
-// grammar because they may be long: a thousand values at a time, so that a list of 100,000 keys
+// grammar because they may be long: a few thousand values at a time, so that a list of 100,000 keys
 // does not hold the event loop (P9).
 
-import { nextTurn } from '../base/turns.ts';
+import { nextTurn, VALUES_PER_TURN } from '../base/turns.ts';
 import { FilterError } from './filter-error.ts';
 import { Lexer, TokenKind } from './lexer.ts';
 import type { ValueList } from './plan.ts';
@@ -20,8 +20,6 @@ export type ReadLists = ReadonlyMap<number, ReadList>;
 
 /** Shorter texts are read in one turn of the event loop. */
 const LONG_TEXT = 4096;
-const VALUES_PER_TURN = 4096;
-const INT64_MAX = 2n ** 63n - 1n;
 
 /**
  * Reads the lists of a long filter, in turns of the event loop; of a short one none. What stands in
@@ -97,9 +95,9 @@ class ListReader {
   #readValue(isNegative: boolean): boolean {
     const lexer = this.#lexer;
     if (lexer.kind === TokenKind.Integer) {
-      const { integer } = lexer;
-      if (integer > INT64_MAX && !(isNegative && integer === INT64_MAX + 1n)) return false;
-      this.#builder.addInt64(isNegative ? -integer : integer);
+      const value = isNegative ? -lexer.integer : lexer.integer;
+      if (BigInt.asIntN(64, value) !== value) return false;
+      this.#builder.addInt64(value);
     } else if (lexer.kind === TokenKind.Float) {
       this.#builder.add({ kind: 'double', value: isNegative ? -lexer.float : lexer.float });
     } else if (lexer.kind === TokenKind.String && !isNegative) {

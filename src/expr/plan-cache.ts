@@ -4,7 +4,8 @@
 
 import { compileFilter } from './compile.ts';
 import { encodePlanInTurns } from './encode-plan.ts';
-import type { FilterSchema, TemplateValue } from './filter-schema.ts';
+import type { FilterSchema } from './filter-schema.ts';
+import type { TemplateValue } from '../model/template-value.ts';
 import { readLongLists } from './list-reader.ts';
 import type { PlanNode } from './plan.ts';
 

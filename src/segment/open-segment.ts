@@ -1,7 +1,7 @@
 // Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it
 // lacks.
 
-import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../base/turns.ts';
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../base/turns.ts';
 import { native, type NativeSegment } from '../index/native.ts';
 import type { DeleteFileEntry } from '../codec/delete-file.ts';
 import type { CollectionSchema } from '../model/schema.ts';
@@ -52,7 +52,7 @@ export async function applyDeletes(
   segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
   entries: readonly DeleteFileEntry[],
 ): Promise<void> {
-  const turn = new TurnMeter(KEYS_PER_TURN);
+  const turn = new TurnMeter(VALUES_PER_TURN);
   for (const entry of entries) {
     if (turn.isOver(entry.keys.values.length)) await nextTurn();
     applyDelete(handle, segment, entry);

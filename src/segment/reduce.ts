@@ -142,7 +142,7 @@ export function mergeQueries(
  * Strings by their UTF-8 bytes, as native sorts them. JavaScript's own order, by UTF-16 units, is
  * another one where a surrogate meets a unit above all surrogates.
  */
-export function compareKeys(a: Key, b: Key): number {
+function compareKeys(a: Key, b: Key): number {
   if (typeof a === 'string' && typeof b === 'string' && (SURROGATE.test(a) || SURROGATE.test(b))) {
     return Buffer.compare(Buffer.from(a), Buffer.from(b));
   }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { compileFilter } from '../../src/expr/compile.ts';
-import type { TemplateValue } from '../../src/expr/filter-schema.ts';
+import type { TemplateValue } from '../../src/model/template-value.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { DYNAMIC_SCHEMA, STRICT_SCHEMA } from './filter-fixture.ts';
 import { printPlan } from './print-plan.ts';

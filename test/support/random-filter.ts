@@ -2,7 +2,8 @@
 // of numbers and strings, templates. Every text compiles; literals come from the pool that rows are
 // drawn from.
 
-import type { FilterField, FilterSchema, TemplateValue } from '../../src/expr/filter-schema.ts';
+import type { FilterField, FilterSchema } from '../../src/expr/filter-schema.ts';
+import type { TemplateValue } from '../../src/model/template-value.ts';
 import type { PathStep } from '../../src/expr/plan.ts';
 import { DataType, isIntegerType, isNumericType } from '../../src/model/data-type.ts';
 import type { Random } from './codec/random.ts';

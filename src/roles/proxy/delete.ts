@@ -1,7 +1,7 @@
 // Delete: by primary keys directly, by any other filter through a read of the matching keys first
 // (R6).
 
-import { KEYS_PER_TURN, nextTurn } from '../../base/turns.ts';
+import { nextTurn, VALUES_PER_TURN } from '../../base/turns.ts';
 import type { DeleteRequest } from '../../codec/insert-request.ts';
 import { encodeMutationResult } from '../../codec/mutation-result.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -173,9 +173,9 @@ async function readKeys(
   end: number,
 ): Promise<Keys[]> {
   const pieces: Keys[] = [];
-  for (let start = from; start < end; start += KEYS_PER_TURN) {
+  for (let start = from; start < end; start += VALUES_PER_TURN) {
     if (start > 0) await nextTurn();
-    const length = Math.min(KEYS_PER_TURN, end - start);
+    const length = Math.min(VALUES_PER_TURN, end - start);
     const values = Array.from({ length }, (_unused, i) => reader.at(start + i));
     pieces.push(
       isInt64

@@ -2,7 +2,7 @@
 // the plan says about partitions and keys.
 
 import { getKeyValues } from '../../expr/key-values.ts';
-import type { TemplateValue } from '../../expr/filter-schema.ts';
+import type { TemplateValue } from '../../model/template-value.ts';
 import type { PlanNode } from '../../expr/plan.ts';
 import type { CompiledFilter } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';

@@ -1,6 +1,6 @@
 // Query: filter → plan → shard leaders → merge by primary key → rows. Also count(*).
 
-import { KEYS_PER_TURN } from '../../base/turns.ts';
+import { VALUES_PER_TURN } from '../../base/turns.ts';
 import type { QueryRequest } from '../../codec/query-request.ts';
 import { encodeQueryResults } from '../../codec/query-results.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -88,7 +88,7 @@ async function chooseRows(filter: Filter | undefined): Promise<Pick<QueryParams,
   const { keys } = filter;
   // Strings go to native one by one; a plan is encoded in turns, and the keys in it are looked up
   // as well.
-  const isLongText = keys?.kind === 'string' && keys.values.length > KEYS_PER_TURN;
+  const isLongText = keys?.kind === 'string' && keys.values.length > VALUES_PER_TURN;
   return keys === undefined || isLongText ? { plan: await filter.encode() } : { keys };
 }
 

@@ -1,13 +1,13 @@
 // A search request's parameters, read and checked: field, k, offset, metric, range, index
 // parameters. pymilvus sends some keys flat, some in the JSON under `params`, some in both.
 
-import type { KeyValue } from '../../codec/request-parts.ts';
 import { findNotFinite } from '../../codec/field-data-to-rows.ts';
 import {
   copyPlaceholderValues,
   decodePlaceholderGroup,
   PlaceholderType,
 } from '../../codec/placeholder-group.ts';
+import type { KeyValue } from '../../codec/request-parts.ts';
 import type { SearchRequest } from '../../codec/search-request.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';

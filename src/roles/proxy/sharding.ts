@@ -1,7 +1,7 @@
 // Which shard and which partition a row belongs to. The hash is fixed for ever: stored rows depend
 // on it.
 
-import { KEYS_PER_TURN } from '../../base/turns.ts';
+import { VALUES_PER_TURN } from '../../base/turns.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 
 type KeyValues =
@@ -80,8 +80,8 @@ export function getPartitionSlot(info: CollectionInfo, key: bigint | string): nu
 /** Cuts a long list of keys into pieces for a turn of the event loop each. */
 export function cutKeys(keys: KeyValues): KeyValues[] {
   const pieces: KeyValues[] = [];
-  for (let from = 0; from < keys.values.length; from += KEYS_PER_TURN) {
-    const end = from + KEYS_PER_TURN;
+  for (let from = 0; from < keys.values.length; from += VALUES_PER_TURN) {
+    const end = from + VALUES_PER_TURN;
     pieces.push(
       keys.kind === 'int64'
         ? { kind: 'int64', values: keys.values.subarray(from, end) }

@@ -1,7 +1,7 @@
 // The query node: holds sealed segments, applies the deletes forwarded to it, searches them.
 // A read pins what it reads inside native, so that a release never waits for it (R15).
 
-import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../../base/turns.ts';
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -85,7 +85,7 @@ export class QueryNodeRole implements QueryNode {
 
   /** Many keys take several turns of the event loop (P9). */
   readonly applyDeletes: QueryNode['applyDeletes'] = async ({ segmentIds, entries }) => {
-    const turn = new TurnMeter(KEYS_PER_TURN);
+    const turn = new TurnMeter(VALUES_PER_TURN);
     for (const entry of entries) {
       for (const id of segmentIds) {
         if (turn.isOver(entry.keys.values.length)) await nextTurn();

@@ -2,7 +2,7 @@
 // acknowledged, in that order and one after another; what must not interleave with writes runs in
 // the same line (`#inOrder`).
 
-import { KEYS_PER_TURN, nextTurn, TurnMeter } from '../../base/turns.ts';
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { native } from '../../index/native.ts';
 import type { WalMessage } from '../../codec/wal-message.ts';
 import { encodeWalMessage } from '../../codec/wal-message.ts';
@@ -41,10 +41,10 @@ export interface ShardDeps extends StreamingNodeDeps {
 const PENDING_WRITES = { countMax: 4096, bytesMax: 256 * 1024 * 1024 };
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
-/** What of a record is applied in one turn of the event loop (P9), and what else counts there. */
+/** Bytes of a record that are applied in one turn (P9), and what a row and a key add to them. */
 const TURN_BYTES = 1024 * 1024;
 const ROW_BYTES = 192;
-const KEY_BYTES = TURN_BYTES / KEYS_PER_TURN;
+const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
 /** A client's pin comes from one of our clocks; further ahead than this it is not one. */
 const CLOCK_SKEW_MS_MAX = 60_000;
 

@@ -5,7 +5,7 @@ import type { FieldDataView, ScalarFieldView } from '../../../src/codec/field-da
 import type { Ids } from '../../../src/codec/ids.ts';
 import type { Placeholder } from '../../../src/codec/placeholder-group.ts';
 import type { KeyValue, MsgBase } from '../../../src/codec/request-parts.ts';
-import type { TemplateValue, TemplateValues } from '../../../src/codec/template-value.ts';
+import type { TemplateValue, TemplateValues } from '../../../src/model/template-value.ts';
 import { joinFixedBytes, type FixedBytes, type Spans } from '../../../src/codec/wire-lists.ts';
 import { decodeWithTwin, dropDefaults, getMessageType, type Plain } from './milvus-proto.ts';
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { compileFilter } from '../../../src/expr/compile.ts';
 import { encodePlan } from '../../../src/expr/encode-plan.ts';
-import type { TemplateValue } from '../../../src/expr/filter-schema.ts';
+import type { TemplateValue } from '../../../src/model/template-value.ts';
 import type { PlanNode } from '../../../src/expr/plan.ts';
 import { MilvusError } from '../../../src/model/error.ts';
 import { DYNAMIC_SCHEMA } from '../../support/filter-fixture.ts';
