@@ -1,8 +1,8 @@
-// A server of this checkout as a child process: started on free ports in a temporary directory,
+// A server of this or another checkout as a child process: started on free ports in a temporary directory,
 // measured, stopped.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { createServer, type AddressInfo } from 'node:net';
@@ -12,8 +12,6 @@ import { SERVICE } from './milvus-client.ts';
 import { ROOT } from './paths.ts';
 
 const START_MS_MAX = 60_000;
-/** The kernel counts CPU time in these. */
-const TICK_MS = 10;
 
 export class ServerProcess {
   readonly port: number;
@@ -38,22 +36,32 @@ export class ServerProcess {
    * @param folder     data directory; default a new one
    * @param port       default a free one
    * @param nodeFlags  of the runtime, such as --cpu-prof
+   * @param root       a built checkout; default this one
+   * @param settings   further environment variables
    */
   static async start(
-    given: { folder?: string; port?: number; nodeFlags?: readonly string[] } = {},
+    given: {
+      folder?: string;
+      port?: number;
+      nodeFlags?: readonly string[];
+      root?: string;
+      settings?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<ServerProcess> {
+    const root = given.root ?? ROOT;
     const folder = given.folder ?? (await mkdtemp(join(tmpdir(), 'elanus-bench-')));
     const port = given.port ?? (await findFreePort());
     const child = spawn(
       process.execPath,
-      [...(given.nodeFlags ?? []), join(ROOT, 'bin/elanus.cjs')],
+      [...(given.nodeFlags ?? []), join(root, 'bin/elanus.cjs')],
       {
-        cwd: ROOT,
+        cwd: root,
         env: {
           ...process.env,
           PROXY_PORT: String(port),
           METRICS_PORT: '0',
           LOCALSTORAGE_PATH: folder,
+          ...given.settings,
         },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
@@ -86,10 +94,14 @@ export class ServerProcess {
     return this.#child.pid!;
   }
 
-  /** CPU time used so far. */
+  /** CPU time used so far by the threads that live. */
   cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-    return (Number(stat[11]) + Number(stat[12])) * TICK_MS;
+    const tasks = `/proc/${this.#child.pid}/task`;
+    let nanoseconds = 0;
+    for (const task of readdirSync(tasks)) {
+      nanoseconds += Number(readFileSync(join(tasks, task, 'schedstat'), 'utf8').split(' ')[0]);
+    }
+    return nanoseconds / 1e6;
   }
 
   /** Keeps the data directory. */
