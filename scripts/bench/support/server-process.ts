@@ -1,5 +1,5 @@
-// A server of this or another checkout as a child process: started on free ports in a temporary directory,
-// measured, stopped.
+// A server of this or another checkout as a child process: started on free ports in a temporary
+// directory, measured, stopped.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -31,7 +31,8 @@ async function leaveDropsByHalf(dataPath: string): Promise<void> {
       { collectionId: half.collectionId, partitionId: 0n },
       { collectionId: parted.collectionId, partitionId },
     ]) {
-      await catalog.write([{ key: KEYS.dropping(record.collectionId, record.partitionId), record }]);
+      const key = KEYS.dropping(record.collectionId, record.partitionId);
+      await catalog.write([{ key, record }]);
     }
   } finally {
     await kv.close();
