@@ -67,13 +67,20 @@ function makePath(field: FilterField, path: readonly PathStep[]): Column {
   return { field, dataType, operand: { kind: 'path', fieldId, dataType, elementType: 0, path } };
 }
 
-/** Returns the operand of functions that read a JSON value: a whole JSON field is its root path. */
-export function toContainer(column: Column): Operand | undefined {
+/**
+ * Returns what stands for a column's value: a whole JSON document is the value at its empty path.
+ * Only `is null`, which asks about the field, and `exists`, which needs a key, do not see it so.
+ */
+export function toValue(column: Column): Column {
   const { operand, field } = column;
+  const isDocument = operand.kind === 'field' && field.dataType === DataType.JSON;
+  return isDocument ? makePath(field, []) : column;
+}
+
+/** Returns the operand of functions that read a JSON value or an array; undefined if it is none. */
+export function getContainer({ operand, dataType }: Column): Operand | undefined {
   if (operand.kind === 'path') return operand;
-  if (operand.kind !== 'field') return undefined;
-  if (field.dataType === DataType.JSON) return makePath(field, []).operand;
-  return field.dataType === DataType.Array ? operand : undefined;
+  return operand.kind === 'field' && dataType === DataType.Array ? operand : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { DataType, isNumericType } from '../model/data-type.ts';
 import type { CompareSign } from './ast.ts';
-import { getColumnTypeName, toContainer } from './column.ts';
+import { getColumnTypeName } from './column.ts';
 import type { Column } from './column.ts';
 import {
   COMPARE_OPS, cannotCast, castForCompare, castList, castLiteral, compareToRange, foldCompare,
@@ -91,10 +91,7 @@ function compareWithConstant(value: TypedValue, compare: ConstantCompare): PlanN
 }
 
 function compareColumn(column: Column, compare: ConstantCompare): PlanNode {
-  const { dataType } = column;
-  // A whole JSON document compares as the value at the empty path.
-  const isDocument = column.operand.kind === 'field' && dataType === DataType.JSON;
-  const operand = (isDocument ? toContainer(column) : undefined) ?? column.operand;
+  const { dataType, operand } = column;
   const op = COMPARE_OPS[compare.sign];
   const isEquality = op === CompareOp.Eq || op === CompareOp.Ne;
   if (operand.kind === 'path') {
@@ -102,7 +99,7 @@ function compareColumn(column: Column, compare: ConstantCompare): PlanNode {
     if (!isEquality && !hasOrder) throw noOrder(compare);
     return { node: 'compare', operand, op, value: compare.literal };
   }
-  checkNotContainer(column, isEquality && compare.literal.kind === 'array');
+  if (!isEquality || compare.literal.kind !== 'array') checkNotArray(column);
   if (operand.kind === 'field' && dataType === DataType.Array) {
     return { node: 'compare', operand, op, value: castArray(column, compare) };
   }
@@ -131,15 +128,9 @@ function makeAlways({ field, operand }: Column, value: boolean): PlanNode {
   return value ? negate(never) : never;
 }
 
-/** Throws for whole JSON fields, and for whole Array fields unless `arrayAllowed`. */
-function checkNotContainer({ operand, dataType }: Column, arrayAllowed: boolean): void {
-  if (operand.kind !== 'field') return;
-  if (dataType === DataType.JSON) {
-    throw new FilterError('can not comparisons jsonField directly');
-  }
-  if (dataType === DataType.Array && !arrayAllowed) {
-    throw new FilterError('can not comparisons array fields directly');
-  }
+function checkNotArray({ operand, dataType }: Column): void {
+  if (operand.kind !== 'field' || dataType !== DataType.Array) return;
+  throw new FilterError('can not comparisons array fields directly');
 }
 
 function castArray(column: Column, compare: ConstantCompare): Literal {
@@ -200,7 +191,7 @@ function compareBools(left: Operand, op: CompareOp, right: Operand): PlanNode {
 /** Returns the plan of `lower < column < upper`. */
 export function compileRange(column: Column, bounds: RangeBounds): PlanNode {
   const { operand, dataType } = column;
-  checkNotContainer(column, false);
+  checkNotArray(column);
   const lower = castBound(column, bounds.lower);
   const upper = castBound(column, bounds.upper);
   if (isNumber(lower) !== isNumber(upper)) {

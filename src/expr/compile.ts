@@ -5,7 +5,7 @@
 import { DataType, getDataTypeName } from '../model/data-type.ts';
 import { MilvusError } from '../model/error.ts';
 import type { AstNode, CallAst, InAst, RangeAst, RegexAst } from './ast.ts';
-import { checkNullTest, resolveColumn, toContainer } from './column.ts';
+import { checkNullTest, getContainer, resolveColumn, toValue } from './column.ts';
 import type { Column } from './column.ts';
 import { compileCompare, compileIn, compileRange, negate } from './compile-compare.ts';
 import {
@@ -113,7 +113,7 @@ class Compiler {
         return { is: 'constant', literal, template: node.name };
       }
       case 'column':
-        return { is: 'column', column: resolveColumn(node, this.schema) };
+        return { is: 'column', column: toValue(resolveColumn(node, this.schema)) };
       case 'unary':
         return this.compileUnary(node.sign, node.operand);
       case 'arithmetic':
@@ -214,7 +214,7 @@ class Compiler {
   }
 
   private compileRange(node: RangeAst): PlanNode {
-    return compileRange(resolveColumn(node.column, this.schema), {
+    return compileRange(toValue(resolveColumn(node.column, this.schema)), {
       lower: this.requireBound(node.lower, 'lowerbound'),
       lowerInclusive: node.lowerInclusive,
       upper: this.requireBound(node.upper, 'upperbound'),
@@ -300,13 +300,14 @@ class Compiler {
 
   private compileExists(operand: AstNode): PlanNode {
     const value = this.compileValue(operand);
-    if (value.is !== 'column' || value.column.operand.kind !== 'path') {
+    const path = value.is === 'column' ? value.column.operand : undefined;
+    if (path?.kind !== 'path' || path.path.length === 0) {
       throw new FilterError(
         'exists operations are only supported on a path in a json field or a dynamic key, ' +
           `but got: ${describeValue(value)}`,
       );
     }
-    return { node: 'exists', operand: value.column.operand };
+    return { node: 'exists', operand: path };
   }
 
   private compileCall(node: CallAst): TypedValue {
@@ -317,7 +318,7 @@ class Compiler {
     const [arg] = args;
     if (arg === undefined || args.length !== 1) throw wrongCount(node, 1);
     const value = this.compileValue(arg);
-    const operand = value.is === 'column' ? toContainer(value.column) : undefined;
+    const operand = value.is === 'column' ? getContainer(value.column) : undefined;
     if (operand === undefined) {
       throw new FilterError(
         `array_length operation are only supported on json or array fields now, got: ` +
@@ -333,7 +334,7 @@ class Compiler {
       throw wrongCount(node, 2);
     }
     const value = this.compileValue(target);
-    const operand = value.is === 'column' ? toContainer(value.column) : undefined;
+    const operand = value.is === 'column' ? getContainer(value.column) : undefined;
     if (operand === undefined) {
       throw new FilterError(
         `contains operation are only supported on json or array fields now, got: ` +

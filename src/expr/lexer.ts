@@ -4,6 +4,7 @@
 
 import { FilterError } from './filter-error.ts';
 import { unescapeString } from './string-literal.ts';
+import type { StringPlace } from './string-literal.ts';
 
 /** `Symbol` covers operators, brackets and keyword operators; their `text` is the normal form. */
 export const TokenKind = {
@@ -85,8 +86,8 @@ export class Lexer {
     this.next();
   }
 
-  /** Moves to the next token. */
-  next(): void {
+  /** Moves to the next token; `place` says which escapes it may have if it is a string. */
+  next(place: StringPlace = 'value'): void {
     const { source } = this;
     let position = this.end;
     let code = source.charCodeAt(position);
@@ -104,7 +105,7 @@ export class Lexer {
     } else if (code === CODE_COMMA) {
       this.setToken(TokenKind.Symbol, ',', 1);
     } else {
-      this.readOther(source.charAt(position));
+      this.readOther(source.charAt(position), place);
     }
   }
 
@@ -120,9 +121,9 @@ export class Lexer {
       : `'${this.source.slice(this.start, this.end)}'`;
   }
 
-  private readOther(first: string): void {
+  private readOther(first: string, place: StringPlace): void {
     if (first === '"' || first === "'") {
-      this.readString(this.start, false);
+      this.readString(this.start, place);
       return;
     }
     for (const [sign, normal] of SIGNS_BY_FIRST.get(first) ?? []) {
@@ -134,7 +135,7 @@ export class Lexer {
     if (first === '.' && this.readFloat()) return;
     const name = matchAt(IDENTIFIER, this.source, this.start);
     if (name !== undefined) {
-      this.readWord(name);
+      this.readWord(name, place);
       return;
     }
     if (this.source.startsWith('$[', this.start)) {
@@ -144,10 +145,10 @@ export class Lexer {
     throw new FilterError(`unexpected character '${character}'`, this.start);
   }
 
-  private readWord(name: string): void {
+  private readWord(name: string, place: StringPlace): void {
     const after = this.source.charAt(this.start + name.length);
     if ((after === '"' || after === "'") && STRING_PREFIXES.has(name)) {
-      this.readString(this.start + name.length, name === 'r' || name === 'R');
+      this.readString(this.start + name.length, /^r$/i.test(name) ? 'raw' : place);
       return;
     }
     const boolean = BOOLEANS.get(name);
@@ -219,8 +220,9 @@ export class Lexer {
   }
 
   /** Reads the string whose opening quote is at `quoteAt`. */
-  private readString(quoteAt: number, isRaw: boolean): void {
+  private readString(quoteAt: number, place: StringPlace | 'raw'): void {
     const { source } = this;
+    const isRaw = place === 'raw';
     const quote = source.charCodeAt(quoteAt);
     let position = quoteAt + 1;
     while (position < source.length && source.charCodeAt(position) !== quote) {
@@ -228,7 +230,7 @@ export class Lexer {
     }
     if (position >= source.length) throw new FilterError('unterminated string', this.start);
     const body = source.slice(quoteAt + 1, position);
-    const text = isRaw ? body : unescapeString(body, quoteAt + 1);
+    const text = isRaw ? body : unescapeString(body, quoteAt + 1, place);
     this.setToken(TokenKind.String, text, position + 1 - this.start);
   }
 

@@ -180,7 +180,8 @@ class Parser {
   }
 
   private parseMatch(operand: AstNode, sign: 'like' | '=~' | '!~'): AstNode {
-    const at = this.skip();
+    const at = this.lexer.start;
+    this.lexer.next(sign === 'like' ? 'like' : 'regex');
     const isPattern = this.lexer.kind === TokenKind.String || this.lexer.isSymbol('{');
     if (!isPattern) throw this.unexpected('a pattern string');
     const pattern = this.parsePrefix();

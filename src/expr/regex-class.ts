@@ -10,7 +10,11 @@ export type CodeSet = readonly CodeRange[];
 
 export const CODE_POINT_MAX = 0x10ffff;
 const SURROGATES: CodeRange = [0xd800, 0xdfff];
+const LOW_SURROGATE = 0xdc00;
 const PLANE = 0x10000;
+const NO_CHARACTER = 0xffff;
+const DOTLESS_I = 0x131;
+const CASED = /[\p{Changes_When_Casefolded}\p{Changes_When_Casemapped}]+/gu;
 
 export const ANY: CodeSet = [[0, CODE_POINT_MAX]];
 export const NOT_NEWLINE: CodeSet = [[0, 9], [11, CODE_POINT_MAX]];
@@ -36,7 +40,13 @@ export const POSIX_CLASSES: ReadonlyMap<string, CodeSet> = new Map([
 const CATEGORY = /^(?:L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?|C[cfos])$/;
 /** There are some 200 categories and scripts, so this cache has a bound by itself. */
 const unicodeClasses = new Map<string, CodeSet>();
-let foldOrbits: ReadonlyMap<number, readonly number[]> | undefined;
+/** The planes that hold characters; the others belong to no category or script. */
+const ASSIGNED_PLANES = [0, 1, 2, 3, 14, 15, 16];
+/** Planes with letters of two cases. */
+const CASED_PLANES = [0, 1];
+/** All characters of a plane, some 1.5 MiB for all: made when a class is first asked for. */
+const planeTexts = new Map<number, string>();
+let folding: Folding | undefined;
 
 /** Returns the union of ranges in any order. */
 export function unite(ranges: readonly CodeRange[]): CodeSet {
@@ -67,12 +77,38 @@ export function complement(set: CodeSet): CodeSet {
 
 /** Returns the set with every other case of its letters, by Unicode's simple case folding. */
 export function foldCase(set: CodeSet): CodeSet {
-  foldOrbits ??= readFoldOrbits();
+  folding ??= readFolding();
   const added: CodeRange[] = [];
-  for (const [code, orbit] of foldOrbits) {
-    if (contains(set, code)) for (const other of orbit) added.push([other, other]);
+  for (const [first, last] of set) {
+    if (first === last) {
+      for (const other of folding.orbits.get(first) ?? []) added.push([other, other]);
+    } else {
+      addImages(folding.runs, first, last, added);
+    }
   }
   return added.length === 0 ? set : unite([...set, ...added]);
+}
+
+/**
+ * Adds what the letters of a range fold to. Where capitals and small letters alternate, a run is of
+ * every second letter, and the letters between its images are in the range themselves.
+ */
+function addImages(
+  runs: readonly FoldRun[],
+  first: number,
+  last: number,
+  added: CodeRange[],
+): void {
+  for (const run of runs) {
+    if (run.first > last) return;
+    if (run.last < first) continue;
+    const skipped = Math.max(0, Math.ceil((first - run.first) / run.step));
+    const from = run.first + skipped * run.step;
+    const left = Math.floor((Math.min(last, run.last) - from) / run.step);
+    if (left < 0) continue;
+    const image: CodeRange = [from + run.delta, from + left * run.step + run.delta];
+    if (image[0] < first || image[1] > last) added.push(image);
+  }
 }
 
 /**
@@ -82,14 +118,13 @@ export function foldCase(set: CodeSet): CodeSet {
 export function readUnicodeClass(name: string): CodeSet {
   let found = unicodeClasses.get(name);
   if (found === undefined) {
-    found = scanUnicode(toUnicodePattern(name));
+    found = name === 'Any' ? ANY : scanUnicode(toUnicodePattern(name), ASSIGNED_PLANES);
     unicodeClasses.set(name, found);
   }
   return found;
 }
 
 function toUnicodePattern(name: string): RegExp {
-  if (name === 'Any') return /[^]+/gu;
   if (name === 'C') return /[\p{Cc}\p{Cf}\p{Cs}\p{Co}]+/gu;
   if (CATEGORY.test(name)) return new RegExp(`\\p{${name}}+`, 'gu');
   try {
@@ -101,67 +136,109 @@ function toUnicodePattern(name: string): RegExp {
 }
 
 /** Returns where a pattern for runs of code points matches, over all of Unicode. */
-function scanUnicode(pattern: RegExp): CodeSet {
+function scanUnicode(pattern: RegExp, planes: readonly number[]): CodeSet {
   const ranges: CodeRange[] = [];
-  const scan = (first: number, last: number, units: number): void => {
-    let text = '';
-    for (let code = first; code <= last; code += 1) text += String.fromCodePoint(code);
-    for (const { 0: run, index } of text.matchAll(pattern)) {
-      const start = first + index / units;
+  for (const plane of planes) {
+    const units = plane === 0 ? 1 : 2;
+    for (const { 0: run, index } of getPlaneText(plane).matchAll(pattern)) {
+      const start = plane * PLANE + index / units;
       ranges.push([start, start + run.length / units - 1]);
     }
-  };
-  scan(0, SURROGATES[0] - 1, 1);
-  scan(SURROGATES[1] + 1, PLANE - 1, 1);
-  for (let first = PLANE; first <= CODE_POINT_MAX; first += PLANE) {
-    scan(first, first + PLANE - 1, 2);
   }
   return unite(ranges);
 }
 
-/** Returns, for each code point with another case, those that fold to the same one. */
-function readFoldOrbits(): Map<number, number[]> {
+/** Where surrogates are no characters, the first plane has a code that is none either. */
+function getPlaneText(plane: number): string {
+  let text = planeTexts.get(plane);
+  if (text !== undefined) return text;
+  const units = new Uint16Array(plane === 0 ? PLANE : 2 * PLANE);
+  for (let i = 0; i < PLANE; i += 1) {
+    if (plane === 0) {
+      units[i] = i >= SURROGATES[0] && i <= SURROGATES[1] ? NO_CHARACTER : i;
+    } else {
+      const above = (plane - 1) * PLANE + i;
+      units[2 * i] = SURROGATES[0] + (above >> 10);
+      units[2 * i + 1] = LOW_SURROGATE + (above & 0x3ff);
+    }
+  }
+  text = Buffer.from(units.buffer).toString('utf16le');
+  planeTexts.set(plane, text);
+  return text;
+}
+
+/** Letters one after another, or every second one, whose other case is as far from each. */
+interface FoldRun {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+  readonly delta: number;
+}
+
+interface Folding {
+  /** By letter: all that fold to the same one, itself among them. */
+  readonly orbits: ReadonlyMap<number, readonly number[]>;
+  /** The same for ranges, by first letter: some 500 runs for 3,000 letters. */
+  readonly runs: readonly FoldRun[];
+}
+
+function readFolding(): Folding {
   const byFold = new Map<number, number[]>();
-  for (const [first, last] of scanUnicode(/\p{Changes_When_Casemapped}+/gu)) {
+  const foldByCapitals = new Map<string, number>();
+  for (const [first, last] of scanUnicode(CASED, CASED_PLANES)) {
     for (let code = first; code <= last; code += 1) {
-      const fold = simpleFold(code);
+      const fold = simpleFold(code, foldByCapitals);
       const members = byFold.get(fold);
       if (members === undefined) byFold.set(fold, [code]);
       else members.push(code);
     }
   }
   const orbits = new Map<number, number[]>();
+  const steps: [code: number, delta: number][] = [];
   for (const members of byFold.values()) {
-    if (members.length > 1) for (const code of members) orbits.set(code, members);
+    if (members.length === 1) continue;
+    for (const code of members) {
+      orbits.set(code, members);
+      for (const other of members) if (other !== code) steps.push([code, other - code]);
+    }
   }
-  return orbits;
+  return { orbits, runs: joinSteps(steps) };
 }
 
-const DOTLESS_I = 0x131;
+function joinSteps(steps: [code: number, delta: number][]): FoldRun[] {
+  steps.sort(([codeA, deltaA], [codeB, deltaB]) => deltaA - deltaB || codeA - codeB);
+  const runs: { first: number; last: number; step: number; delta: number }[] = [];
+  for (const [code, delta] of steps) {
+    const run = runs.at(-1);
+    const gap = run === undefined || run.delta !== delta ? Infinity : code - run.last;
+    const isNear = gap === 1 || (gap === 2 && Math.abs(delta) === 1);
+    if (run !== undefined && isNear && (run.first === run.last || run.step === gap)) {
+      run.step = gap;
+      run.last = code;
+    } else {
+      runs.push({ first: code, last: code, step: 1, delta });
+    }
+  }
+  return runs.sort((a, b) => a.first - b.first);
+}
 
-function simpleFold(code: number): number {
+
+/** Letters whose capitals are the same several letters, as those of ﬅ and ﬆ, fold together. */
+function simpleFold(code: number, foldByCapitals: Map<string, number>): number {
   // Its capital is I, whose small letter is i; only Turkish folds the two.
   if (code === DOTLESS_I) return code;
   const letter = String.fromCodePoint(code);
   const upper = letter.toUpperCase();
   const lower = (isOneCodePoint(upper) ? upper : letter).toLowerCase();
-  return isOneCodePoint(lower) ? (lower.codePointAt(0) ?? code) : code;
+  const fold = isOneCodePoint(lower) ? (lower.codePointAt(0) ?? code) : code;
+  if (isOneCodePoint(upper)) return fold;
+  const known = foldByCapitals.get(upper);
+  if (known === undefined) foldByCapitals.set(upper, fold);
+  return known ?? fold;
 }
 
 function isOneCodePoint(text: string): boolean {
   return text.length === ((text.codePointAt(0) ?? 0) >= PLANE ? 2 : 1);
-}
-
-function contains(set: CodeSet, code: number): boolean {
-  let low = 0;
-  let high = set.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((set[middle]?.[1] ?? 0) < code) low = middle + 1;
-    else high = middle;
-  }
-  const range = set[low];
-  return range !== undefined && range[0] <= code;
 }
 
 /** Reads `azAZ` as the ranges a–z and A–Z. */

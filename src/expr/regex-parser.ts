@@ -32,6 +32,13 @@ export type RegexNode =
 /** Largest count of a repetition, and of repetitions inside one another multiplied. */
 const REPEAT_MAX = 1000;
 const NESTING_MAX = 500;
+/** Characters of a pattern: no VarChar is longer. */
+const PATTERN_MAX = 65_536;
+/**
+ * Instructions of a program: bounds a plan's bytes and the memory of the automaton that native
+ * makes of it. A set of n ranges becomes 2n - 1 or more, so the parser stops at as many ranges.
+ */
+export const INSTRUCTIONS_MAX = 20_000;
 
 const EMPTY: RegexNode = { kind: 'concat', items: [] };
 const SINGLE_ESCAPES: ReadonlyMap<string, number> = new Map([
@@ -43,7 +50,14 @@ const SINGLE_ESCAPES: ReadonlyMap<string, number> = new Map([
  * @throws FilterError `invalid regex pattern: <what>: <where>`
  */
 export function parseRegex(pattern: string): RegexNode {
+  if (pattern.length > PATTERN_MAX) {
+    throw tooLarge(`${pattern.length} characters, at most ${PATTERN_MAX}`);
+  }
   return new RegexParser(pattern).parse();
+}
+
+export function tooLarge(what: string): FilterError {
+  return invalid('pattern too large', what);
 }
 
 /** `(?imsU)`: U, which swaps greedy and lazy, changes nothing here. */
@@ -58,6 +72,8 @@ class RegexParser {
   private at = 0;
   private flags: Flags = { i: false, m: false, s: false };
   private nesting = 0;
+  /** Ranges of all sets so far, and of what their brackets list. */
+  private rangeCount = 0;
 
   constructor(source: string) {
     this.source = source;
@@ -132,12 +148,12 @@ class RegexParser {
       case '(':
         return this.parseGroup();
       case '[':
-        return { kind: 'set', set: this.parseBracket() };
+        return this.makeSet(this.parseBracket());
       case '\\':
         return this.parseEscape();
       case '.':
         this.at += 1;
-        return { kind: 'set', set: this.flags.s ? ANY : NOT_NEWLINE };
+        return this.makeSet(this.flags.s ? ANY : NOT_NEWLINE);
       case '^':
         this.at += 1;
         return makeAssert(this.flags.m ? RegexAssert.LineStart : RegexAssert.TextStart);
@@ -183,7 +199,7 @@ class RegexParser {
       return makeAssert(assert);
     }
     const set = this.parseClassEscape();
-    return set === undefined ? this.makeLiteral(this.readEscape()) : { kind: 'set', set };
+    return set === undefined ? this.makeLiteral(this.readEscape()) : this.makeSet(set);
   }
 
   /** Parses `\Q…\E`; without `\E` up to the end. A repetition after it is of the last character. */
@@ -221,8 +237,9 @@ class RegexParser {
     for (let isFirst = true; isFirst || !this.sees(']'); isFirst = false) {
       if (this.at >= this.source.length) throw invalid('missing ]', this.source.slice(start));
       const set = this.parsePosixClass() ?? (this.sees('\\') ? this.parseClassEscape() : undefined);
-      if (set === undefined) ranges.push(this.parseRange());
-      else ranges.push(...set);
+      const members = set ?? [this.parseRange()];
+      this.countRanges(members.length);
+      for (const member of members) ranges.push(member);
     }
     this.at += 1;
     const set = this.flags.i ? foldCase(unite(ranges)) : unite(ranges);
@@ -286,7 +303,19 @@ class RegexParser {
 
   private makeLiteral(code: number): RegexNode {
     const set: CodeSet = [[code, code]];
-    return { kind: 'set', set: this.flags.i ? foldCase(set) : set };
+    return this.makeSet(this.flags.i ? foldCase(set) : set);
+  }
+
+  private makeSet(set: CodeSet): RegexNode {
+    this.countRanges(set.length);
+    return { kind: 'set', set };
+  }
+
+  private countRanges(count: number): void {
+    this.rangeCount += count;
+    if (this.rangeCount > INSTRUCTIONS_MAX) {
+      throw tooLarge(`more than ${INSTRUCTIONS_MAX} instructions`);
+    }
   }
 
   private sees(character: string): boolean {

@@ -3,16 +3,12 @@
 // plain text become LIKE's matches. Sources: K. Thompson, "Regular expression search algorithm",
 // CACM 1968; R. Cox, "Regular Expression Matching in the Wild", 2010 (byte ranges of UTF-8).
 
-import { FilterError } from './filter-error.ts';
 import type { LoweredLike } from './like-pattern.ts';
 import { LikeKind } from './plan.ts';
 import type { RegexInstruction, RegexProgram } from './plan.ts';
 import type { CodeSet } from './regex-class.ts';
-import { parseRegex, RegexAssert } from './regex-parser.ts';
+import { INSTRUCTIONS_MAX, parseRegex, RegexAssert, tooLarge } from './regex-parser.ts';
 import type { RegexNode } from './regex-parser.ts';
-
-/** Bounds a plan's bytes and the memory of the automaton that native makes of it. */
-const INSTRUCTIONS_MAX = 20_000;
 
 export const RegexOp = { Byte: 0, Split: 1, Assert: 2, Match: 3 } as const;
 
@@ -127,9 +123,7 @@ class ProgramWriter {
 
   private emit(instruction: RegexInstruction): number {
     if (this.instructions.length >= INSTRUCTIONS_MAX) {
-      throw new FilterError(
-        `invalid regex pattern: pattern too large: more than ${INSTRUCTIONS_MAX} instructions`,
-      );
+      throw tooLarge(`more than ${INSTRUCTIONS_MAX} instructions`);
     }
     return this.instructions.push(instruction) - 1;
   }

@@ -1,6 +1,7 @@
-// Escapes in a filter's string literals. Known ones are C's; an unknown one keeps its backslash,
-// because LIKE and regular expressions give it a meaning of their own (`\%`, `\d`). `\xNN` and
-// `\ooo` are bytes of UTF-8, so several together may make one character. Source: Milvus 2.6.
+// Escapes in a filter's string literals: C's. Any other is an error, but in patterns, which have
+// escapes of their own: `\%` and `\_` after `like`, all after `=~`. Those keep their backslash.
+// `\xNN` and `\ooo` are bytes of UTF-8, so several together may make one character.
+// Source: Milvus 2.6; that patterns keep their escapes: Milvus 3.0.
 
 import { FilterError } from './filter-error.ts';
 
@@ -14,14 +15,17 @@ const CODE_POINT = /\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/y;
 // In unicode mode a surrogate matches only when it has no partner.
 const LONE_SURROGATE = /[\ud800-\udfff]/u;
 
+/** Where a literal stands, which decides on the escapes that are not C's. */
+export type StringPlace = 'value' | 'like' | 'regex';
+
 /**
  * Returns the text that a string literal's body stands for.
  *
  * @param body  what is between the quotes, as written
  * @param at    offset of the body in the filter, for errors
- * @throws FilterError when escapes do not form valid Unicode
+ * @throws FilterError when an escape is unknown, or escapes do not form valid Unicode
  */
-export function unescapeString(body: string, at: number): string {
+export function unescapeString(body: string, at: number, place: StringPlace): string {
   if (!body.includes('\\')) return body;
   let result = '';
   let position = 0;
@@ -32,7 +36,7 @@ export function unescapeString(body: string, at: number): string {
       break;
     }
     result += body.slice(position, escape);
-    const [text, next] = readEscape(body, escape, at);
+    const [text, next] = readEscape(body, escape, { at, place });
     result += text;
     position = next;
   }
@@ -41,7 +45,11 @@ export function unescapeString(body: string, at: number): string {
 }
 
 /** Returns the text of the escape that starts at `start` and the offset after it. */
-function readEscape(body: string, start: number, at: number): [string, number] {
+function readEscape(
+  body: string,
+  start: number,
+  { at, place }: { at: number; place: StringPlace },
+): [string, number] {
   const letter = body[start + 1] ?? '';
   const simple = SIMPLE_ESCAPES[letter];
   if (simple !== undefined) return [simple, start + 2];
@@ -60,11 +68,22 @@ function readEscape(body: string, start: number, at: number): [string, number] {
 
   CODE_POINT.lastIndex = start;
   const match = CODE_POINT.exec(body);
-  if (match === null) return [`\\${letter}`, start + 1 + letter.length];
+  if (match === null) {
+    if (isPatternEscape(letter, place)) return [`\\${letter}`, start + 1 + letter.length];
+    const character = String.fromCodePoint(body.codePointAt(start + 1) ?? 0);
+    throw new FilterError(
+      `token recognition error at: '\\${character}': an unknown escape; write \\\\ for a backslash`,
+      at + start,
+    );
+  }
   const [, short, long] = match;
   const codePoint = parseInt(short ?? long ?? '', 16);
   if (codePoint > 0x10ffff) throw new FilterError('invalid unicode escape in string', at + start);
   return [String.fromCodePoint(codePoint), CODE_POINT.lastIndex];
+}
+
+function isPatternEscape(letter: string, place: StringPlace): boolean {
+  return place === 'regex' || (place === 'like' && (letter === '%' || letter === '_'));
 }
 
 function decodeBytes(bytes: readonly number[], at: number): string {

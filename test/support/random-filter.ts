@@ -248,7 +248,7 @@ class FilterWriter {
     const { random } = this;
     const kind = random.below(10);
     if (kind < 3 && this.documents.length > 0) {
-      const text = this.pickPath();
+      const text = random.chance(0.1) ? random.pick(this.documents).name : this.pickPath();
       return text === undefined ? undefined : { text, type: 'json' };
     }
     if (kind < 5 && this.arrays.length > 0) {

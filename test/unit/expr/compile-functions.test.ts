@@ -129,7 +129,7 @@ testAccepted('like becomes the cheapest match', [
   ['name like "100\\%%"', '(name like prefix "100%")'],
   ['name like "a\\\\\\\\b%"', '(name like prefix "a\\\\b")'],
   ['name like "a_\\%"', '(name like pattern "a_\\\\%")'],
-  ['name like "a_\\x"', '(name like pattern "a_x")'],
+  ['name like "a_\\\\x"', '(name like pattern "a_x")'],
   ['name like "\\a\\b_"', '(name like pattern "\\u0007\\b_")'],
   ['name like "ends\\\\"', '(name like equal "ends\\\\")'],
   ['name like "_ends\\\\"', '(name like pattern "_ends\\\\\\\\")'],

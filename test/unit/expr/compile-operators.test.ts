@@ -176,3 +176,24 @@ testAccepted('is null and exists', [
   ['not exists color', '(not (exists $meta.["color"]))'],
   ['exists (j["a"])', '(exists j.["a"])'],
 ]);
+
+testAccepted('the root of a JSON field is a value like that at a path', [
+  ['j == 1', '(j. == 1)'],
+  ['j == "x"', '(j. == "x")'],
+  ['j == [1, "x"]', '(j. == [1, "x"])'],
+  ['j in [1, "x", true]', '(j. in [1, "x", true])'],
+  ['j not in ["x"]', '(not (j. in ["x"]))'],
+  ['j like "a%"', '(j. like prefix "a")'],
+  ['j =~ "^a.c"', '(j. =~ "^a.c")'],
+  ['j !~ "b"', '(j. !~ "b")'],
+  ['1 < j < 3', '(1 < j. < 3)'],
+  ['"b" >= j >= "a"', '("a" <= j. <= "b")'],
+  ['j + 1 == 2', '((j. + 1) == 2)'],
+  ['2 * j >= 4', '((j. * 2) >= 4)'],
+  ['j % 2 == 0', '((j. % 2) == 0)'],
+  ['(j & 4) == 4', '((j. & 4) == 4)'],
+  ['json_contains(j, 1)', '(contains j. [1])'],
+  ['array_length(j) == 2', '(length j. == 2)'],
+  ['j is null', '(isNull j)'],
+  ['$meta like "a%"', '($meta. like prefix "a")'],
+]);

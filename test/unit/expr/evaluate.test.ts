@@ -168,7 +168,14 @@ testRow('a document that is the JSON value null is not a null field', { j: null,
 
 testRow('a whole JSON document compares as its value', { j: 5n, doc: 'x' }, {
   'j == 5': true, 'j != 5': false, 'j > 4': true, 'j == "5"': null, 'doc == "x"': true,
-  'doc < "y"': true, 'doc > 1': null,
+  'doc < "y"': true, 'doc > 1': null, 'j in [4, 5]': true, 'j in ["5"]': null, '4 < j < 6': true,
+  'j + 1 == 6': true, 'j % 2 == 1': true, 'j like "5"': null, 'doc like "_"': true,
+  'doc =~ "^x$"': true, 'j !~ "5"': true, 'doc + 1 == 2': null, '"a" < doc < "y"': true,
+});
+
+testRow('the root of a null JSON field is unknown', {}, {
+  'j == 5': null, 'j in [5]': null, '1 < j < 9': null, 'j + 1 == 6': null, 'j like "%"': null,
+  'j is null': true,
 });
 
 testRow('integer division truncates, doubles make doubles', {
