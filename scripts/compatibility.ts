@@ -10,14 +10,14 @@ import {
   FLOAT_METRICS,
   getEngine,
   INDEX_ROWS_MIN,
-  NPROBE,
   OTHER_SCALAR_INDEXES,
   OTHER_VECTOR_INDEXES,
   SCALAR_INDEXES,
   VECTOR_INDEXES,
 } from '../src/model/index-params.ts';
-import { PROPERTIES_NOT_YET } from '../src/roles/proxy/collections.ts';
-import { ELEMENTS, NOT_YET, STORED } from '../src/roles/proxy/read-schema.ts';
+import { NPROBE } from '../src/model/search-params.ts';
+import { PROPERTIES_NOT_YET } from '../src/roles/proxy/properties.ts';
+import { ELEMENTS, NOT_YET, STORED } from '../src/roles/proxy/read-field.ts';
 import { RPC_TABLE } from '../src/roles/proxy/rpc-table.ts';
 
 const PROTO = 'proto/milvus/milvus.proto';
@@ -55,6 +55,11 @@ const DEVIATIONS = `## Deviations on purpose
   once, with its best score; \`count(*)\` counts rows.
 - **Integer arithmetic in filters is exact**, also where a result does not fit int64.
 - **Equal scores** are ordered by primary key.
+- **Hybrid search has one offset**, that of the whole. The copies that SDKs put into the parts are
+  not read; an offset of a part's own, which Milvus passes over, is refused.
+- **Properties** of collections and databases with names that nobody knows are kept and given back,
+  as in Milvus. A known name in other letters is refused, in Milvus \`query_mode\` only.
+  \`database.diskQuota.mb\` is kept and changes nothing.
 - **Load and release are immediate.** Data stays mapped; load opens it to readers. States and
   errors are those of Milvus. One replica; \`replica_number\` above 1 is refused.
 - **Index types are contracts.** Each names what a search may expect, not how it is built: the

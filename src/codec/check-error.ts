@@ -60,12 +60,12 @@ export function formatNotFinite(value: number): string {
 export function refuseNotFinite(
   place: Pick<Place, 'field' | 'collection'>,
   value: number,
-  row: number,
+  row?: number,
 ): MilvusError {
   return refuseValue(place.collection, {
     text: `value '${formatNotFinite(value)}' is not a number or infinity`,
     field: place.field.name,
-    row,
+    ...(row === undefined ? {} : { row }),
     expected: 'a finite number',
     actual: formatNotFinite(value),
   });

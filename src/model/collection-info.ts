@@ -9,6 +9,9 @@ export interface PartitionInfo {
   readonly createdTimestamp: bigint;
 }
 
+/** A database's property: how many collections it may have. */
+export const MAX_COLLECTIONS = 'database.max.collections';
+
 export interface DatabaseInfo {
   readonly dbId: bigint;
   readonly name: string;

@@ -10,20 +10,24 @@ import type { IndexInfo } from './segment-info.ts';
 /** Smaller segments are searched as they are and count as indexed (rule R23). */
 export const INDEX_ROWS_MIN = 1024;
 export const AUTOINDEX = 'AUTOINDEX';
+/** What AlterIndex changes: indexes that differ in nothing else are the same. */
+export const INDEX_PROPERTIES: ReadonlySet<string> = new Set([
+  'mmap.enabled',
+  'indexoffsetcache.enabled',
+  'warmup',
+]);
 /** Parameters that are about the index, not for its builder. */
 const PROPERTY_KEYS = new Set([
-  'mmap.enabled',
-  'warmup',
+  ...INDEX_PROPERTIES,
   'index_type',
   'metric_type',
   'params',
   'dim',
   'offset_cache.enabled',
-  'indexoffsetcache.enabled',
   'index_name',
 ]);
 
-interface IntegerParam {
+export interface IntegerParam {
   readonly min: number;
   readonly max: number;
   readonly default: number;
@@ -31,7 +35,7 @@ interface IntegerParam {
 
 type ParamTable = Readonly<Record<string, IntegerParam>>;
 
-const INT_MAX = 2147483647;
+export const INT_MAX = 2147483647;
 const NLIST: IntegerParam = { min: 1, max: 65536, default: 128 };
 const HNSW_PARAMS: ParamTable = {
   M: { min: 2, max: 2048, default: 30 },
@@ -188,6 +192,7 @@ function checkVectorIndex(
     if (value !== undefined) checkInteger(key, value, range);
   }
   checkQuantizer(indexType, target.dim, given);
+  checkCodes(indexType, given);
   return { indexType, metric: metric || DEFAULT_METRIC, params: pickParams(given), isAutoIndex };
 }
 
@@ -210,15 +215,49 @@ function checkQuantizer(
         `Dimension:${dim}, ${key}:${value}`,
     );
   }
-  const refine = given['refine_type'];
-  if (refine !== undefined && !REFINE_TYPES.includes(refine.toLowerCase())) {
+}
+
+const HNSW_QUANTIZERS = ['sq4u', 'sq6', 'sq8', 'bf16', 'fp16'];
+const IVF_REFINE_TYPES = ['sq6', 'sq8', 'fp16', 'bf16', 'fp32', 'flat'];
+const HNSW_REFINE_TYPES = ['sq4u', ...IVF_REFINE_TYPES];
+
+/** Scalar quantizers by index type. */
+const SQ_TYPES: Readonly<Record<string, readonly string[]>> = {
+  HNSW_SQ: HNSW_QUANTIZERS,
+  IVF_SQ8: ['sq4', 'sq6', 'sq8'],
+};
+
+/** Types that may score the best hits again by finer codes: with which codes. */
+export const REFINE_TYPES: Readonly<Record<string, readonly string[]>> = {
+  HNSW_SQ: HNSW_REFINE_TYPES,
+  HNSW_PQ: HNSW_REFINE_TYPES,
+  HNSW_PRQ: HNSW_REFINE_TYPES,
+  IVF_PQ: IVF_REFINE_TYPES,
+  IVF_SQ8: IVF_REFINE_TYPES,
+  IVF_RABITQ: IVF_REFINE_TYPES,
+};
+
+function checkCodes(indexType: string, given: Readonly<Record<string, string>>): void {
+  const { sq_type: quantizer, refine, refine_type: refineType } = given;
+  const quantizers = SQ_TYPES[indexType];
+  if (quantizers !== undefined && quantizer !== undefined) {
+    if (!quantizers.includes(quantizer.toLowerCase())) {
+      throw invalidParameter('invalid scalar quantizer type');
+    }
+  }
+  const refineTypes = REFINE_TYPES[indexType];
+  if (refineTypes === undefined) return;
+  if (refine !== undefined && !/^(?:true|false)$/i.test(refine)) {
     throw invalidParameter(
-      `invalid refine type : ${refine}, optional types are [${REFINE_TYPES.join(', ')}]`,
+      `Type conflict in json: param 'refine' (${JSON.stringify(refine)}) should be a boolean`,
+    );
+  }
+  if (refineType !== undefined && !refineTypes.includes(refineType.toLowerCase())) {
+    throw invalidParameter(
+      `invalid refine type : ${refineType}, optional types are [${refineTypes.join(', ')}]`,
     );
   }
 }
-
-const REFINE_TYPES = ['sq4u', 'sq6', 'sq8', 'fp16', 'bf16', 'fp32', 'flat'];
 
 function refuseIndexType(target: IndexTarget, asked: string, indexType: string): Error {
   if (BINARY_INDEXES.has(indexType) || SPARSE_INDEXES.has(indexType)) {
@@ -258,13 +297,13 @@ function checkScalarIndex(
   if (target.dataType === DataType.JSON) {
     if (name === 'TRIE' || name === 'MARISA-TRIE') throw refuseScalarField(name, type);
     checkJsonCast(name, given['json_cast_type']);
-    return { indexType, metric: '', params: pickParams(given), isAutoIndex };
+    return { indexType, metric: '', params: pickScalarParams(given, isAutoIndex), isAutoIndex };
   }
   if (name === 'BITMAP' && target.isPrimaryKey) {
     throw invalidParameter('create bitmap index on primary key not supported');
   }
   if (!rule(target.dataType, target.elementType)) throw refuseScalarField(name, type);
-  return { indexType, metric: '', params: pickParams(given), isAutoIndex };
+  return { indexType, metric: '', params: pickScalarParams(given, isAutoIndex), isAutoIndex };
 }
 
 function refuseScalarField(name: string, type: string): Error {
@@ -289,6 +328,16 @@ function refuseScalarField(name: string, type: string): Error {
 function pickParams(given: Readonly<Record<string, string>>): Record<string, string> {
   const { index_type: _type, metric_type: _metric, ...params } = given;
   return params;
+}
+
+/** AUTOINDEX gives back the metric that it was asked with, though a scalar index has none. */
+function pickScalarParams(
+  given: Readonly<Record<string, string>>,
+  isAutoIndex: boolean,
+): Record<string, string> {
+  const { metric_type: metric = '' } = given;
+  const params = pickParams(given);
+  return isAutoIndex && metric !== '' ? { ...params, metric_type: metric } : params;
 }
 
 /** Returns the value. @throws MilvusError ParameterInvalid with Milvus' text */
@@ -353,70 +402,3 @@ export function getPhysicalIndex(
 
 const DISKANN_DEGREE = 56;
 const DISKANN_EF = 200;
-export const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
-const EF_MIN = 16;
-const RANGE_EF_DEFAULT = 512;
-
-/**
- * Reads an index's search parameters; 0 = not for this index.
- * @throws MilvusError ParameterInvalid: not an integer, out of range, ef below k
- */
-export function readSearchParams(
-  index: Pick<IndexInfo, 'indexType'>,
-  given: Readonly<Record<string, unknown>>,
-  k: number,
-  isRange: boolean,
-): { ef: number; nprobe: number } {
-  const { indexType } = index;
-  const engine = getEngine(indexType);
-  if (engine === 'FLAT') return { ef: 0, nprobe: 0 };
-  if (engine === 'IVF') {
-    const reorder = readInteger(given, 'reorder_k', { min: 1, max: INT_MAX, default: 0 });
-    if (reorder !== undefined && reorder < k) {
-      throw invalidParameter(`reorder_k(${reorder}) should be larger than k(${k})`);
-    }
-    return { ef: 0, nprobe: readInteger(given, 'nprobe', NPROBE) ?? NPROBE.default };
-  }
-  const key =
-    indexType !== 'DISKANN'
-      ? 'ef'
-      : given['search_list'] === undefined
-        ? 'search_list_size'
-        : 'search_list';
-  const ef = readInteger(given, key, { min: 1, max: INT_MAX, default: 0 });
-  if (ef !== undefined && ef < k && !isRange) {
-    const shown = key === 'ef' ? 'ef' : 'search_list_size';
-    throw invalidParameter(`${shown}(${ef}) should be larger than k(${k})`);
-  }
-  return { ef: ef ?? Math.max(k, isRange ? RANGE_EF_DEFAULT : defaultEf(indexType, k)), nprobe: 0 };
-}
-
-/** AUTOINDEX promises good recall without parameters. */
-function defaultEf(indexType: string, k: number): number {
-  return indexType === AUTOINDEX ? Math.max(2 * k, 64) : Math.max(k, EF_MIN);
-}
-
-function readInteger(
-  given: Readonly<Record<string, unknown>>,
-  key: string,
-  range: IntegerParam,
-): number | undefined {
-  const value = given[key];
-  if (value === undefined) return undefined;
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-  if (typeof number !== 'number' || Number.isNaN(number)) {
-    throw invalidParameter(
-      `Type conflict in json: param '${key}' (${JSON.stringify(value)}) should be integer`,
-    );
-  }
-  if (!Number.isInteger(number)) {
-    throw invalidParameter(`Type conflict in json: param '${key}' (${value}) should be integer`);
-  }
-  if (number < range.min || number > range.max) {
-    throw invalidParameter(
-      `Out of range in json: param '${key}' (${value}) should be in range [${range.min}, ` +
-        `${range.max}]`,
-    );
-  }
-  return number;
-}

@@ -85,9 +85,14 @@ export class LostCallError extends Error {}
 
 export class MilvusClient {
   readonly #client: grpc.Client;
+  readonly #metadata = new grpc.Metadata();
 
-  /** `address` is `host:port`. Connects at the first call; each client has its own connection. */
-  constructor(address: string) {
+  /**
+   * `address` is `host:port`. Connects at the first call; each client has its own connection.
+   * @param dbName  the database of requests that name none
+   */
+  constructor(address: string, dbName = '') {
+    if (dbName !== '') this.#metadata.set('dbname', dbName);
     this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
@@ -109,6 +114,7 @@ export class MilvusClient {
         (body: Buffer) => body,
         (body: Buffer) => body,
         bytes,
+        this.#metadata,
         { deadline: Date.now() + CALL_DEADLINE_MS },
         (error, body) => {
           if (error !== null) reject(new LostCallError(`${method}: ${error.message}`));

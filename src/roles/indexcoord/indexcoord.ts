@@ -7,7 +7,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { MilvusError } from '../../model/error.ts';
-import { INDEX_ROWS_MIN } from '../../model/index-params.ts';
+import { INDEX_PROPERTIES, INDEX_ROWS_MIN } from '../../model/index-params.ts';
 import { getJsonCastType } from '../../model/json-path.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type IndexCoord, type IndexStatus, type Peers } from '../../rpc/contract.ts';
@@ -396,6 +396,6 @@ function isSameDefinition(
     index.indexType === indexType &&
     index.metric === metric &&
     isDeepStrictEqual(index.jsonPath, request.jsonPath) &&
-    [...keys].every((key) => index.params[key] === params[key])
+    [...keys].every((key) => INDEX_PROPERTIES.has(key) || index.params[key] === params[key])
   );
 }

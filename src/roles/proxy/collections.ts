@@ -4,12 +4,14 @@ import { DataType } from '../../model/data-type.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { checkIndexDefinition } from '../../model/index-params.ts';
-import { getVectorFields, type CollectionSchema, type FieldSchema } from '../../model/schema.ts';
+import { getVectorFields, type FieldSchema } from '../../model/schema.ts';
 import { getPhysicalMs } from '../../model/timestamp.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
+import { checkCollectionProperties, checkWarmupPolicy } from './properties.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { notYet, readField, readSchema } from './read-schema.ts';
+import { checkTextDefault } from './read-field.ts';
+import { readAddedField, readSchema } from './read-schema.ts';
 import {
   toPairs,
   toRecord,
@@ -18,29 +20,8 @@ import {
   type WireFieldSchema,
 } from './wire-types.ts';
 
-const SCHEMA_MESSAGE = 'milvus.proto.schema.CollectionSchema';
-const FIELD_MESSAGE = 'milvus.proto.schema.FieldSchema';
+const SCHEMA_PACKAGE = 'milvus.proto.schema';
 const PARTITION_KEY_PARTITIONS = 16;
-/**
- * Properties that change what the server does and that it does not do yet, and beginnings of such:
- * `cipher` is `cipher.key` too.
- */
-export const PROPERTIES_NOT_YET = [
-  'collection.ttl.seconds',
-  'ttl_field',
-  'partitionkey.isolation',
-  'query_mode',
-  'namespace.mode',
-  'collection.insertRate',
-  'collection.deleteRate',
-  'collection.bulkLoadRate',
-  'collection.queryRate',
-  'collection.searchRate',
-  'collection.diskProtection',
-  'partition.diskProtection',
-  'cipher',
-];
-const TTL_OFF = '-1';
 const DEFAULT_TIMEZONE = 'UTC';
 
 interface Named {
@@ -60,19 +41,20 @@ export async function createCollection(
   context: RequestContext,
 ): Promise<object> {
   const { limits } = proxy.deps;
-  const wire = decodeSchema(proxy, request.schema);
-  const schema = readSchema({ ...wire, name: request.collection_name || wire.name }, limits);
-  const shardCount = request.shards_num === 0 ? 1 : request.shards_num;
-  if (shardCount < 1 || shardCount > limits.maxShardNum) {
+  const wire = decodeSchema<WireCollectionSchema>(proxy, 'CollectionSchema', request.schema);
+  if (request.shards_num > limits.maxShardNum) {
     throw invalidParameter(`maximum shards's number should be limited to ${limits.maxShardNum}`);
   }
-  const properties = toRecord(request.properties);
-  checkProperties(properties, schema);
+  // 0 and -1 are what SDKs send for the default.
+  const shardCount = request.shards_num <= 0 ? 1 : request.shards_num;
+  const schema = readSchema({ ...wire, name: request.collection_name || wire.name }, limits);
   const partitionCount = readPartitionCount(
     schema.fields,
     Number(request.num_partitions),
     limits.maxPartitionNum,
   );
+  const properties = toRecord(request.properties);
+  checkCollectionProperties(properties, schema);
   const info = await proxy.peers.rootcoord.createCollection(
     {
       dbName: getDbName(request, context),
@@ -111,17 +93,17 @@ async function createFieldIndexes(
   }
 }
 
-function decodeSchema(proxy: Proxy, bytes: Uint8Array): WireCollectionSchema {
+function decodeSchema<T extends object>(proxy: Proxy, message: string, bytes: Uint8Array): T {
   try {
-    return proxy.deps.decodeMessage(SCHEMA_MESSAGE, bytes) as WireCollectionSchema;
+    return proxy.deps.decodeMessage(`${SCHEMA_PACKAGE}.${message}`, bytes) as T;
   } catch (error) {
-    throw invalidParameter(`schema is not a CollectionSchema message: ${(error as Error).message}`);
+    throw invalidParameter(`schema is not a ${message} message: ${(error as Error).message}`);
   }
 }
 
 function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: number): number {
   if (!fields.some((field) => field.isPartitionKey)) {
-    if (asked > 1)
+    if (asked !== 0)
       throw invalidParameter(
         'num_partitions should only be specified with partition key field enabled',
       );
@@ -137,33 +119,18 @@ function readPartitionCount(fields: readonly FieldSchema[], asked: number, max: 
   return asked === 0 ? PARTITION_KEY_PARTITIONS : asked;
 }
 
-function checkProperties(
-  properties: Readonly<Record<string, string>>,
-  { enableDynamicField }: CollectionSchema,
-): void {
-  for (const [key, value] of Object.entries(properties)) {
-    const isOff = value === '' || value.toLowerCase() === 'false';
-    if (key === 'dynamicfield.enabled' && isOff === enableDynamicField) {
-      throw notYet('turning the dynamic field on or off');
-    }
-    if (key === 'collection.autocompaction.enabled' && isOff) {
-      throw notYet('a collection that is not compacted');
-    }
-    const isKnown = PROPERTIES_NOT_YET.some((name) => key === name || key.startsWith(`${name}.`));
-    if (!isKnown || isOff) continue;
-    if (key === 'collection.ttl.seconds' && (value === TTL_OFF || value === '0')) continue;
-    throw notYet(`collection property ${key}`);
-  }
-}
-
 export async function dropCollection(
   proxy: Proxy,
   request: Named,
   context: RequestContext,
 ): Promise<object> {
-  checkName('collection', request.collection_name, proxy.deps.limits.maxNameLength);
   const dbName = getDbName(request, context);
-  await proxy.peers.rootcoord.dropCollection({ dbName, name: request.collection_name }, context);
+  try {
+    await proxy.peers.rootcoord.dropCollection({ dbName, name: request.collection_name }, context);
+  } catch (error) {
+    // What is not there has been dropped: also under a name, or in a database, that cannot be.
+    if (!(error instanceof MilvusError) || error.errorName !== 'DatabaseNotFound') throw error;
+  }
   return OK_STATUS;
 }
 
@@ -334,6 +301,12 @@ interface Alter {
   readonly delete_keys: readonly string[];
 }
 
+/** Properties that change only while a collection is released. */
+const OF_RELEASED = [
+  { what: 'mmap', keys: /^(?:mmap|lazyload)\.enabled$/ },
+  { what: 'warmup', keys: /^warmup\./ },
+];
+
 export async function alterCollection(
   proxy: Proxy,
   request: Named & Alter,
@@ -348,14 +321,15 @@ export async function alterCollection(
   }
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  checkProperties(properties, info.schema);
+  checkCollectionProperties(properties, info.schema);
   if (request.delete_keys.includes('dynamicfield.enabled')) {
     throw invalidParameter('cannot delete key dynamicfield.enabled');
   }
-  const isDeleted = request.delete_keys.includes('mmap.enabled');
-  if (properties['mmap.enabled'] !== undefined || isDeleted) {
+  for (const { what, keys } of OF_RELEASED) {
+    const isDeleted = request.delete_keys.some((key) => keys.test(key));
+    if (!isDeleted && !Object.keys(properties).some((key) => keys.test(key))) continue;
     const verb = isDeleted ? 'delete' : 'alter';
-    const message = `can not ${verb} mmap properties if collection loaded`;
+    const message = `can not ${verb} ${what} properties if collection loaded`;
     await refuseWhenLoaded(proxy, info, message, context);
   }
   await proxy.peers.rootcoord.alterCollection(
@@ -408,9 +382,14 @@ export async function alterCollectionField(
     }
   }
   checkFieldProperties(proxy, field, properties);
-  if (properties['mmap.enabled'] !== undefined || request.delete_keys.includes('mmap.enabled')) {
+  const isTouched = (key: string): boolean =>
+    properties[key] !== undefined || request.delete_keys.includes(key);
+  if (isTouched('mmap.enabled')) {
     const message = 'can not alter collection field properties if collection loaded';
     await refuseWhenLoaded(proxy, info, message, context);
+  }
+  if (isTouched('warmup')) {
+    await refuseWhenLoaded(proxy, info, 'can not alter warmup if collection loaded', context);
   }
   await proxy.peers.rootcoord.alterCollectionField(
     {
@@ -431,6 +410,7 @@ function checkFieldProperties(
   properties: Readonly<Record<string, string>>,
 ): void {
   const { maxVarCharLength, maxArrayCapacity } = proxy.deps.limits;
+  checkWarmupPolicy(properties['warmup']);
   const maxLength = properties['max_length'];
   if (maxLength !== undefined) {
     if (field.maxLength === 0)
@@ -441,6 +421,9 @@ function checkFieldProperties(
         `the maximum length specified for the field(${field.name}) should be in (0, ` +
           `${maxVarCharLength}], but got ${maxLength} instead`,
       );
+    }
+    if (typeof field.defaultValue === 'string' && field.dataType === DataType.VarChar) {
+      checkTextDefault(field.defaultValue, field, value);
     }
   }
   const capacity = properties['max_capacity'];
@@ -462,22 +445,8 @@ export async function addCollectionField(
 ): Promise<object> {
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  const wire = proxy.deps.decodeMessage(FIELD_MESSAGE, request.schema) as WireFieldSchema;
-  const field = readField(wire, request.collection_name, proxy.deps.limits);
-  const { name } = field;
-  if (!field.nullable)
-    throw invalidParameter(`added field must be nullable, please check it, field name = ${name}`);
-  if (field.isPrimaryKey)
-    throw invalidParameter(`not support to add pk field, field name = ${name}`);
-  if (field.autoId)
-    throw invalidParameter(`only primary field can speficy AutoID with true, field name = ${name}`);
-  if (field.isPartitionKey)
-    throw invalidParameter(`not support to add partition key field, field name  = ${name}`);
-  if (info.schema.fields.length >= proxy.deps.limits.maxFieldNum) {
-    throw invalidParameter(
-      `The number of fields has reached the maximum value ${proxy.deps.limits.maxFieldNum}`,
-    );
-  }
+  const wire = decodeSchema<WireFieldSchema>(proxy, 'FieldSchema', request.schema);
+  const field = readAddedField(wire, info.schema, proxy.deps.limits);
   await proxy.peers.rootcoord.addCollectionField(
     { dbName, name: request.collection_name, field },
     context,

@@ -3,6 +3,7 @@
 import { invalidParameter } from '../../model/error.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
+import { checkDatabaseProperties } from './properties.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 import { toPairs, toRecord, type KeyValuePair } from './wire-types.ts';
 
@@ -17,10 +18,9 @@ export async function createDatabase(
   context: RequestContext,
 ): Promise<object> {
   checkName('database', request.db_name, proxy.deps.limits.maxNameLength);
-  await proxy.peers.rootcoord.createDatabase(
-    { name: request.db_name, properties: toRecord(request.properties) },
-    context,
-  );
+  const properties = toRecord(request.properties);
+  checkDatabaseProperties(properties);
+  await proxy.peers.rootcoord.createDatabase({ name: request.db_name, properties }, context);
   return OK_STATUS;
 }
 
@@ -64,10 +64,12 @@ export async function alterDatabase(
       'alter database cannot modify properties and delete keys at the same time',
     );
   }
+  const properties = toRecord(request.properties);
+  checkDatabaseProperties(properties);
   await proxy.peers.rootcoord.alterDatabase(
     {
       name: request.db_name || 'default',
-      properties: toRecord(request.properties),
+      properties,
       deleteKeys: request.delete_keys,
     },
     context,

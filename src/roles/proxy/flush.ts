@@ -2,7 +2,7 @@
 
 import { invalidParameter } from '../../model/error.ts';
 import { SegmentState } from '../../model/segment-info.ts';
-import type { FlushReply } from '../../rpc/contract.ts';
+import type { FlushReply, LoadStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 
@@ -178,6 +178,10 @@ export async function getPersistentSegmentInfo(
   };
 }
 
+/**
+ * What is loaded for reading and written: as in Milvus growing segments are not listed, and nothing
+ * of a collection or partition that is released.
+ */
 export async function getQuerySegmentInfo(
   proxy: Proxy,
   request: SegmentsRequest,
@@ -185,25 +189,27 @@ export async function getQuerySegmentInfo(
 ): Promise<object> {
   const dbName = getDbName(request, context);
   const { collectionId } = await requireCollection(proxy, dbName, request.collectionName, context);
+  const load = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   const { segments } = await proxy.peers.datacoord.listSegments({ collectionId }, context);
-  const growing = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
-  const base = { collectionID: String(collectionId), nodeID: '1', nodeIds: ['1'], level: 2 };
-  const sealed = segments.map((segment) => ({
-    ...base,
-    segmentID: String(segment.segmentId),
-    partitionID: String(segment.partitionId),
-    mem_size: String(segment.fileBytes),
-    num_rows: String(segment.rows),
-    state: SegmentState.Sealed,
-    is_sorted: true,
-  }));
-  const open = growing.segments.map((segment) => ({
-    ...base,
-    segmentID: String(segment.segmentId),
-    partitionID: String(segment.partitionId),
-    mem_size: String(segment.bytes),
-    num_rows: String(segment.rows),
-    state: SegmentState.Growing,
-  }));
-  return { status: OK_STATUS, infos: [...sealed, ...open] };
+  const loaded = segments.filter(({ partitionId }) => isPartitionLoaded(load, partitionId));
+  return {
+    status: OK_STATUS,
+    infos: loaded.map((segment) => ({
+      segmentID: String(segment.segmentId),
+      collectionID: String(collectionId),
+      partitionID: String(segment.partitionId),
+      mem_size: String(segment.fileBytes),
+      num_rows: String(segment.rows),
+      state: SegmentState.Sealed,
+      nodeID: '1',
+      nodeIds: ['1'],
+      level: 2,
+      is_sorted: true,
+    })),
+  };
+}
+
+function isPartitionLoaded({ state, partitionIds }: LoadStatus, partitionId: bigint): boolean {
+  if (state !== 'loaded') return false;
+  return partitionIds.length === 0 || partitionIds.includes(partitionId);
 }

@@ -2,6 +2,7 @@
 
 import { DecodeError } from '../../codec/wire.ts';
 import type { Status } from '../../rpc/status.ts';
+import { requireAccess } from './access.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 import { RPC_TABLE } from './rpc-table.ts';
 
@@ -36,6 +37,8 @@ export function createHandlers(
     handlers.set(method.name, {
       run: async (message, context) => {
         const request = decode(method, message) as never;
+        const { access } = rpc;
+        if (access !== undefined) await requireAccess(proxy, access, request, context);
         return method.encodeReply(await rpc.run(proxy, request, context));
       },
       encodeError: (status) => method.encodeReply(method.repliesStatus ? status : { status }),

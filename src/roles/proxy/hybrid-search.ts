@@ -1,5 +1,6 @@
 // Hybrid search: several searches on several vector fields, their lists merged by rank (RRF) or
-// weighted score. Formulas: Milvus 2.6.
+// weighted score. Formulas: Milvus 2.6. Limit, offset, partitions and consistency are those of the
+// whole: SDKs copy them into each part, where they are not read.
 
 import { concatRows, takeRows } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
@@ -10,11 +11,19 @@ import { invalidParameter } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { isHigherBetter, KeyReader, type KeyField } from '../../segment/reduce.ts';
+import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { notYet } from './read-schema.ts';
 import { readInteger } from './read-target.ts';
-import { requireOutputSize, roundScores, searchShards, type SearchOutcome } from './search.ts';
+import { readRoundDecimal } from './search-request.ts';
+import {
+  refuseOtherFeatures,
+  refuseOtherRankings,
+  requireOutputSize,
+  roundScores,
+  searchShards,
+  type SearchOutcome,
+} from './search.ts';
 
 const SUB_SEARCHES_MAX = 1024;
 const RRF_K_DEFAULT = 60;
@@ -36,8 +45,8 @@ export async function hybridSearch(
 ): Promise<Uint8Array> {
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collectionName, context);
-  refuseOtherFeatures(request);
-  const { limit, offset, roundDecimal } = readWindow(proxy, request);
+  checkParts(request);
+  const window = readWindow(proxy, request);
   const ranker = readRanker(request.rankParams, request.requests.length);
   const selection = selectOutputFields(info.schema, request.outputFields, false);
   const outcomes = await Promise.all(
@@ -47,6 +56,7 @@ export async function hybridSearch(
         info,
         {
           ...sub,
+          searchParams: readPartParams(sub.searchParams, window),
           partitionNames: request.partitionNames,
           guaranteeTimestamp: request.guaranteeTimestamp,
         },
@@ -60,7 +70,7 @@ export async function hybridSearch(
     throw invalidParameter('nq of the sub-searches of a hybrid search should be the same');
   }
   const primary = getPrimaryKeyField(info.schema);
-  const merged = fuse(outcomes, ranker, nq, { limit, offset }, primary);
+  const merged = fuse(outcomes, ranker, nq, window, primary);
   requireOutputSize(proxy, merged.rows.bytes);
   return encodeSearchResults({
     status: OK_STATUS,
@@ -68,8 +78,8 @@ export async function hybridSearch(
     sessionTs: outcomes.reduce((max, { timestamp }) => (timestamp > max ? timestamp : max), 0n),
     results: {
       numQueries: nq,
-      topK: limit,
-      scores: roundScores(merged.scores, roundDecimal),
+      topK: window.limit,
+      scores: roundScores(merged.scores, window.roundDecimal),
       ids: { kind: 'column', column: merged.rows.findColumn(primary.fieldId)! },
       topks: merged.counts,
       outputFields: selection.names,
@@ -80,7 +90,7 @@ export async function hybridSearch(
   });
 }
 
-function refuseOtherFeatures(request: HybridSearchRequest): void {
+function checkParts(request: HybridSearchRequest): void {
   const { requests } = request;
   if (requests.length < 1 || requests.length > SUB_SEARCHES_MAX) {
     throw invalidParameter(
@@ -88,16 +98,18 @@ function refuseOtherFeatures(request: HybridSearchRequest): void {
         `is 1, but got ${requests.length}`,
     );
   }
-  if (request.functionScore !== undefined && request.functionScore.length > 0)
-    throw notYet('function rankers');
-  if (request.functionChains.length > 0) throw notYet('function chains');
+  refuseOtherRankings(request);
+  for (const part of requests) refuseOtherFeatures(part);
   if (findValue(request.rankParams, 'group_by_field')) throw notYet('grouping search');
 }
 
-function readWindow(
-  proxy: Proxy,
-  { rankParams }: HybridSearchRequest,
-): { limit: number; offset: number; roundDecimal: number } {
+interface Window {
+  readonly limit: number;
+  readonly offset: number;
+  readonly roundDecimal: number;
+}
+
+function readWindow(proxy: Proxy, { rankParams }: HybridSearchRequest): Window {
   const { topK, maxQueryResultWindow } = proxy.deps.limits;
   const limit = readInteger(rankParams, 'limit');
   if (limit === undefined) throw invalidParameter('limit not found in rank_params');
@@ -113,7 +125,26 @@ function readWindow(
         `${maxQueryResultWindow}], but got ${limit + offset}`,
     );
   }
-  return { limit, offset, roundDecimal: readInteger(rankParams, 'round_decimal') ?? -1 };
+  return { limit, offset, roundDecimal: readRoundDecimal(findValue(rankParams, 'round_decimal')) };
+}
+
+/**
+ * Returns a part's parameters without the offset: a part lists its best hits from the first one on,
+ * and the pages are cut from what is merged. Without a topk of its own a part lists as many hits as
+ * the page needs.
+ * @throws MilvusError ParameterInvalid for an offset that is not the whole search's
+ */
+function readPartParams(params: readonly KeyValue[], { limit, offset }: Window): KeyValue[] {
+  const own = readInteger(params, 'offset') ?? 0;
+  if (own !== 0 && own !== offset) {
+    throw invalidParameter(
+      `offset [${own}] of a sub-search is invalid: a hybrid search has one offset, of the whole, ` +
+        `which is ${offset}`,
+    );
+  }
+  const kept = params.filter(({ key }) => key !== 'offset');
+  const hasTopK = kept.some(({ key, value }) => /^(topk|limit)$/.test(key) && value !== '');
+  return hasTopK ? kept : [...kept, { key: 'topk', value: String(limit + offset) }];
 }
 
 function readRanker(pairs: readonly KeyValue[], lists: number): Ranker {
@@ -174,7 +205,7 @@ function fuse(
   outcomes: readonly SearchOutcome[],
   ranker: Ranker,
   nq: number,
-  { limit, offset }: { limit: number; offset: number },
+  { limit, offset }: Window,
   primary: KeyField,
 ): { counts: Int32Array; scores: Float32Array; rows: RowBatchReader } {
   const metrics = outcomes.map(({ settings }) => settings.index.metric);

@@ -1,13 +1,16 @@
 // Indexes as clients ask for them: create, describe, alter, drop, progress.
 
+import { isDeepStrictEqual } from 'node:util';
+import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { checkIndexDefinition } from '../../model/index-params.ts';
+import { checkIndexDefinition, INDEX_PROPERTIES } from '../../model/index-params.ts';
 import { DataType, isVectorType } from '../../model/data-type.ts';
 import { parseJsonPath } from '../../model/json-path.ts';
 import { findDynamicField, findField, type FieldSchema } from '../../model/schema.ts';
 import type { IndexStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
+import { checkWarmupPolicy } from './properties.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { toRecord, type KeyValuePair } from './wire-types.ts';
 
@@ -48,12 +51,16 @@ export async function createIndex(
     });
   }
   const params = flattenParams(request.extra_params);
+  checkWarmupPolicy(params['warmup']);
   const definition = checkIndexDefinition({ ...field, fieldName: request.field_name }, params);
   const json =
     field.dataType === DataType.JSON
-      ? readJsonTarget(field, request.field_name, params)
+      ? readJsonTarget(field, request.field_name, definition.params)
       : undefined;
-  const name = request.index_name === '' ? (json?.name ?? field.name) : request.index_name;
+  const name =
+    request.index_name !== ''
+      ? request.index_name
+      : await chooseName(proxy, info, field, json, context);
   await proxy.peers.indexcoord.createIndex(
     {
       collectionId: info.collectionId,
@@ -68,20 +75,42 @@ export async function createIndex(
   return OK_STATUS;
 }
 
+/** The name of the index that is there already, so that asking for it again finds it the same. */
+async function chooseName(
+  proxy: Proxy,
+  { collectionId }: CollectionInfo,
+  field: FieldSchema,
+  json: JsonTarget | undefined,
+  context: RequestContext,
+): Promise<string> {
+  const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
+  const [existing, other] = indexes.filter(
+    ({ fieldId, jsonPath }) =>
+      fieldId === field.fieldId && isDeepStrictEqual(jsonPath, json?.jsonPath),
+  );
+  if (existing !== undefined && other === undefined) return existing.name;
+  return json?.name ?? field.name;
+}
+
+interface JsonTarget {
+  readonly name: string;
+  readonly jsonPath: readonly (string | number)[];
+  readonly params: Record<string, string>;
+}
+
 /** Where in a JSON field an index looks; its default name spells the path. */
 function readJsonTarget(
   field: FieldSchema,
   fieldName: string,
   params: Readonly<Record<string, string>>,
-): { name: string; jsonPath: readonly (string | number)[]; params: Record<string, string> } {
+): JsonTarget {
   const text = params['json_path'] ?? fieldName;
   const { root, steps } = parseJsonPath(text);
-  const { index_type: _type, metric_type: _metric, ...kept } = params;
   const jsonPath = field.isDynamic && root !== field.name ? [root, ...steps] : steps;
   return {
     name: [field.name, ...jsonPath].join('/'),
     jsonPath,
-    params: { ...kept, json_path: text },
+    params: { ...params, json_path: text },
   };
 }
 
@@ -105,11 +134,10 @@ function parseParams(params: string): Record<string, string> {
     throw invalidParameter(`index params is not valid JSON: ${params}`);
   }
   if (typeof parsed !== 'object' || parsed === null) return {};
+  // SDKs send null for a parameter that was left at None: its default.
+  const given = Object.entries(parsed).filter(([, value]) => value !== null);
   return Object.fromEntries(
-    Object.entries(parsed).map(([key, value]) => [
-      key,
-      typeof value === 'string' ? value : JSON.stringify(value),
-    ]),
+    given.map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
   );
 }
 
@@ -239,8 +267,6 @@ export async function dropIndex(
   return OK_STATUS;
 }
 
-const ALTERABLE = new Set(['mmap.enabled', 'indexoffsetcache.enabled', 'warmup']);
-
 export async function alterIndex(
   proxy: Proxy,
   request: IndexRequest & { extra_params: readonly KeyValuePair[]; delete_keys: readonly string[] },
@@ -254,12 +280,14 @@ export async function alterIndex(
     throw invalidParameter('no provided params to alter');
   }
   for (const key of [...Object.keys(properties), ...request.delete_keys]) {
-    if (!ALTERABLE.has(key)) throw invalidParameter(`${key} is not a configable index property`);
+    if (INDEX_PROPERTIES.has(key)) continue;
+    throw invalidParameter(`${key} is not a configable index property`);
   }
   const mmap = properties['mmap.enabled'];
   if (mmap !== undefined && !/^(true|false)$/i.test(mmap)) {
     throw invalidParameter(`invalid mmap.enabled value: ${mmap}, expected: true, false`);
   }
+  checkWarmupPolicy(properties['warmup']);
   const info = await requireCollection(
     proxy,
     getDbName(request, context),

@@ -29,6 +29,9 @@ interface PartitionsRequest {
   readonly partition_names: readonly string[];
 }
 
+/** The only one there is. */
+const DEFAULT_RESOURCE_GROUP = '__default_resource_group';
+
 /** Numbers of common.LoadState. */
 const LOAD_STATE = { notExist: 0, notLoad: 1, loading: 2, loaded: 3 } as const;
 
@@ -80,7 +83,7 @@ async function load(
   context: RequestContext,
 ): Promise<void> {
   const { collectionId } = info;
-  const replicaNumber = request.replica_number || 1;
+  const replicaNumber = await readReplicaNumber(proxy, info, request, context);
   if (replicaNumber > 1) {
     throw new MilvusError('Unexpected', {
       message:
@@ -95,6 +98,36 @@ async function load(
     { collectionId, partitionIds, replicaNumber, loadFields: request.load_fields },
     context,
   );
+}
+
+/** The request's own number, else the collection's, else the database's. */
+async function readReplicaNumber(
+  proxy: Proxy,
+  { properties, dbName }: CollectionInfo,
+  request: LoadRequest,
+  context: RequestContext,
+): Promise<number> {
+  const { rootcoord } = proxy.peers;
+  const database = await rootcoord.describeDatabase({ name: dbName }, context);
+  const groups =
+    request.resource_groups.length > 0
+      ? request.resource_groups
+      : (readGroups(properties['collection.resource_groups']) ??
+        readGroups(database.properties['database.resource_groups']) ??
+        []);
+  const unknown = groups.find((name) => name !== DEFAULT_RESOURCE_GROUP);
+  if (unknown !== undefined) {
+    throw new MilvusError('ResourceGroupNotFound', { fields: { rg: unknown } });
+  }
+  const wanted =
+    properties['collection.replica.number'] ?? database.properties['database.replica.number'];
+  return request.replica_number || Number(wanted) || 1;
+}
+
+/** Reads a list of names with commas between; undefined when there is none. */
+function readGroups(text: string | undefined): string[] | undefined {
+  if (text === undefined || text.trim() === '') return undefined;
+  return text.split(',').map((name) => name.trim());
 }
 
 function checkLoadFields(info: CollectionInfo, names: readonly string[]): void {

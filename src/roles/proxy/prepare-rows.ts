@@ -12,6 +12,7 @@ import { findPartitionKeyField, getPrimaryKeyField } from '../../model/schema.ts
 import type { Keys } from '../../rpc/contract.ts';
 import { mergePartialRows, readKeyColumn } from './partial-update.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
+import { isTrue } from './read-target.ts';
 import { hashKey } from './sharding.ts';
 
 export interface PreparedRows {
@@ -111,7 +112,7 @@ function makeCheckOptions(
     collectionName: request.collectionName,
     numRows: slice.numRows,
     firstRow: slice.firstRow,
-    allowInsertAutoId: isUpsert || info.properties['allow_insert_auto_id'] === 'true',
+    allowInsertAutoId: isUpsert || isTrue(info.properties['allow_insert_auto_id']),
     jsonBytesMax: proxy.deps.limits.jsonMaxLength,
   };
 }

@@ -14,9 +14,9 @@ import type { QueryParams, QueryReply } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { mergeQueries } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
+import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { notYet } from './read-schema.ts';
 import {
   getPinnedTimestamp,
   isTrue,

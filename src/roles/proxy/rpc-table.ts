@@ -12,6 +12,7 @@ import { encodeQueryResults } from '../../codec/query-results.ts';
 import { decodeHybridSearchRequest, decodeSearchRequest } from '../../codec/search-request.ts';
 import { encodeSearchResults } from '../../codec/search-results.ts';
 import type { Status } from '../../rpc/status.ts';
+import { requireAccess, type Access } from './access.ts';
 import * as aliases from './aliases.ts';
 import * as collections from './collections.ts';
 import * as databases from './databases.ts';
@@ -30,6 +31,8 @@ import * as serverInfo from './server-info.ts';
 /** A verb whose message goes through the protobuf library: objects in, objects out. */
 interface ColdRpc {
   readonly kind: 'cold';
+  /** What a database may forbid; undefined = nothing. */
+  readonly access: Access | undefined;
   readonly run: (proxy: Proxy, request: never, context: RequestContext) => Promise<object>;
 }
 
@@ -42,41 +45,46 @@ interface HotRpc {
 
 export type Rpc = ColdRpc | HotRpc;
 
-const cold = (run: ColdRpc['run']): Rpc => ({ kind: 'cold', run });
+const cold = (run: ColdRpc['run'], access?: Access): Rpc => ({ kind: 'cold', access, run });
 
-function hot<Request>(
+function hot<Request extends { readonly dbName: string }>(
+  access: Access,
   decode: (message: Uint8Array) => Request,
   run: (proxy: Proxy, request: Request, context: RequestContext) => Promise<Uint8Array>,
   encodeError: (reply: { status: Status }) => Uint8Array,
 ): Rpc {
   return {
     kind: 'hot',
-    run: (proxy, message, context) => run(proxy, decode(message), context),
+    run: async (proxy, message, context) => {
+      const request = decode(message);
+      await requireAccess(proxy, access, request, context);
+      return run(proxy, request, context);
+    },
     encodeError: (status) => encodeError({ status }),
   };
 }
 
 export const RPC_TABLE: Readonly<Record<string, Rpc>> = {
-  Insert: hot(decodeInsertRequest, insert, encodeMutationResult),
-  Upsert: hot(decodeUpsertRequest, upsert, encodeMutationResult),
-  Delete: hot(decodeDeleteRequest, deleteRows, encodeMutationResult),
-  Search: hot(decodeSearchRequest, search, encodeSearchResults),
-  HybridSearch: hot(decodeHybridSearchRequest, hybridSearch, encodeSearchResults),
-  Query: hot(decodeQueryRequest, query, encodeQueryResults),
+  Insert: hot('writing', decodeInsertRequest, insert, encodeMutationResult),
+  Upsert: hot('writing', decodeUpsertRequest, upsert, encodeMutationResult),
+  Delete: hot('writing', decodeDeleteRequest, deleteRows, encodeMutationResult),
+  Search: hot('reading', decodeSearchRequest, search, encodeSearchResults),
+  HybridSearch: hot('reading', decodeHybridSearchRequest, hybridSearch, encodeSearchResults),
+  Query: hot('reading', decodeQueryRequest, query, encodeQueryResults),
 
-  CreateCollection: cold(collections.createCollection),
-  DropCollection: cold(collections.dropCollection),
+  CreateCollection: cold(collections.createCollection, 'collectionDDL'),
+  DropCollection: cold(collections.dropCollection, 'collectionDDL'),
   HasCollection: cold(collections.hasCollection),
   DescribeCollection: cold(collections.describeCollection),
   ShowCollections: cold(collections.showCollections),
-  RenameCollection: cold(collections.renameCollection),
-  AlterCollection: cold(collections.alterCollection),
-  AlterCollectionField: cold(collections.alterCollectionField),
-  AddCollectionField: cold(collections.addCollectionField),
+  RenameCollection: cold(collections.renameCollection, 'collectionDDL'),
+  AlterCollection: cold(collections.alterCollection, 'collectionDDL'),
+  AlterCollectionField: cold(collections.alterCollectionField, 'collectionDDL'),
+  AddCollectionField: cold(collections.addCollectionField, 'collectionDDL'),
   GetCollectionStatistics: cold(partitions.getCollectionStatistics),
 
-  CreatePartition: cold(partitions.createPartition),
-  DropPartition: cold(partitions.dropPartition),
+  CreatePartition: cold(partitions.createPartition, 'partitionDDL'),
+  DropPartition: cold(partitions.dropPartition, 'partitionDDL'),
   HasPartition: cold(partitions.hasPartition),
   ShowPartitions: cold(partitions.showPartitions),
   GetPartitionStatistics: cold(partitions.getPartitionStatistics),
@@ -93,26 +101,26 @@ export const RPC_TABLE: Readonly<Record<string, Rpc>> = {
   AlterDatabase: cold(databases.alterDatabase),
   DescribeDatabase: cold(databases.describeDatabase),
 
-  CreateIndex: cold(indexes.createIndex),
-  AlterIndex: cold(indexes.alterIndex),
+  CreateIndex: cold(indexes.createIndex, 'index'),
+  AlterIndex: cold(indexes.alterIndex, 'index'),
   DescribeIndex: cold(indexes.describeIndex),
-  DropIndex: cold(indexes.dropIndex),
+  DropIndex: cold(indexes.dropIndex, 'index'),
   GetIndexState: cold(indexes.getIndexState),
   GetIndexBuildProgress: cold(indexes.getIndexBuildProgress),
   GetIndexStatistics: cold(indexes.getIndexStatistics),
 
-  LoadCollection: cold(loading.loadCollection),
-  LoadPartitions: cold(loading.loadPartitions),
-  ReleaseCollection: cold(loading.releaseCollection),
-  ReleasePartitions: cold(loading.releasePartitions),
+  LoadCollection: cold(loading.loadCollection, 'collectionDDL'),
+  LoadPartitions: cold(loading.loadPartitions, 'partitionDDL'),
+  ReleaseCollection: cold(loading.releaseCollection, 'collectionDDL'),
+  ReleasePartitions: cold(loading.releasePartitions, 'partitionDDL'),
   GetLoadState: cold(loading.getLoadState),
   GetLoadingProgress: cold(loading.getLoadingProgress),
 
-  Flush: cold(flushing.flush),
+  Flush: cold(flushing.flush, 'flush'),
   FlushAll: cold(flushing.flushAll),
   GetFlushState: cold(flushing.getFlushState),
   GetFlushAllState: cold(flushing.getFlushAllState),
-  ManualCompaction: cold(flushing.manualCompaction),
+  ManualCompaction: cold(flushing.manualCompaction, 'compaction'),
   GetCompactionState: cold(flushing.getCompactionState),
   GetCompactionStateWithPlans: cold(flushing.getCompactionStateWithPlans),
   GetPersistentSegmentInfo: cold(flushing.getPersistentSegmentInfo),

@@ -11,11 +11,11 @@ import type { KeyValue } from '../../codec/request-parts.ts';
 import type { SearchRequest } from '../../codec/search-request.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { NPROBE, readSearchParams } from '../../model/index-params.ts';
 import { findField, getVectorFields, type FieldSchema } from '../../model/schema.ts';
+import { NPROBE, readSearchParams } from '../../model/search-params.ts';
 import type { IndexInfo } from '../../model/segment-info.ts';
+import { notYet } from './not-yet.ts';
 import type { Proxy } from './proxy.ts';
-import { notYet } from './read-schema.ts';
 import { isTrue } from './read-target.ts';
 import { getPageBound, readIteratorSettings, type IteratorSettings } from './search-iterator.ts';
 
@@ -69,7 +69,7 @@ export function readSearchSettings(
     index,
     k,
     offset,
-    roundDecimal: readRoundDecimal(flat),
+    roundDecimal: readRoundDecimal(flat['round_decimal']),
     ignoreGrowing: isTrue(String(params['ignore_growing'] ?? 'false')),
     ef,
     // An iterator goes on to the last row, so it must see every list.
@@ -167,9 +167,9 @@ function readWindow(
   return { k, offset };
 }
 
-function readRoundDecimal(flat: Readonly<Record<string, string>>): number {
-  const text = flat['round_decimal'] ?? '-1';
-  const value = Number(text);
+/** @throws MilvusError ParameterInvalid */
+export function readRoundDecimal(text = '-1'): number {
+  const value = text === '' ? Number.NaN : Number(text);
   if (!Number.isInteger(value) || value < -1 || value > 6) {
     throw invalidParameter(
       `round_decimal [${text}] is invalid, it should be -1 or an integer in range [0, 6].`,

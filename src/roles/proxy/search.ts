@@ -14,9 +14,9 @@ import type { Keys, SearchParams, SearchReply } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader, mergeSearches } from '../../segment/reduce.ts';
 import { compileRequestFilter } from './filter.ts';
+import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { notYet } from './read-schema.ts';
 import { getPinnedTimestamp, selectPartitions, toShardRead } from './read-target.ts';
 import { readPage, toIteratorResult } from './search-iterator.ts';
 import { readQueryVectors, readSearchSettings, type SearchSettings } from './search-request.ts';
@@ -209,12 +209,18 @@ function toKeys(ids: Ids, primary: FieldSchema): Keys {
   throw invalidParameter(`primary key is ${type}, but IDs type mismatch`);
 }
 
-function refuseOtherFeatures(request: SearchRequest): void {
+export function refuseOtherFeatures(request: SearchRequest): void {
+  refuseOtherRankings(request);
+  if (request.highlighter !== undefined) throw notYet('the highlighter');
+  if (request.searchAggregation !== undefined) throw notYet('search aggregation');
+}
+
+export function refuseOtherRankings(
+  request: Pick<SearchRequest, 'functionScore' | 'functionChains'>,
+): void {
   if (request.functionScore !== undefined && request.functionScore.length > 0)
     throw notYet('function rankers');
   if (request.functionChains.length > 0) throw notYet('function chains');
-  if (request.highlighter !== undefined) throw notYet('the highlighter');
-  if (request.searchAggregation !== undefined) throw notYet('search aggregation');
 }
 
 /** Leaves out the first `offset` hits of each query. */

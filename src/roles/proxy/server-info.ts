@@ -1,7 +1,7 @@
 // What clients ask about the server itself.
 
 import { OK_STATUS } from '../../rpc/status.ts';
-import type { Proxy, RequestContext } from './proxy.ts';
+import { getDbName, type Proxy, type RequestContext } from './proxy.ts';
 
 /** Milvus' node id in a standalone. */
 const NODE_ID = '1';
@@ -12,6 +12,8 @@ export async function connect(
   _request: object,
   context: RequestContext,
 ): Promise<object> {
+  // Clients learn here, not at their first request, that their database is not there.
+  await proxy.peers.rootcoord.describeDatabase({ name: getDbName({}, context) }, context);
   const { first } = await proxy.peers.rootcoord.allocateTimestamps({ count: 1 }, context);
   const { version, buildTime } = proxy.deps;
   return {

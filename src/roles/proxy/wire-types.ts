@@ -23,6 +23,8 @@ export interface WireValueField {
   readonly float_data?: number;
   readonly double_data?: number;
   readonly string_data?: string;
+  readonly bytes_data?: Uint8Array;
+  readonly timestamptz_data?: string;
 }
 
 export interface WireFieldSchema {

@@ -3,7 +3,12 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
-import type { CollectionInfo, PartitionInfo } from '../../model/collection-info.ts';
+import {
+  MAX_COLLECTIONS,
+  type CollectionInfo,
+  type DatabaseInfo,
+  type PartitionInfo,
+} from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import {
   FIRST_USER_FIELD_ID,
@@ -241,17 +246,21 @@ function requireSameDefinition(
 
 function requireCapacity({ names, deps }: RootCoordState, request: CreateCollection): void {
   const { limits } = deps;
-  const total = names.list().length;
-  const inDatabase = names.list(request.dbName).length;
-  if (total >= limits.maxCollectionNum || inDatabase >= limits.maxCollectionNumPerDb) {
-    const isTotal = total >= limits.maxCollectionNum;
-    const limit = isTotal ? limits.maxCollectionNum : limits.maxCollectionNumPerDb;
-    throw new MilvusError('CollectionNumLimitExceeded', {
+  const { dbName } = request;
+  const refuseCount = (setting: string, limit: number): MilvusError =>
+    new MilvusError('CollectionNumLimitExceeded', {
       message:
-        `failed to create collection, maxCollectionNum${isTotal ? '' : 'PerDB'}=${limit}, ` +
+        `failed to create collection, ${setting}=${limit}, ` +
         'exceeded the limit number of collections',
-      fields: { db: request.dbName, limit },
+      fields: { db: dbName, limit },
     });
+  const own = readMaxCollections(names.requireDatabase(dbName));
+  const perDatabase = own ?? limits.maxCollectionNumPerDb;
+  if (names.list(dbName).length >= perDatabase) {
+    throw refuseCount(own === undefined ? 'maxCollectionNumPerDB' : MAX_COLLECTIONS, perDatabase);
+  }
+  if (names.list().length >= limits.maxCollectionNum) {
+    throw refuseCount('maxCollectionNum', limits.maxCollectionNum);
   }
   const used = names
     .list()
@@ -262,6 +271,16 @@ function requireCapacity({ names, deps }: RootCoordState, request: CreateCollect
       fields: { got: used + wanted, limit: limits.maxGeneralCapacity },
     });
   }
+}
+
+/** The database's own limit goes before the configuration's, also when it is larger. */
+function readMaxCollections({ properties }: DatabaseInfo): number | undefined {
+  const value = properties[MAX_COLLECTIONS];
+  if (value === undefined || value === '') return undefined;
+  if (/^\d+$/.test(value)) return Number(value);
+  throw new MilvusError('ServiceInternal', {
+    message: `parse value of property fail, key:${MAX_COLLECTIONS}, value:${value}`,
+  });
 }
 
 function nameInitialPartitions(

@@ -257,6 +257,40 @@ const DATABASES: readonly BadRequest[] = [
     ],
     ['the default database', { db_name: 'default' }, 'database already exist: default'],
   ]),
+  ...refuse('CreateDatabase', 1100, [
+    [
+      'a database with a property in other letters',
+      { db_name: 'fresh', properties: toPairs({ 'Database.Max.Collections': '3' }) },
+      'invalid property key "Database.Max.Collections", did you mean "database.max.collections"?',
+    ],
+    [
+      'a number of collections that is none',
+      { db_name: 'fresh', properties: toPairs({ 'database.max.collections': 'many' }) },
+      'invalid database property: [key=database.max.collections] [value=many]',
+    ],
+    [
+      'a negative number of collections',
+      { db_name: 'fresh', properties: toPairs({ 'database.max.collections': '-1' }) },
+      'invalid database property: [key=database.max.collections] [value=-1]',
+    ],
+    [
+      'no replica',
+      { db_name: 'fresh', properties: toPairs({ 'database.replica.number': '0' }) },
+      'invalid database property: [key=database.replica.number] [value=0]',
+    ],
+    [
+      'a time zone that is none',
+      { db_name: 'fresh', properties: toPairs({ timezone: '+01:00' }) },
+      'unknown or invalid IANA Time Zone ID: +01:00',
+    ],
+  ]),
+  ...refuse('CreateDatabase', 10, [
+    [
+      'a database that is encrypted',
+      { db_name: 'fresh', properties: toPairs({ 'cipher.enabled': 'true' }) },
+      'database property cipher.enabled is not available yet',
+    ],
+  ]),
   ...refuse('DropDatabase', 65535, [
     [
       'dropping a database that is not empty',

@@ -13,6 +13,9 @@ const hnsw = (params: Plain): Plain =>
 const ivf = (params: Plain): Plain =>
   index('vec', { index_type: 'IVF_FLAT', metric_type: 'L2', params });
 
+const coded = (index_type: string, params: Plain): Plain =>
+  index('vec', { index_type, metric_type: 'L2', params });
+
 const INDEXES: readonly BadRequest[] = [
   ...refuse('CreateIndex', 1100, [
     [
@@ -54,6 +57,32 @@ const INDEXES: readonly BadRequest[] = [
       'an nlist that is no number',
       ivf({ nlist: 'x' }),
       "invalid integer value, key: 'nlist', value: 'x'",
+    ],
+    [
+      'codes of a scalar quantizer that no one knows',
+      coded('HNSW_SQ', { sq_type: 'FP32' }),
+      'invalid scalar quantizer type: invalid parameter',
+    ],
+    ['codes that are a number', coded('HNSW_SQ', { sq_type: 8 }), 'invalid scalar quantizer type'],
+    [
+      'a refine that is no bool',
+      coded('IVF_RABITQ', { refine: 1 }),
+      "Type conflict in json: param 'refine' (\"1\") should be a boolean",
+    ],
+    [
+      'finer codes of a graph that no one knows',
+      coded('HNSW_PQ', { refine: true, refine_type: 'INT8' }),
+      'invalid refine type : INT8, optional types are [sq4u, sq6, sq8, fp16, bf16, fp32, flat]',
+    ],
+    [
+      'finer codes of lists that only graphs have',
+      coded('IVF_RABITQ', { refine: true, refine_type: 'SQ4U' }),
+      'invalid refine type : SQ4U, optional types are [sq6, sq8, fp16, bf16, fp32, flat]',
+    ],
+    [
+      'a warmup that no one knows',
+      hnsw({ warmup: 'later' }),
+      'invalid warmup policy: later',
     ],
     [
       'AUTOINDEX with parameters',

@@ -110,13 +110,6 @@ export const NAMES: readonly BadRequest[] = [
       'Invalid collection name: 1st',
     ],
   ]),
-  ...refuse('DropCollection', 1100, [
-    [
-      'dropping a collection without a name',
-      { collection_name: '' },
-      'collection name should not be empty',
-    ],
-  ]),
   ...refuse('RenameCollection', 1100, [
     [
       'renaming to an empty name',

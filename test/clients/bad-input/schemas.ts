@@ -202,6 +202,67 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
       '[expected=valid length string][actual=string length exceeds max length]',
   ],
   [
+    'a default of NaN',
+    withDefault(makeField('x', DataType.Float), { float_data: NaN }),
+    "value 'NaN' is not a number or infinity: invalid parameter[field=x]",
+  ],
+  [
+    'a default beyond all floats',
+    withDefault(makeField('x', DataType.Float), { float_data: 1e39 }),
+    "value '+Inf' is not a number or infinity",
+  ],
+  [
+    'an infinite default of a Double',
+    withDefault(makeField('x', DataType.Double), { double_data: -Infinity }),
+    "value '-Inf' is not a number or infinity",
+  ],
+  [
+    'a default out of range of Int16',
+    withDefault(makeField('x', DataType.Int16), { int_data: -32769 }),
+    'default value out of range: invalid parameter',
+    '-32769 out of range -32768 <= value <= 32767',
+  ],
+  [
+    'an Int default of an Int64 field',
+    withDefault(makeField('x', DataType.Int64), { int_data: 1 }),
+    'type (Int64) of field (x) is not equal to the type(DataType_Int) of default_value',
+  ],
+  [
+    'a Double default of a Float field',
+    withDefault(makeField('x', DataType.Float), { double_data: 1 }),
+    'type (Float) of field (x) is not equal to the type(DataType_Double) of default_value',
+  ],
+  [
+    'a default of bytes',
+    withDefault(makeText('x', 8), { bytes_data: Buffer.from('a') }),
+    'type (VarChar) of field (x) is not equal to the type(DataType_SJON) of default_value',
+  ],
+  [
+    'too long a default of letters of two bytes',
+    withDefault(makeText('x', 3), { string_data: 'éé' }),
+    'the length (4) of string exceeds max length (3)',
+  ],
+  [
+    'a default of an array',
+    withDefault(makeArray('x', DataType.Int64, { max_capacity: 3 }), { long_data: 1 }),
+    'type not support default_value, type:Array, name:x',
+  ],
+  [
+    'a dynamic field of its own',
+    withField(makeField('x', DataType.JSON, { is_dynamic: true })),
+    'cannot explicitly set a field as a dynamic field',
+  ],
+  [
+    'one partition without a partition key',
+    makeCreate([KEY, VEC], { num_partitions: 1 }),
+    'num_partitions should only be specified with partition key field enabled',
+  ],
+  [
+    'a field with a warmup that no one knows',
+    withField(makeField('x', DataType.Int64, {}, { warmup: 'later' })),
+    "invalid warmup policy: later, must be 'disable' or 'sync' or 'async'",
+  ],
+  [
     'a default of a JSON field',
     withDefault(makeField('x', DataType.JSON), { string_data: '{}' }),
     'type not support default_value, type:JSON, name:x',
@@ -215,11 +276,6 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
     'a shard too many',
     makeCreate([KEY, VEC], { shards_num: 17 }),
     "maximum shards's number should be limited to 16",
-  ],
-  [
-    'a negative number of shards',
-    makeCreate([KEY, VEC], { shards_num: -1 }),
-    "shards's number should be limited to 16",
   ],
   [
     'a number of partitions without a partition key',
@@ -240,7 +296,67 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
   ],
 ]);
 
+const KEYS_OF_CLUSTERS: readonly BadRequest[] = [
+  ...refuse('CreateCollection', 105, [
+    [
+      'two clustering keys',
+      makeCreate([
+        KEY,
+        VEC,
+        makeField('x', DataType.Int64, { is_clustering_key: true }),
+        makeField('y', DataType.Int64, { is_clustering_key: true }),
+      ]),
+      'there are more than one clustering key, field name = x, y: ' +
+        'illegal collection schema[collectionName=created]',
+    ],
+    [
+      'a JSON clustering key',
+      withField(makeField('x', DataType.JSON, { is_clustering_key: true })),
+      'clustering key field x has unsupported data type JSON',
+    ],
+  ]),
+  ...refuse('CreateCollection', 107, [
+    [
+      'a vector clustering key',
+      makeCreate([KEY, { ...VEC, is_clustering_key: true }]),
+      'vector clustering key not allowed[collectionName=created]',
+    ],
+  ]),
+  ...refuse('AddCollectionField', 1100, [
+    [
+      'adding a second clustering key',
+      makeAddField(
+        makeField('new', DataType.Int64, { nullable: true, is_clustering_key: true }),
+        'sorted',
+      ),
+      'already has another clustering key field, field name: new: invalid parameter',
+    ],
+    [
+      'adding a JSON clustering key',
+      makeAddField(makeField('new', DataType.JSON, { nullable: true, is_clustering_key: true })),
+      'clustering key field new has unsupported data type JSON',
+    ],
+  ]),
+];
+
+const analyzed = (params: Plain): Field => makeField('x', DataType.VarChar, {}, params);
+
 const NOT_YET = refuse('CreateCollection', 10, [
+  [
+    'a field with an analyzer',
+    withField(analyzed({ max_length: 8, enable_analyzer: 'true' })),
+    'the analyzer of a field (enable_analyzer of field x) is not available yet',
+  ],
+  [
+    'a field to match texts in',
+    withField(analyzed({ max_length: 8, enable_match: 'True', enable_analyzer: 'True' })),
+    'is not available yet',
+  ],
+  [
+    'a field with settings of an analyzer that is off',
+    withField(analyzed({ max_length: 8, enable_analyzer: 'false', analyzer_params: '{}' })),
+    'analyzer_params of field x',
+  ],
   [
     'a type that is not there yet',
     withField(makeField('x', DataType.Geometry)),
@@ -256,8 +372,8 @@ const NOT_YET = refuse('CreateCollection', 10, [
   ],
   [
     'a property that is not there yet',
-    makeCreate([KEY, VEC], { properties: [{ key: 'ttl_field', value: 'x' }] }),
-    'collection property ttl_field is not available yet',
+    makeCreate([KEY, VEC], { properties: [{ key: 'query_mode', value: 'large_topk' }] }),
+    'collection property query_mode is not available yet',
   ],
 ]);
 
@@ -276,12 +392,12 @@ const ADDED = refuse('AddCollectionField', 1100, [
   [
     'adding a partition key',
     makeAddField(makeField('new', DataType.Int64, { nullable: true, is_partition_key: true })),
-    'partition key field not support nullable',
+    'not support to add partition key field, field name  = new: invalid parameter',
   ],
   [
     'adding a primary key',
     makeAddField(makeField('new', DataType.Int64, { is_primary_key: true })),
-    'new',
+    'not support to add pk field, field name = new: invalid parameter',
   ],
   [
     'adding a VarChar without max_length',
@@ -301,6 +417,48 @@ const ADDED = refuse('AddCollectionField', 1100, [
       makeField('new', DataType.JSON, { nullable: true, default_value: { string_data: '{}' } }),
     ),
     'type not support default_value, type:JSON, name:new',
+  ],
+]);
+
+const ADDED_DEFAULTS = refuse('AddCollectionField', 1100, [
+  [
+    'adding a field with a default of NaN',
+    makeAddField(
+      makeField('new', DataType.Double, { nullable: true, default_value: { double_data: NaN } }),
+    ),
+    "value 'NaN' is not a number or infinity",
+  ],
+  [
+    'adding a field with a default out of range',
+    makeAddField(
+      makeField('new', DataType.Int8, { nullable: true, default_value: { int_data: -129 } }),
+    ),
+    '-129 out of range -128 <= value <= 127',
+  ],
+  [
+    'adding a field with too long a default',
+    makeAddField(makeText('new', 2, { nullable: true, default_value: { string_data: 'abc' } })),
+    'the length (3) of string exceeds max length (2)',
+  ],
+  [
+    'adding a field that is no message',
+    { collection_name: 'plain', schema: Buffer.from([255, 255, 255]) },
+    'schema is not a FieldSchema message',
+  ],
+]);
+
+const ADDED_ANALYZER = refuse('AddCollectionField', 10, [
+  [
+    'adding a field with an analyzer',
+    makeAddField(
+      makeField(
+        'new',
+        DataType.VarChar,
+        { nullable: true },
+        { max_length: 8, enable_analyzer: true },
+      ),
+    ),
+    'the analyzer of a field (enable_analyzer of field new) is not available yet',
   ],
 ]);
 
@@ -383,11 +541,79 @@ const setProperty = (key: string, value: string): Plain => ({
   properties: [{ key, value }],
 });
 
+const PROPERTY_VALUES = refuse('AlterCollection', 1100, [
+  [
+    'a property in other letters',
+    setProperty('QUERY_MODE', 'large_topk'),
+    'invalid property key "QUERY_MODE", did you mean "query_mode"?: invalid parameter',
+  ],
+  [
+    'a time to live in other letters',
+    setProperty('Collection.TTL.seconds', '60'),
+    'did you mean "collection.ttl.seconds"?',
+  ],
+  [
+    'a mode of queries that no one knows',
+    setProperty('query_mode', 'LARGE_TOPK'),
+    'invalid query_mode value "LARGE_TOPK", valid values: [large_topk]',
+  ],
+  [
+    'a time to live that is no number',
+    setProperty('collection.ttl.seconds', 'soon'),
+    'collection TTL is not a valid positive integer',
+  ],
+  [
+    'a time to live beyond 100 years',
+    setProperty('collection.ttl.seconds', '3155760001'),
+    'collection TTL is out of range, expect [-1, 3155760000], got 3155760001',
+  ],
+  [
+    'a TTL field that is not there',
+    setProperty('ttl_field', 'nope'),
+    'ttl field name nope not found in schema',
+  ],
+  [
+    'a TTL field that is no time',
+    setProperty('ttl_field', 'd'),
+    'ttl field must be timestamptz, field name = d',
+  ],
+  [
+    'a time zone that is none',
+    setProperty('timezone', 'Mars/Olympus'),
+    'unknown or invalid IANA Time Zone ID: Mars/Olympus',
+  ],
+  [
+    'isolation without a partition key',
+    setProperty('partitionkey.isolation', 'true'),
+    'partition key isolation mode is enabled but no partition key field is set',
+  ],
+  [
+    'an isolation that is no bool',
+    setProperty('partitionkey.isolation', 'maybe'),
+    'failed to parse partition key isolation: maybe',
+  ],
+  [
+    'a warmup of a field, of the collection',
+    setProperty('warmup', 'sync'),
+    "warmup key 'warmup' is only allowed at field level",
+  ],
+  [
+    'a warmup that no one knows',
+    setProperty('warmup.vectorIndex', 'ASYNC'),
+    'invalid warmup value for key warmup.vectorIndex: invalid warmup policy: ASYNC',
+  ],
+  [
+    'no replica',
+    setProperty('collection.replica.number', '0'),
+    'invalid collection property: [key=collection.replica.number] [value=0]',
+  ],
+]);
+
 const PROPERTIES = refuse('AlterCollection', 10, [
   [
     'turning the dynamic field on',
     setProperty('dynamicfield.enabled', 'true'),
-    'turning the dynamic field on or off is not available yet',
+    'turning the dynamic field on is not available yet',
   ],
   [
     'a quota',
@@ -424,6 +650,10 @@ const LOADED = refuse('AlterCollection', 104, [
 
 export const SCHEMAS: readonly BadRequest[] = [
   ...SCHEMA_1100,
+  ...KEYS_OF_CLUSTERS,
+  ...ADDED_DEFAULTS,
+  ...ADDED_ANALYZER,
+  ...PROPERTY_VALUES,
   ...NOT_YET,
   ...TOO_LARGE,
   ...ADDED,

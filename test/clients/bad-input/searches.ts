@@ -13,6 +13,8 @@ const vectors = (count: number): number[][] => Array.from({ length: count }, () 
 const params = (given: Plain): Plain => makeSearch({ params: given });
 const inner = (given: Plain | string, more: SearchParts = {}): Plain =>
   makeSearch({ inner: given, ...more });
+const coded = (given: Plain | string): Plain =>
+  makeSearch({ collection: 'sorted', inner: given });
 const ivf = (given: Plain): Plain => makeSearch({ collection: 'ivf', inner: given });
 const withFilter = (filter: string): Plain => makeSearch({ filter });
 const TOPK_RANGE = 'it should be in range [1, 16384], but got';
@@ -144,6 +146,28 @@ const SEARCHES = refuse('Search', 1100, [
   ],
   ['nprobe 65537', ivf({ nprobe: 65537 }), "param 'nprobe' (65537) should be in range [1, 65536]"],
   ['an nprobe that is no number', ivf({ nprobe: 'x' }), "Type conflict in json: param 'nprobe'"],
+  [
+    'refine_k below 1',
+    coded({ refine_k: 0.5 }),
+    "Out of range in json: param 'refine_k' (0.5) should be in range [1.000000, " +
+      '340282346638528859811704183484516925440.000000]',
+  ],
+  [
+    'a refine_k that is true',
+    coded({ refine_k: true }),
+    "Type conflict in json: param 'refine_k' (true) should be a number",
+  ],
+  [
+    'a refine_k that is null',
+    coded('{"refine_k": null}'),
+    "Type conflict in json: param 'refine_k' (null) should be a number",
+  ],
+  [
+    'an empty refine_k',
+    coded({ refine_k: '' }),
+    "invalid float value, key: 'refine_k', value: ''",
+  ],
+  ['a refine_k that is no number', coded({ refine_k: 'x' }), 'invalid float value', "'x'"],
   ['params that are no JSON', inner('{'), 'is not valid JSON'],
   ['params that are a list', inner('[1]'), 'should be a JSON object'],
   [
@@ -305,6 +329,27 @@ const HYBRID: readonly BadRequest[] = [
       hybrid(TWO, { ...RRF, limit: '0' }),
       'limit [0] is invalid, it should be in range [1, 16384], but got 0',
     ],
+    [
+      'an offset in a part only',
+      hybrid([sub('v1', { params: { offset: '2' } }), TWO[1]!], RRF),
+      'offset [2] of a sub-search is invalid: a hybrid search has one offset, of the whole',
+    ],
+    [
+      'an offset in a part that is not the whole one',
+      hybrid([sub('v1', { params: { offset: '2' } }), TWO[1]!], { ...RRF, offset: '3' }),
+      'offset [2] of a sub-search is invalid',
+      'which is 3',
+    ],
+    [
+      'an offset in a part that is no number',
+      hybrid([sub('v1', { params: { offset: 'x' } }), TWO[1]!], RRF),
+      'offset [x] is invalid',
+    ],
+    [
+      'round_decimal 7',
+      hybrid(TWO, { ...RRF, round_decimal: '7' }),
+      'round_decimal [7] is invalid, it should be -1 or an integer in range [0, 6].',
+    ],
     ['limit 16385', hybrid(TWO, { ...RRF, limit: '16385' }), 'limit [16385] is invalid'],
     ['a negative offset', hybrid(TWO, { ...RRF, offset: '-1' }), 'is invalid'],
     ['no sub-search', hybrid([], RRF), 'minimum of ann search requests is 1, but got 0'],
@@ -350,6 +395,13 @@ const HYBRID: readonly BadRequest[] = [
       'an output field that is not there',
       hybrid(TWO, RRF, { output_fields: ['nope'] }),
       'field nope not exist',
+    ],
+  ]),
+  ...refuse('HybridSearch', 10, [
+    [
+      'a part that is ranked by a function',
+      hybrid([{ ...TWO[0], function_score: { functions: [{ name: 'f' }] } }, TWO[1]!], RRF),
+      'function rankers is not available yet',
     ],
   ]),
   ...refuse('HybridSearch', 200, [

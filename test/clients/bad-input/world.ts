@@ -73,6 +73,7 @@ interface Index {
 }
 
 const HNSW: Index = { index_type: 'HNSW', metric_type: 'COSINE' };
+const HNSW_SQ: Index = { index_type: 'HNSW_SQ', metric_type: 'COSINE' };
 const FLAT_L2: Index = { index_type: 'FLAT', metric_type: 'L2' };
 const IVF_L2: Index = { index_type: 'IVF_FLAT', metric_type: 'L2' };
 
@@ -111,6 +112,12 @@ const FIXTURES: Readonly<Record<string, Fixture>> = {
   loose: { fields: SMALL, indexes: { vec: HNSW }, isLoaded: true, hasDynamicField: true },
   /** Indexed, not loaded, and called `nick` too. */
   idle: { fields: SMALL, indexes: { vec: HNSW }, rows: SMALL_ROWS },
+  /** With a clustering key, and an index that may refine. */
+  sorted: {
+    fields: [...SMALL, makeField('n', DataType.Int64, { is_clustering_key: true })],
+    indexes: { vec: HNSW_SQ },
+    isLoaded: true,
+  },
   bare: { fields: PLAIN_FIELDS, indexes: {}, rows: PLAIN_ROWS },
   /** Loaded by one partition only. */
   partial: { fields: SMALL, indexes: { vec: HNSW }, rows: SMALL_ROWS },
