@@ -27,7 +27,10 @@ async function runSuite(t: TestContext, name: PythonEnvName): Promise<void> {
   const directory = await makeTempDirectory(`pymilvus-${name}`);
   const { server, address } = await ServerProcess.start({ dataPath: directory.path });
   try {
-    const { status, output } = await runPytest(python, `http://${address.grpc}`);
+    const { status, output } = await runPytest(python, {
+      ELANUS_URI: `http://${address.grpc}`,
+      ELANUS_METRICS: `http://${address.host}:${address.metricsPort}/metrics`,
+    });
     const counts = readCounts(output);
     t.diagnostic(`pymilvus ${name}: ${JSON.stringify(counts)}`);
     assert.equal(status, 0, `pytest failed:\n${output}\nserver:\n${server.output}`);
@@ -43,11 +46,11 @@ async function runSuite(t: TestContext, name: PythonEnvName): Promise<void> {
 
 function runPytest(
   python: string,
-  uri: string,
+  server: Readonly<Record<string, string>>,
 ): Promise<{ status: number | null; output: string }> {
   const options = ['-q', '--tb=short', '--show-capture=no', '--disable-warnings'];
   const child = spawn(python, ['-m', 'pytest', ...options, '-p', 'no:cacheprovider', SUITE], {
-    env: { ...process.env, ELANUS_URI: uri, PYTHONDONTWRITEBYTECODE: '1' },
+    env: { ...process.env, ...server, PYTHONDONTWRITEBYTECODE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -1,7 +1,8 @@
 """Fixtures of the pymilvus suite: a running server's address, clients, collections that go away.
 
-The server's address comes from ELANUS_URI. Invariant: every test names its own collections, so that
-tests neither see each other nor depend on their order.
+The server's address comes from ELANUS_URI, that of its metrics from ELANUS_METRICS; without the
+latter, tests that measure the server are skipped. Invariant: every test names its own collections,
+so that tests neither see each other nor depend on their order.
 """
 
 import itertools
