@@ -35,7 +35,15 @@ export interface Transaction {
   readonly puts?: readonly Put[];
   /** Deleting an absent key is allowed. A key may occur once in puts and deletes together. */
   readonly deletes?: readonly string[];
+  /**
+   * Deletes every key under each of these, however many: one operation each. None may be empty,
+   * begin another one, or begin a key of puts and deletes.
+   */
+  readonly deletePrefixes?: readonly string[];
 }
+
+/** Comparisons, puts, deletes and prefixes of one transaction together: etcd takes 128. */
+export const OPERATIONS_MAX = 128;
 
 export interface TransactResult {
   readonly ok: boolean;
@@ -65,7 +73,8 @@ export interface Kv {
   range(prefix: string): AsyncIterable<KvEntry>;
 
   /**
-   * Compares and writes atomically. Durable when it resolves with `ok`; listeners have been called.
+   * Compares and writes atomically, OPERATIONS_MAX operations at most. Durable when it resolves
+   * with `ok`; listeners have been called.
    * `ok: false` means that a comparison failed and nothing was written.
    *
    * @throws MilvusError IoFailed when the store cannot write (nothing of the transaction is kept),

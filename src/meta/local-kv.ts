@@ -8,7 +8,7 @@ import type { Runtime } from '../base/clock.ts';
 import { createDeferred } from '../base/deferred.ts';
 import type { Deferred } from '../base/deferred.ts';
 import { MilvusError } from '../model/error.ts';
-import { KEY_BYTES_MAX } from './kv.ts';
+import { KEY_BYTES_MAX, OPERATIONS_MAX } from './kv.ts';
 import type {
   Kv,
   KvEntry,
@@ -46,9 +46,10 @@ interface Pending {
   readonly result: Deferred<TransactResult>;
 }
 
-/** The writes of one accepted transaction. */
+/** The writes of one accepted transaction, those of its prefixes key by key. */
 interface Accepted {
   readonly pending: Pending;
+  readonly writes: readonly StoredWrite[];
   readonly revision: bigint;
 }
 
@@ -161,12 +162,10 @@ export class LocalKv implements Kv {
           refused.push(pending);
           continue;
         }
-        const isEmpty = countWrites(pending.transaction) === 0;
-        if (!isEmpty) revision += 1n;
-        for (const write of this.#listWrites(pending.transaction, revision)) {
-          overlay.set(write.key, write);
-        }
-        accepted.push({ pending, revision });
+        const writes = await this.#listWrites(pending.transaction, revision + 1n, overlay);
+        if (writes.length > 0) revision += 1n;
+        for (const write of writes) overlay.set(write.key, write);
+        accepted.push({ pending, writes, revision });
       } catch (error) {
         pending.result.reject(error);
       }
@@ -194,7 +193,11 @@ export class LocalKv implements Kv {
     });
   }
 
-  #listWrites({ puts = [], deletes = [] }: Transaction, revision: bigint): StoredWrite[] {
+  async #listWrites(
+    { puts = [], deletes = [], deletePrefixes = [] }: Transaction,
+    revision: bigint,
+    overlay: ReadonlyMap<string, StoredWrite>,
+  ): Promise<StoredWrite[]> {
     for (const { leaseId } of puts) {
       if (leaseId !== undefined && !this.#leases.isAlive(leaseId)) {
         throw new MilvusError('ServiceUnavailable', {
@@ -203,20 +206,37 @@ export class LocalKv implements Kv {
         });
       }
     }
-    return [
-      ...puts.map((put) => encodePut(put, revision)),
-      ...deletes.map((key) => ({ key, revision, isLeased: false })),
-    ];
+    const writes = puts.map((put) => encodePut(put, revision));
+    const remove = (key: string): void => void writes.push({ key, revision, isLeased: false });
+    deletes.forEach(remove);
+    for (const prefix of deletePrefixes) {
+      (await this.#listKeys(prefix, overlay)).forEach(remove);
+    }
+    return writes;
   }
 
-  #publish({ pending, revision }: Accepted): void {
-    const { puts = [], deletes = [] } = pending.transaction;
+  /** The keys under a prefix once `overlay` is applied. Nothing else is committed meanwhile. */
+  async #listKeys(prefix: string, overlay: ReadonlyMap<string, StoredWrite>): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.#backend.range(prefix)) {
+      if (!overlay.has(key)) keys.push(key);
+    }
+    for (const { key, value } of overlay.values()) {
+      if (value !== undefined && key.startsWith(prefix)) keys.push(key);
+    }
+    return keys;
+  }
+
+  #publish({ pending, writes, revision }: Accepted): void {
+    const { puts = [] } = pending.transaction;
+    for (const { key, value } of writes) if (value === undefined) this.#leases.tie(key, undefined);
     for (const { key, leaseId } of puts) this.#leases.tie(key, leaseId);
-    for (const key of deletes) this.#leases.tie(key, undefined);
-    const events: KvEvent[] = [
-      ...puts.map(({ key, value }) => ({ type: 'put' as const, key, value, revision })),
-      ...deletes.map((key) => ({ type: 'delete' as const, key, revision })),
-    ];
+    const events = writes.map(
+      ({ key, value }): KvEvent =>
+        value === undefined
+          ? { type: 'delete', key, revision }
+          : { type: 'put', key, value, revision },
+    );
     for (const { prefix, listener } of this.#watches) {
       const seen = events.filter(({ key }) => key.startsWith(prefix));
       if (seen.length > 0) callListener(listener, seen);
@@ -227,10 +247,6 @@ export class LocalKv implements Kv {
 
 function encodePut({ key, value, leaseId }: Put, revision: bigint): StoredWrite {
   return { key, value, revision, isLeased: leaseId !== undefined };
-}
-
-function countWrites({ puts = [], deletes = [] }: Transaction): number {
-  return puts.length + deletes.length;
 }
 
 /** A listener that throws is a bug; it must not undo or delay a commit, so it fails by itself. */
@@ -244,13 +260,24 @@ function callListener(listener: KvListener, events: readonly KvEvent[]): void {
   }
 }
 
-function checkKeys({ compare = [], puts = [], deletes = [] }: Transaction): void {
+function checkKeys(transaction: Transaction): void {
+  const { compare = [], puts = [], deletes = [], deletePrefixes = [] } = transaction;
+  const operations = compare.length + puts.length + deletes.length + deletePrefixes.length;
+  assert(operations <= OPERATIONS_MAX, `${operations} operations in one transaction`);
   const written = new Set<string>();
   for (const key of [...puts.map((put) => put.key), ...deletes]) {
     assert(!written.has(key), `key written twice in one transaction: ${key}`);
     written.add(key);
   }
-  for (const key of [...written, ...compare.map((condition) => condition.key)]) {
+  for (const prefix of deletePrefixes) {
+    const isApart = [...written, ...deletePrefixes].every(
+      (key) => key === prefix || !key.startsWith(prefix),
+    );
+    assert(isApart && !written.has(prefix), `written and deleted as a prefix: ${prefix}`);
+    assert(deletePrefixes.filter((other) => other === prefix).length === 1, 'prefix given twice');
+  }
+  const compared = compare.map((condition) => condition.key);
+  for (const key of [...written, ...deletePrefixes, ...compared]) {
     assert(key.length > 0 && key.codePointAt(0) !== 0, 'metadata key is empty or reserved');
     // A UTF-16 unit is at most three UTF-8 bytes: most keys need no counting.
     const isShort = key.length * 3 <= KEY_BYTES_MAX;

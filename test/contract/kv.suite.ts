@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Kv, KvEntry, KvEvent } from '../../src/meta/kv.ts';
+import { OPERATIONS_MAX, type Kv, type KvEntry, type KvEvent } from '../../src/meta/kv.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
 
@@ -28,6 +28,14 @@ async function list(kv: Kv, prefix: string): Promise<KvEntry[]> {
   const entries: KvEntry[] = [];
   for await (const entry of kv.range(prefix)) entries.push(entry);
   return entries;
+}
+
+/** Puts one value under many keys, in as many transactions as that takes. */
+async function putAll(kv: Kv, keys: readonly string[], value: string): Promise<void> {
+  for (let from = 0; from < keys.length; from += OPERATIONS_MAX) {
+    const some = keys.slice(from, from + OPERATIONS_MAX);
+    await kv.transact({ puts: some.map((key) => ({ key, value })) });
+  }
 }
 
 async function listKeys(kv: Kv, prefix: string): Promise<string[]> {
@@ -80,13 +88,13 @@ export function runKvSuite({ name, createPlace, supports }: KvSuiteOptions): voi
 
     check('range shows one revision while writers go on', async ({ kv }) => {
       const keys = Array.from({ length: 2500 }, (_, at) => `k/${String(at).padStart(5, '0')}`);
-      await kv.transact({ puts: keys.map((key) => ({ key, value: 'old' })) });
+      await putAll(kv, keys, 'old');
       const values = new Set<string>();
       let count = 0;
       for await (const { value } of kv.range('k/')) {
         if (count === 10) {
-          await kv.transact({ puts: keys.map((key) => ({ key, value: 'new' })) });
-          await kv.transact({ deletes: keys.slice(2000) });
+          await putAll(kv, keys, 'new');
+          await kv.transact({ deletePrefixes: ['k/020', 'k/021', 'k/022', 'k/023', 'k/024'] });
         }
         values.add(value);
         count += 1;
@@ -159,6 +167,54 @@ export function runKvSuite({ name, createPlace, supports }: KvSuiteOptions): voi
       ]);
       assert.deepEqual(results.map(({ ok }) => ok), [true, false, true, true]);
       assert.deepEqual(await listKeys(kv, ''), ['c']);
+    });
+
+    check('a prefix is deleted whole, with what the same commit has put there', async ({ kv }) => {
+      const many = Array.from({ length: 3000 }, (_, at) => `d/${at}`);
+      await putAll(kv, many, 'x');
+      await putAll(kv, ['c', 'd', 'd0', 'e/1', 'f'], 'kept');
+      const results = await Promise.all([
+        kv.transact({ puts: [{ key: 'd/late', value: 'x' }], deletes: ['d/7'] }),
+        kv.transact({
+          compare: [{ key: 'f', absent: true }],
+          deletePrefixes: ['c', 'e/'],
+        }),
+        kv.transact({ puts: [{ key: 'g', value: 'kept' }], deletePrefixes: ['d/', 'none/'] }),
+        kv.transact({ puts: [{ key: 'd/new', value: 'kept' }] }),
+      ]);
+      assert.deepEqual(results.map(({ ok }) => ok), [true, false, true, true]);
+      assert.deepEqual(await listKeys(kv, ''), ['c', 'd', 'd/new', 'd0', 'e/1', 'f', 'g']);
+    });
+
+    check('deleting a prefix with nothing under it changes nothing', async ({ kv }) => {
+      const { revision } = await kv.transact({ puts: [{ key: 'a', value: '1' }] });
+      const result = await kv.transact({ deletePrefixes: ['b/'] });
+      assert.deepEqual(result, { ok: true, revision });
+    });
+
+    check('a watch sees every key that a prefix took, and a lease forgets it', async ({ kv }) => {
+      const lease = await kv.lease(60_000);
+      await kv.transact({
+        puts: [{ key: 'w/1', value: 'x', leaseId: lease.id }, { key: 'w/2', value: 'x' }],
+      });
+      const seen: string[] = [];
+      kv.watch('w/', (events) => seen.push(...events.map(({ type, key }) => `${type} ${key}`)));
+      await kv.transact({ deletePrefixes: ['w/'] });
+      assert.deepEqual(seen, ['delete w/1', 'delete w/2']);
+      await kv.transact({ puts: [{ key: 'w/1', value: 'mine' }] });
+      await lease.revoke();
+      assert.deepEqual(await listKeys(kv, 'w/'), ['w/1']);
+    });
+
+    check('transactions without bound are programmer errors', async ({ kv }) => {
+      const keys = Array.from({ length: OPERATIONS_MAX }, (_, at) => `k${at}`);
+      const puts = keys.map((key) => ({ key, value: '' }));
+      assert.equal((await kv.transact({ puts })).ok, true);
+      assert.throws(() => void kv.transact({ puts, deletes: ['x'] }));
+      assert.throws(() => void kv.transact({ deletes: keys, deletePrefixes: ['x'] }));
+      for (const deletePrefixes of [[''], ['k'], ['a', 'a'], ['a', 'ab']]) {
+        assert.throws(() => void kv.transact({ deletes: ['k1'], deletePrefixes }));
+      }
     });
 
     check('a watch is told of each transaction under its prefix, before its answer', async ({
