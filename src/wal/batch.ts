@@ -2,7 +2,7 @@
 // are passed by reference. Keeps the encoding of records apart from the log's files.
 
 import { sumBytes } from '../base/file-helpers.ts';
-import type { Crc32c } from './crc32c.ts';
+import type { Crc32c } from '../base/crc32c.ts';
 import { alignUp, encodeRecordHead, getRecordBytes, RECORD_HEAD_BYTES } from './record-format.ts';
 
 const COPIED_BYTES_MAX = 4096;

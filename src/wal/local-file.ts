@@ -9,8 +9,8 @@ import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpe
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
 import { Batch, makePendingRecord } from './batch.ts';
 import type { PendingRecord } from './batch.ts';
-import { crc32c as crc32cByTable } from './crc32c.ts';
-import type { Crc32c } from './crc32c.ts';
+import { crc32c as crc32cByTable } from '../base/crc32c.ts';
+import type { Crc32c } from '../base/crc32c.ts';
 import { toIoError } from './io-error.ts';
 import { activateSpare, closeQuietly, discardFile, prepareSpare } from './log-file.ts';
 import type { ActiveFile, Spare } from './log-file.ts';

@@ -2,7 +2,7 @@
 // docs/formats/wal.md is the page of this format. Little-endian; everything starts at a multiple of
 // 8.
 
-import type { Crc32c } from './crc32c.ts';
+import type { Crc32c } from '../base/crc32c.ts';
 
 export const FORMAT_VERSION = 1;
 export const HEADER_BYTES = 64;

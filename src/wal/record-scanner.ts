@@ -4,7 +4,7 @@
 
 import { readFully } from '../base/file-helpers.ts';
 import type { FileHandle } from '../base/file-system.ts';
-import type { Crc32c } from './crc32c.ts';
+import type { Crc32c } from '../base/crc32c.ts';
 import {
   alignUp,
   decodeRecordHead,

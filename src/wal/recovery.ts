@@ -6,7 +6,7 @@
 import { readFully } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
-import type { Crc32c } from './crc32c.ts';
+import type { Crc32c } from '../base/crc32c.ts';
 import {
   decodeHeader,
   FORMAT_VERSION,

@@ -174,7 +174,7 @@ test('R9 a format of a later version is refused, not cut', async () => {
   const fileSystem = await makeThree();
   const [name] = await listLogFiles(fileSystem);
   const { decodeHeader, encodeHeader } = await import('../../src/wal/record-format.ts');
-  const { crc32c } = await import('../../src/wal/crc32c.ts');
+  const { crc32c } = await import('../../src/base/crc32c.ts');
   await change(fileSystem, name!, (bytes) => {
     const header = decodeHeader(bytes, crc32c);
     bytes.set(encodeHeader({ ...header!, version: 2 }, crc32c));

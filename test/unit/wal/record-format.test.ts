@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Batch, makePendingRecord } from '../../../src/wal/batch.ts';
-import { crc32c } from '../../../src/wal/crc32c.ts';
+import { crc32c } from '../../../src/base/crc32c.ts';
 import { decodeHeader, encodeHeader, isRecordIntact } from '../../../src/wal/record-format.ts';
 import { makeFileName, parseFileName } from '../../../src/wal/record-format.ts';
 

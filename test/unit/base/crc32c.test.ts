@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crc32c } from '../../../src/wal/crc32c.ts';
+import { crc32c } from '../../../src/base/crc32c.ts';
 
 function crcByBits(bytes: Uint8Array): number {
   let crc = 0xffffffff;
