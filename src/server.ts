@@ -47,6 +47,7 @@ const STOP_GRACE_MS = 10_000;
 /** Where roles of one process serve each other when they talk gRPC. */
 const LOOPBACK = '127.0.0.1';
 const MIB = 1024 * 1024;
+const crc32c = (bytes: Uint8Array, seed: number): number => native.crc32c(bytes, seed);
 
 /**
  * What a test puts in the place of the machine's own; the server closes the store when it stops.
@@ -113,19 +114,21 @@ async function start(
   stops.push(() => kv.close());
   const catalog = new Catalog(kv);
   await catalog.open();
-  const storage = await LocalDirStorage.open({ root: join(dataPath, 'storage'), fileSystem });
+  const folder = join(dataPath, 'storage');
+  const storage = await LocalDirStorage.open({ root: folder, fileSystem, crc32c });
   const wal = await LocalFileWal.open({
     directory: join(dataPath, 'wal'),
     fileSystem,
     fileBytes: config.elanus.wal.fileBytes,
-    crc32c: (bytes, seed) => native.crc32c(bytes, seed),
+    crc32c,
     acceptDamage: config.elanus.wal.acceptDamage,
     onDamage: (error) => logger.warn({ error }, 'damage in the WAL accepted by setting'),
   });
   stops.push(() => wal.close());
 
   const metrics = new ServerMetrics(version);
-  const { nowMs } = systemRuntime;
+  const runtime = systemRuntime;
+  const { nowMs } = runtime;
   const mvccRetentionMs = config.elanus.mvccRetentionSeconds * 1000;
   const segmentBytesMax = config.dataCoord.segment.maxSize * MIB;
   const roles = new RoleSet();
@@ -137,7 +140,7 @@ async function start(
       catalog,
       peers,
       logger: logger.child({ role: 'rootcoord' }),
-      nowMs,
+      runtime,
       limits: {
         maxDatabaseNum: config.rootCoord.maxDatabaseNum,
         maxPartitionNum: config.rootCoord.maxPartitionNum,
@@ -161,17 +164,12 @@ async function start(
       isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
       mvccRetentionMs,
       scrubIntervalMs: config.elanus.scrubIntervalSeconds * 1000,
-      sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
+      runtime,
     }),
   );
   const indexcoord = roles.add(
     'indexcoord',
-    new IndexCoordRole({
-      catalog,
-      storage,
-      peers,
-      logger: logger.child({ role: 'indexcoord' }),
-    }),
+    new IndexCoordRole({ catalog, peers, logger: logger.child({ role: 'indexcoord' }), runtime }),
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
   const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
@@ -191,6 +189,7 @@ async function start(
       storage,
       peers,
       logger: logger.child({ role: 'streamingnode' }),
+      runtime,
       mvccRetentionMs,
       segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
       walBytesMax: config.elanus.walBytesMax,
@@ -214,6 +213,7 @@ async function start(
   await querycoord.start();
   await rootcoord.finishDrops();
   await indexcoord.resume();
+  datacoord.resume();
 
   const proto = MilvusProto.load(join(root, 'dist', 'proto', 'milvus.json'));
   const proxy = createProxy({

@@ -107,9 +107,6 @@ const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
 };
 /** Files that know each other's types. No cycle of values is allowed. */
 const TYPE_CYCLES: readonly string[] = [
-  'roles/datacoord/compactor.ts roles/datacoord/datacoord.ts',
-  'roles/rootcoord/aliases.ts roles/rootcoord/collections.ts roles/rootcoord/databases.ts ' +
-    'roles/rootcoord/partitions.ts roles/rootcoord/rootcoord.ts',
   'roles/streamingnode/read.ts roles/streamingnode/seal.ts roles/streamingnode/shard.ts ' +
     'roles/streamingnode/streamingnode.ts',
 ];

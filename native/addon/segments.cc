@@ -176,6 +176,20 @@ napi_value segment_stats(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value delete_stats(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  const SegmentHandle* handle = open_segment(env, args[0]);
+  uint64_t horizon = 0;
+  if (handle == nullptr || !js::read_uint64(env, args[1], "horizon", &horizon)) return nullptr;
+  const DeleteLog& deletes = handle->segment->deletes();
+  const size_t droppable = deletes.count_at(horizon);
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  js::set(env, result, "droppableRows", js::number(env, static_cast<double>(droppable)));
+  js::set(env, result, "lastDeleted", js::bigint(env, deletes.last_timestamp()));
+  return result;
+}
+
 napi_value close_segment(napi_env env, napi_callback_info info) {
   const js::Arguments<1> args(env, info);
   SegmentHandle* handle = any_segment(env, args[0]);
@@ -195,6 +209,7 @@ void add_segment_functions(napi_env env, napi_value exports) {
                  {"updateSchema", update_schema},
                  {"deleteKeys", delete_keys},
                  {"segmentStats", segment_stats},
+                 {"deleteStats", delete_stats},
                  {"closeSegment", close_segment}});
 }
 

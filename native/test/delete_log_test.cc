@@ -41,7 +41,11 @@ TEST(delete_log_equals_a_map_at_every_read_timestamp) {
         CHECK_EQ(visible.test(row), !is_deleted);
       }
       CHECK_EQ(log.any_at(read_ts), any);
+      CHECK_EQ(log.count_at(read_ts), rows - visible.count());
     }
+    uint64_t last = 0;
+    for (const auto& [row, timestamp] : model) last = std::max(last, timestamp);
+    CHECK_EQ(log.last_timestamp(), last);
     for (size_t row = 0; row < rows; ++row) {
       CHECK_EQ(log.timestamp_at(row), model.count(row) != 0 ? model[row] : 0);
     }

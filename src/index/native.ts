@@ -231,6 +231,14 @@ export interface NativeCore {
     killsUpTo: bigint,
   ): number;
   segmentStats(segment: NativeSegment): NativeSegmentStats;
+  /**
+   * How many rows were deleted at or before `horizon`, and when the newest delete was (0 = none).
+   * About 1 ns a deleted row.
+   */
+  deleteStats(
+    segment: NativeSegment,
+    horizon: bigint,
+  ): { readonly droppableRows: number; readonly lastDeleted: bigint };
   closeSegment(segment: NativeSegment): void;
 
   /**

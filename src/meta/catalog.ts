@@ -5,7 +5,7 @@
 import { MilvusError } from '../model/error.ts';
 import type { CollectionInfo, DatabaseInfo } from '../model/collection-info.ts';
 import type { ChannelInfo, IndexFile, IndexInfo, SegmentInfo } from '../model/segment-info.ts';
-import type { Kv } from './kv.ts';
+import type { Compare, Kv } from './kv.ts';
 
 /** Raised when the meaning of any record changes. */
 const FORMAT_VERSION = 1;
@@ -27,6 +27,23 @@ export interface DroppingRecord {
   readonly partitionId: bigint;
 }
 
+/**
+ * A file that is being written. The record is there before the file and goes with the transaction
+ * that names the file, or with the one that makes it garbage.
+ */
+export interface WritingRecord {
+  readonly collectionId: bigint;
+  readonly file: string;
+}
+
+/** Files that no record names any more, to be removed when due (meta/garbage.ts). */
+export interface GarbageRecord {
+  readonly dueMs: number;
+  readonly files: readonly string[];
+  /** Everything whose key begins with one of these goes, too. */
+  readonly prefixes: readonly string[];
+}
+
 export interface LeaseRecord {
   /** Everything below is or may be in use; durable before use (rule R12). */
   readonly bound: bigint;
@@ -36,6 +53,15 @@ export interface LeaseRecord {
 export interface CatalogWrite {
   readonly key: string;
   readonly record: object | undefined;
+  /** The transaction is refused unless the record has this revision, or is not there. */
+  readonly expected?: bigint | 'absent';
+}
+
+export interface WriteOptions {
+  /** Records under these go, however many. */
+  readonly deletePrefixes?: readonly string[];
+  /** Keys without a record, else the transaction is refused. */
+  readonly absent?: readonly string[];
 }
 
 const pad = (id: bigint): string => id.toString().padStart(20, '0');
@@ -55,6 +81,12 @@ export const KEYS = {
   indexFile: (collectionId: bigint, segmentId: bigint, indexId: bigint) =>
     `index-file/${pad(collectionId)}/${pad(segmentId)}/${pad(indexId)}`,
   load: (collectionId: bigint) => `load/${pad(collectionId)}`,
+  writing: (collectionId: bigint, file: string) => `writing/${pad(collectionId)}/${file}`,
+  /** `name` tells those of one millisecond apart. */
+  garbage: (dueMs: number, name: string) => `garbage/${pad(BigInt(Math.trunc(dueMs)))}/${name}`,
+  /** Prefix of all records of a noun that belong to a collection. */
+  ofCollection: (noun: 'channel' | 'segment' | 'index' | 'index-file', collectionId: bigint) =>
+    `${noun}/${pad(collectionId)}/`,
 } as const;
 
 export interface RecordTypes {
@@ -66,6 +98,8 @@ export interface RecordTypes {
   readonly index: IndexInfo;
   readonly 'index-file': IndexFile;
   readonly load: LoadRecord;
+  readonly writing: WritingRecord;
+  readonly garbage: GarbageRecord;
 }
 
 /** Strings of this form get one more `=` in front, so that none is read as an int64. */
@@ -127,6 +161,26 @@ export class Catalog {
     return found === undefined ? undefined : decodeRecord(key, found.value);
   }
 
+  async has(key: string): Promise<boolean> {
+    return (await this.#kv.get(key)) !== undefined;
+  }
+
+  /**
+   * The collection's record. @throws MilvusError CollectionNotFound, also from the moment on that
+   * its drop has been recorded (R10)
+   */
+  async requireCollection(collectionId: bigint): Promise<CollectionInfo> {
+    const key = KEYS.collection(collectionId);
+    const [found, mark] = await Promise.all([
+      this.#kv.get(key),
+      this.#kv.get(KEYS.dropping(collectionId, 0n)),
+    ]);
+    if (found === undefined || mark !== undefined) {
+      throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
+    }
+    return decodeRecord(key, found.value) as CollectionInfo;
+  }
+
   /** All records of a noun, optionally of one collection, in key order. */
   async list<Noun extends keyof RecordTypes>(
     noun: Noun,
@@ -140,15 +194,49 @@ export class Catalog {
     return records;
   }
 
-  /** Applies all writes in one durable transaction. */
-  async write(writes: readonly CatalogWrite[]): Promise<void> {
+  /** The first records of a noun in key order, with their keys. */
+  async listFirst<Noun extends keyof RecordTypes>(
+    noun: Noun,
+    countMax: number,
+  ): Promise<{ key: string; record: RecordTypes[Noun] }[]> {
+    const found: { key: string; record: RecordTypes[Noun] }[] = [];
+    for await (const { key, value } of this.#kv.range(`${noun}/`)) {
+      if (found.push({ key, record: decodeRecord(key, value) as RecordTypes[Noun] }) >= countMax) {
+        break;
+      }
+    }
+    return found;
+  }
+
+  /** Calls `onChange` after each transaction that changes the noun. Returns what ends that. */
+  watch(noun: keyof RecordTypes, onChange: () => void): () => void {
+    return this.#kv.watch(`${noun}/`, onChange);
+  }
+
+  /**
+   * Applies all writes in one durable transaction, of OPERATIONS_MAX operations at most. Returns
+   * its revision. @throws MilvusError ServiceInternal when an expectation does not hold: nothing
+   * was written
+   */
+  async write(
+    writes: readonly CatalogWrite[],
+    { deletePrefixes = [], absent = [] }: WriteOptions = {},
+  ): Promise<bigint> {
     const puts = [];
     const deletes = [];
-    for (const { key, record } of writes) {
+    const compare: Compare[] = absent.map((key) => ({ key, absent: true }));
+    for (const { key, record, expected } of writes) {
       if (record === undefined) deletes.push(key);
       else puts.push({ key, value: encodeRecord(record) });
+      if (expected === 'absent') compare.push({ key, absent: true });
+      else if (expected !== undefined) compare.push({ key, revision: expected });
     }
-    const { ok } = await this.#kv.transact({ compare: [], puts, deletes });
-    if (!ok) throw new MilvusError('ServiceInternal', { message: 'metadata transaction refused' });
+    const transaction = { compare, puts, deletes, deletePrefixes };
+    const { ok, revision } = await this.#kv.transact(transaction);
+    if (ok) return revision;
+    throw new MilvusError('ServiceInternal', {
+      message: 'metadata transaction refused: a record has changed meanwhile',
+      fields: { keys: compare.map(({ key }) => key).join(' ') },
+    });
   }
 }

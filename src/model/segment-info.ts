@@ -21,6 +21,8 @@ export interface SegmentInfo {
   /** Storage key of the Arrow file; '' for a tombstone. */
   readonly file: string;
   readonly fileBytes: number;
+  /** CRC32C of the whole file; absent in older records. */
+  readonly crc32c?: number;
   /** Deletes with a timestamp at or below this are already missing from the file (rule R3). */
   readonly deletesUpTo: bigint;
   /** WAL position of the last insert into it: a tombstone may go once the checkpoint is past it. */
@@ -38,6 +40,8 @@ export interface SegmentInfo {
 export interface DeleteFile {
   readonly file: string;
   readonly fileBytes: number;
+  /** CRC32C of the whole file; absent in older records. */
+  readonly crc32c?: number;
   readonly entries: number;
   readonly fromTimestamp: bigint;
   readonly toTimestamp: bigint;
@@ -50,6 +54,32 @@ export interface ChannelInfo {
   /** First WAL position that replay must apply (rule R1). */
   readonly checkpoint: bigint;
   readonly deleteFiles: readonly DeleteFile[];
+  /** Of the last commit; they rise. Absent in older records = 0. */
+  readonly commitSeq?: number;
+}
+
+/** What a shard has written, to be recorded in one transaction. */
+export interface ChannelCommit {
+  readonly vchannel: string;
+  readonly collectionId: bigint;
+  /** Rises with each commit of the channel; the last one is in its ChannelInfo. */
+  readonly commitSeq: number;
+  /** May hold tombstones for growing segments whose rows were all deleted. */
+  readonly segments: readonly SegmentInfo[];
+  /** Replaces the shard's whole list when present. */
+  readonly deleteFiles?: readonly DeleteFile[];
+  readonly checkpoint: bigint;
+}
+
+/** Counts of a sealed segment as readers see it. */
+export interface SegmentStats {
+  readonly segmentId: bigint;
+  readonly rows: number;
+  readonly deletedRows: number;
+  /** Deleted so long ago that a merge may leave them out. */
+  readonly droppableRows: number;
+  /** Of its newest delete; 0 = none. */
+  readonly lastDeleted: bigint;
 }
 
 export interface IndexInfo {

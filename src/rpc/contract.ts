@@ -5,11 +5,13 @@
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import type {
+  ChannelCommit,
   ChannelInfo,
   DeleteFile,
   IndexFile,
   IndexInfo,
   SegmentInfo,
+  SegmentStats,
 } from '../model/segment-info.ts';
 
 /** What travels beside a request. `signal` ends the work when the caller gives up. */
@@ -109,24 +111,32 @@ export interface DataCoord {
     { channel: ChannelInfo; segments: readonly SegmentInfo[] }
   >;
   /**
-   * Records, in one transaction, segments written from growing ones, a delete file, and the
-   * checkpoint. `segments` may hold tombstones for growing segments whose rows were all deleted.
+   * Records that the caller is about to write a file, of this segment or else of deletes. Returns
+   * its storage key, which is used once.
    */
-  readonly commitChannel: Method<
-    {
-      vchannel: string;
-      collectionId: bigint;
-      segments: readonly SegmentInfo[];
-      /** Replaces the shard's whole list when present. */
-      deleteFiles?: readonly DeleteFile[];
-      checkpoint: bigint;
-    },
-    Empty
-  >;
-  /** `merging` are those of the segments that a merge will soon replace. */
+  readonly beginFile: Method<{ collectionId: bigint; segmentId?: bigint }, { file: string }>;
+  /** These files will not be committed: they are removed. Those that have been stay. */
+  readonly giveUpFiles: Method<{ collectionId: bigint; files: readonly string[] }, Empty>;
+  /**
+   * Records, in one transaction, segments written from growing ones, a delete file, and the
+   * checkpoint. A commit whose outcome is unknown is repeated with the same number: it succeeds
+   * without effect when it was recorded. One with a lower number than the last is refused, and so
+   * is one that names a file that was given up.
+   */
+  readonly commitChannel: Method<ChannelCommit, Empty>;
+  /** A shard holds deletes that are in no file yet: told once until they are in one. */
+  readonly deletesWait: Method<{ collectionId: bigint }, Empty>;
+  /**
+   * `merging` are those of the segments that a merge will soon replace, `writing` the ids of those
+   * that will replace them.
+   */
   readonly listSegments: Method<
     { collectionId: bigint },
-    { segments: readonly SegmentInfo[]; merging: readonly bigint[] }
+    {
+      segments: readonly SegmentInfo[];
+      merging: readonly bigint[];
+      writing: readonly bigint[];
+    }
   >;
   readonly flush: Method<{ collectionId: bigint }, FlushReply>;
   /** True once every one of these segments is written (or gone). */
@@ -134,7 +144,14 @@ export interface DataCoord {
     { collectionId: bigint; segmentIds: readonly bigint[]; timestamp: bigint },
     { flushed: boolean }
   >;
-  readonly compact: Method<{ collectionId: bigint }, { compactionId: bigint; planCount: number }>;
+  /**
+   * Merges whatever fits together into segments of `targetBytes` at most.
+   * @throws MilvusError ParameterInvalid when that is below what a segment may have anyway
+   */
+  readonly compact: Method<
+    { collectionId: bigint; targetBytes?: number },
+    { compactionId: bigint; planCount: number }
+  >;
   readonly getCompactionState: Method<{ compactionId: bigint }, CompactionStatus>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
   readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
@@ -198,6 +215,7 @@ export interface LoadStatus {
 /** An index is gone: the plain one of a field, or one of a path into a JSON field. */
 export interface DetachRequest {
   readonly collectionId: bigint;
+  readonly indexId: bigint;
   readonly fieldId: bigint;
   readonly jsonPath?: readonly (string | number)[];
   /** Number of schema.DataType. */
@@ -360,6 +378,13 @@ export interface StreamingNode {
     Empty
   >;
   readonly getStats: Method<{ collectionId: bigint }, { partitions: readonly ShardStats[] }>;
+  /** The sealed segments that readers see; `droppableRows` are those deleted up to `horizon`. */
+  readonly listSealed: Method<
+    { collectionId: bigint; horizon: bigint },
+    { segments: readonly SegmentStats[] }
+  >;
+  /** Every delete that has been acknowledged is in a delete file when it answers. */
+  readonly writeDeletes: Method<{ collectionId: bigint }, Empty>;
   readonly listGrowing: Method<
     { collectionId: bigint },
     { segments: readonly GrowingSegmentInfo[] }
@@ -408,9 +433,10 @@ export interface QueryNode {
     { segmentIds: readonly bigint[]; readTimestamp: bigint; params: QueryParams },
     QueryReply
   >;
+  /** Of those that are held. `horizon` 0 = no row is droppable. */
   readonly getStats: Method<
-    { segmentIds: readonly bigint[] },
-    { segments: readonly { segmentId: bigint; rows: number; deletedRows: number }[] }
+    { segmentIds: readonly bigint[]; horizon: bigint },
+    { segments: readonly SegmentStats[] }
   >;
 }
 
@@ -422,6 +448,8 @@ export interface DataNode {
       inputs: readonly SegmentInfo[];
       deleteFiles: readonly DeleteFile[];
       target: bigint;
+      /** Storage key to write to, used once. */
+      file: string;
       /** Rows deleted at or before it are left out. */
       dropDeletedUpTo: bigint;
     },
@@ -432,8 +460,9 @@ export interface DataNode {
 }
 
 export interface IndexNode {
+  /** Builds into the storage key `file`, used once; the reply's is '' where no file is needed. */
   readonly build: Method<
-    { schema: CollectionSchema; segment: SegmentInfo; index: IndexInfo },
+    { schema: CollectionSchema; segment: SegmentInfo; index: IndexInfo; file: string },
     { file: IndexFile }
   >;
 }

@@ -3,6 +3,7 @@
 // rename, directory sync; never truncated or written again. Files under `~tmp` are unfinished and
 // removed at open. Not here: exclusive access to the directory (the server's lock).
 
+import type { Crc32c } from '../base/crc32c.ts';
 import {
   getErrorCode,
   getParentPath,
@@ -12,9 +13,17 @@ import {
   writeAll,
 } from '../base/file-helpers.ts';
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
+import { checkObject, cutPieces } from './digest.ts';
 import { absentError, rangeError, toIoError } from './io-error.ts';
 import { checkKey } from './object-storage.ts';
-import type { ObjectInfo, ObjectStorage, ObjectWriter } from './object-storage.ts';
+import type {
+  ExpectedObject,
+  LocalObject,
+  ObjectDigest,
+  ObjectInfo,
+  ObjectStorage,
+  ObjectWriter,
+} from './object-storage.ts';
 
 /** `~` is in no key. */
 const TEMPORARY = '~tmp';
@@ -25,11 +34,13 @@ export interface LocalDirStorageOptions {
   /** Made, with its parents, if it is not there. */
   readonly root: string;
   readonly fileSystem: FileSystem;
+  readonly crc32c: Crc32c;
 }
 
 export class LocalDirStorage implements ObjectStorage {
   readonly #fileSystem: FileSystem;
   readonly #root: string;
+  readonly #crc32c: Crc32c;
   /** By directory: the promise that its name, and those of its parents, are durable. */
   readonly #directories = new Map<string, Promise<void>>();
   #temporaryCount = 0;
@@ -37,6 +48,7 @@ export class LocalDirStorage implements ObjectStorage {
   private constructor(options: LocalDirStorageOptions) {
     this.#fileSystem = options.fileSystem;
     this.#root = options.root;
+    this.#crc32c = options.crc32c;
   }
 
   /** Opens the storage and removes what a crash has left unfinished. */
@@ -54,10 +66,10 @@ export class LocalDirStorage implements ObjectStorage {
     return new LocalDirStorage(options);
   }
 
-  async put(key: string, bytes: Uint8Array): Promise<void> {
+  async put(key: string, bytes: Uint8Array): Promise<ObjectDigest> {
     const writer = await this.createWriter(key);
     await writer.write(bytes);
-    await writer.finish();
+    return writer.finish();
   }
 
   async createWriter(key: string): Promise<ObjectWriter> {
@@ -66,18 +78,19 @@ export class LocalDirStorage implements ObjectStorage {
     const handle = await this.#run(key, () => this.#fileSystem.open(temporary, 'create'));
     return new LocalDirWriter({
       handle,
-      temporary,
+      crc32c: this.#crc32c,
       run: (action, needBytes) => this.#run(key, action, needBytes),
       publish: () => this.#publish(key, temporary),
       discard: () => this.#fileSystem.unlink(temporary).catch(() => undefined),
     });
   }
 
-  get(key: string): Promise<Uint8Array> {
+  get(key: string, expected: ExpectedObject = {}): Promise<Uint8Array> {
     return this.#read(key, async (file) => {
       const bytes = new Uint8Array(await file.bytes());
       const read = await readFully(file, bytes, 0);
       if (read < bytes.byteLength) throw rangeError(key, 0, bytes.byteLength);
+      await checkObject(key, bytes, expected, this.#crc32c);
       return bytes;
     });
   }
@@ -122,9 +135,10 @@ export class LocalDirStorage implements ObjectStorage {
     });
   }
 
-  async openLocal(key: string): Promise<string> {
+  /** Nothing to let go of: the file is the object. */
+  async openLocal(key: string): Promise<LocalObject> {
     if ((await this.size(key)) === undefined) throw absentError(key);
-    return this.#getPath(key);
+    return { path: this.#getPath(key), close: () => undefined };
   }
 
   #getPath(key: string): string {
@@ -212,7 +226,7 @@ export class LocalDirStorage implements ObjectStorage {
 
 interface LocalDirWriterOptions {
   readonly handle: FileHandle;
-  readonly temporary: string;
+  readonly crc32c: Crc32c;
   readonly run: <T>(action: () => Promise<T>, needBytes?: number) => Promise<T>;
   readonly publish: () => Promise<void>;
   readonly discard: () => Promise<void>;
@@ -221,6 +235,7 @@ interface LocalDirWriterOptions {
 class LocalDirWriter implements ObjectWriter {
   readonly #options: LocalDirWriterOptions;
   #offset = 0;
+  #checksum = 0;
   #isSpent = false;
 
   constructor(options: LocalDirWriterOptions) {
@@ -228,19 +243,24 @@ class LocalDirWriter implements ObjectWriter {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
+    const { handle, crc32c } = this.#options;
     await this.#orDiscard(async () => {
-      await writeAll(this.#options.handle, [bytes], this.#offset);
-      this.#offset += bytes.byteLength;
+      for (const piece of cutPieces(bytes)) {
+        this.#checksum = crc32c(piece, this.#checksum);
+        await writeAll(handle, [piece], this.#offset);
+        this.#offset += piece.byteLength;
+      }
     }, bytes.byteLength);
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<ObjectDigest> {
     await this.#orDiscard(async () => {
       await this.#options.handle.fdatasync();
       await this.#options.publish();
     });
     this.#isSpent = true;
     await this.#options.handle.close().catch(() => undefined);
+    return { bytes: this.#offset, crc32c: this.#checksum };
   }
 
   async abort(): Promise<void> {

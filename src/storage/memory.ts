@@ -1,32 +1,47 @@
 // Object storage in memory, for tests and simulations. Objects are copied in and out: nobody shares
 // bytes.
 
+import type { Crc32c } from '../base/crc32c.ts';
 import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
+import { checkObject } from './digest.ts';
 import { absentError, rangeError } from './io-error.ts';
 import { checkKey } from './object-storage.ts';
-import type { ObjectInfo, ObjectStorage, ObjectWriter } from './object-storage.ts';
+import type {
+  ExpectedObject,
+  LocalObject,
+  ObjectDigest,
+  ObjectInfo,
+  ObjectStorage,
+  ObjectWriter,
+} from './object-storage.ts';
 
 export interface MemoryStorageOptions {
+  readonly crc32c: Crc32c;
   /** Where openLocal writes objects out; without it openLocal is refused. */
   readonly local?: { readonly fileSystem: FileSystem; readonly directory: string };
+}
+
+interface LocalFile {
+  handles: number;
+  readonly path: Promise<string>;
 }
 
 export class MemoryStorage implements ObjectStorage {
   readonly #objects = new Map<string, Uint8Array>();
   readonly #options: MemoryStorageOptions;
-  /** Paths written out, by key, and by the object they hold: an overwritten key gets a new one. */
-  readonly #local = new Map<Uint8Array, Promise<string>>();
+  /** Files written out, by the object they hold, and how many handles are open on each. */
+  readonly #local = new Map<Uint8Array, LocalFile>();
   #localCount = 0;
 
-  constructor(options: MemoryStorageOptions = {}) {
+  constructor(options: MemoryStorageOptions) {
     this.#options = options;
   }
 
-  async put(key: string, bytes: Uint8Array): Promise<void> {
+  async put(key: string, bytes: Uint8Array): Promise<ObjectDigest> {
     checkKey(key);
-    this.#replace(key, bytes.slice());
+    return this.#replace(key, bytes.slice());
   }
 
   async createWriter(key: string): Promise<ObjectWriter> {
@@ -45,7 +60,7 @@ export class MemoryStorage implements ObjectStorage {
       finish: async () => {
         requireOpen();
         isSpent = true;
-        this.#replace(key, new Uint8Array(Buffer.concat(pieces)));
+        return this.#replace(key, new Uint8Array(Buffer.concat(pieces)));
       },
       abort: async () => {
         isSpent = true;
@@ -53,8 +68,10 @@ export class MemoryStorage implements ObjectStorage {
     };
   }
 
-  async get(key: string): Promise<Uint8Array> {
-    return this.#require(key).slice();
+  async get(key: string, expected: ExpectedObject = {}): Promise<Uint8Array> {
+    const bytes = this.#require(key).slice();
+    await checkObject(key, bytes, expected, this.#options.crc32c);
+    return bytes;
   }
 
   async getRange(key: string, offset: number, length: number): Promise<Uint8Array> {
@@ -80,37 +97,48 @@ export class MemoryStorage implements ObjectStorage {
 
   async remove(key: string): Promise<void> {
     checkKey(key);
-    this.#dropLocal(key);
     this.#objects.delete(key);
   }
 
-  async openLocal(key: string): Promise<string> {
+  /** A file of its own, shared by the handles on one object; the last one to close removes it. */
+  async openLocal(key: string): Promise<LocalObject> {
     const object = this.#require(key);
     const local = this.#options.local;
     if (local === undefined) {
       throw new MilvusError('Unimplemented', { message: 'memory storage has no local directory' });
     }
-    const known = this.#local.get(object);
-    if (known !== undefined) return known;
-    const path = `${local.directory}/${this.#localCount++}`;
-    const written = writeOut(local, path, object);
-    this.#local.set(object, written);
-    written.catch(() => this.#local.delete(object));
-    return written;
+    let file = this.#local.get(object);
+    if (file === undefined) {
+      const path = `${local.directory}/${this.#localCount++}`;
+      file = { handles: 0, path: writeOut(local, path, object) };
+      this.#local.set(object, file);
+    }
+    file.handles += 1;
+    let isOpen = true;
+    const close = (): void => {
+      if (!isOpen) return;
+      isOpen = false;
+      this.#release(object, file);
+    };
+    try {
+      return { path: await file.path, close };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 
-  #replace(key: string, object: Uint8Array): void {
-    this.#dropLocal(key);
-    this.#objects.set(key, object);
-  }
-
-  #dropLocal(key: string): void {
-    const object = this.#objects.get(key);
-    const path = object && this.#local.get(object);
-    if (object === undefined || path === undefined) return;
+  #release(object: Uint8Array, file: LocalFile): void {
+    file.handles -= 1;
+    if (file.handles > 0) return;
     this.#local.delete(object);
     // In the background: whoever has the file mapped keeps it.
-    path.then((name) => this.#options.local?.fileSystem.unlink(name)).catch(getErrorCode);
+    file.path.then((path) => this.#options.local?.fileSystem.unlink(path)).catch(getErrorCode);
+  }
+
+  #replace(key: string, object: Uint8Array): ObjectDigest {
+    this.#objects.set(key, object);
+    return { bytes: object.byteLength, crc32c: this.#options.crc32c(object, 0) };
   }
 
   #require(key: string): Uint8Array {

@@ -10,12 +10,38 @@ export interface ObjectInfo {
   readonly bytes: number;
 }
 
+/** What was stored: its length and the CRC32C of all its bytes. */
+export interface ObjectDigest {
+  readonly bytes: number;
+  readonly crc32c: number;
+}
+
+/** What an object must be; what is undefined is not compared. Older records lack the checksum. */
+export interface ExpectedObject {
+  readonly bytes?: number | undefined;
+  readonly crc32c?: number | undefined;
+}
+
+/** How a catalog record names an object. */
+export interface RecordedFile {
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly crc32c?: number;
+}
+
+/** A file that holds an object, for mapping, while the handle is open. */
+export interface LocalObject {
+  readonly path: string;
+  /** The file is not needed by its path any more. No effect the second time. */
+  close(): void;
+}
+
 /** Writes one object in pieces. Calls are awaited one after another. */
 export interface ObjectWriter {
   /** Appends the bytes; they may be reused once it resolves. */
   write(bytes: Uint8Array): Promise<void>;
   /** Publishes the object under its key, durable and atomic; the writer is then spent. */
-  finish(): Promise<void>;
+  finish(): Promise<ObjectDigest>;
   /** Drops what was written; no effect after finish or abort. */
   abort(): Promise<void>;
 }
@@ -29,10 +55,13 @@ export interface ObjectWriter {
  */
 export interface ObjectStorage {
   /** Stores the bytes under the key; durable and atomic once resolved. */
-  put(key: string, bytes: Uint8Array): Promise<void>;
+  put(key: string, bytes: Uint8Array): Promise<ObjectDigest>;
   createWriter(key: string): Promise<ObjectWriter>;
-  /** Returns a buffer of its own with the object's bytes. */
-  get(key: string): Promise<Uint8Array>;
+  /**
+   * Returns a buffer of its own with the object's bytes. @throws MilvusError DataIntegrity, with
+   * the key, when the object is not what is expected
+   */
+  get(key: string, expected?: ExpectedObject): Promise<Uint8Array>;
   /** Returns exactly `length` bytes from `offset`; a range past the end is IoFailed. */
   getRange(key: string, offset: number, length: number): Promise<Uint8Array>;
   /** Returns the object's bytes in number; undefined = absent. */
@@ -45,10 +74,11 @@ export interface ObjectStorage {
   /** Removes the object, durable once resolved; no error if there is none. */
   remove(key: string): Promise<void>;
   /**
-   * Returns a path whose file holds the object, for mapping. It stays valid until the key is
-   * removed.
+   * Returns a file that holds the object. Whoever opens the handle closes it. An object may be
+   * removed while handles on it are open: who has opened or mapped the file by then keeps its
+   * bytes, the path may lead nowhere.
    */
-  openLocal(key: string): Promise<string>;
+  openLocal(key: string): Promise<LocalObject>;
 }
 
 /** Characters of a key at most. */
@@ -64,4 +94,12 @@ export function checkKey(key: string): void {
       return isName && name !== '.' && name !== '..';
     });
   if (!isKey) throw invalidParameter(`invalid object key[key=${key.slice(0, KEY_LENGTH_MAX)}]`);
+}
+
+/** Returns a file's bytes, compared with what its record says of them (R16). */
+export function getRecordedFile(
+  storage: ObjectStorage,
+  { file, fileBytes, crc32c }: RecordedFile,
+): Promise<Uint8Array> {
+  return storage.get(file, { bytes: fileBytes, crc32c });
 }

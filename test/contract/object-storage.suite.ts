@@ -1,8 +1,9 @@
 // What every object storage must do. Run over each adapter by object-storage.test.ts.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { crc32c } from '../../src/base/crc32c.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import type { ObjectStorage } from '../../src/storage/object-storage.ts';
 
@@ -48,6 +49,31 @@ export function testObjectStorage(
     assert.deepEqual(await storage.getRange('a/b/c.seg', 100, 300), bytes.slice(100, 400));
     assert.deepEqual(await storage.getRange('a/b/c.seg', 10_000, 0), new Uint8Array(0));
     assert.equal(await storage.size('a/b/c.seg'), 10_000);
+  });
+
+  storageTest('R16 put and finish tell length and CRC32C of the object', async (storage) => {
+    const bytes = Uint8Array.from({ length: 9_000_000 }, (_, i) => (i * 7) & 255);
+    const expected = { bytes: bytes.byteLength, crc32c: crc32c(bytes, 0) };
+    assert.deepEqual(await storage.put('put', bytes), expected);
+    const writer = await storage.createWriter('written');
+    for (const [from, to] of [[0, 1], [1, 5_000_000], [5_000_000, bytes.byteLength]] as const) {
+      await writer.write(bytes.subarray(from, to));
+    }
+    assert.deepEqual(await writer.finish(), expected);
+    assert.deepEqual(await storage.put('empty', new Uint8Array()), { bytes: 0, crc32c: 0 });
+    assert.deepEqual(await storage.get('put', expected), bytes);
+    assert.deepEqual(await storage.get('put', { crc32c: undefined }), bytes);
+  });
+
+  storageTest('R16 get refuses an object that is not what is expected', async (storage) => {
+    const bytes = new Uint8Array(5_000_000).fill(7);
+    const { crc32c: checksum } = await storage.put('k', bytes);
+    const damaged = isError('DataIntegrity', 'key=k');
+    await assert.rejects(storage.get('k', { bytes: 4_999_999 }), damaged);
+    await assert.rejects(storage.get('k', { crc32c: checksum ^ 1 }), damaged);
+    bytes[4_999_999] = 8;
+    await storage.put('k', bytes);
+    await assert.rejects(storage.get('k', { bytes: 5_000_000, crc32c: checksum }), damaged);
   });
 
   storageTest('what is absent has no size and cannot be read', async (storage) => {
@@ -154,10 +180,28 @@ export function testObjectStorage(
 
   storageTest('openLocal gives a file with the object, for the old one too', async (storage) => {
     await storage.put('a/k', text('first'));
-    const path = await storage.openLocal('a/k');
-    assert.equal(await readFile(path, 'utf8'), 'first');
-    assert.equal(await storage.openLocal('a/k'), path);
+    const first = await storage.openLocal('a/k');
+    const again = await storage.openLocal('a/k');
+    assert.equal(await readFile(first.path, 'utf8'), 'first');
+    first.close();
+    first.close();
+    assert.equal(await readFile(again.path, 'utf8'), 'first');
+    again.close();
     await storage.put('a/k', text('second'));
-    assert.equal(await readFile(await storage.openLocal('a/k'), 'utf8'), 'second');
+    const second = await storage.openLocal('a/k');
+    assert.equal(await readFile(second.path, 'utf8'), 'second');
+    second.close();
+  });
+
+  storageTest('who has opened a local file keeps its bytes when the key goes', async (storage) => {
+    await storage.put('a/k', text('first'));
+    const local = await storage.openLocal('a/k');
+    const file = await open(local.path);
+    await storage.remove('a/k');
+    assert.equal(await storage.size('a/k'), undefined);
+    await assert.rejects(storage.openLocal('a/k'), isError('IoFailed'));
+    local.close();
+    assert.equal(await file.readFile('utf8'), 'first');
+    await file.close();
   });
 }

@@ -6,6 +6,7 @@ import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { crc32c } from '../../src/base/crc32c.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
@@ -32,36 +33,39 @@ const fileSystem = new NodeFileSystem();
 
 testObjectStorage(
   'memory',
-  () => withDirectory(async (directory) => new MemoryStorage({ local: { fileSystem, directory } })),
+  () =>
+    withDirectory(
+      async (directory) => new MemoryStorage({ crc32c, local: { fileSystem, directory } }),
+    ),
   { realPaths: true },
 );
 
 testObjectStorage(
   'local directory',
-  () => withDirectory((root) => LocalDirStorage.open({ root, fileSystem })),
+  () => withDirectory((root) => LocalDirStorage.open({ crc32c, root, fileSystem })),
   { realPaths: true },
 );
 
 testObjectStorage(
   'local directory on a disk in memory',
   async () => ({
-    open: () => LocalDirStorage.open({ root: ROOT, fileSystem: new PowerCutFileSystem() }),
+    open: () => LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: new PowerCutFileSystem() }),
     dispose: async () => undefined,
   }),
   { realPaths: false },
 );
 
 test('memory without a directory refuses openLocal', async () => {
-  const storage = new MemoryStorage();
+  const storage = new MemoryStorage({ crc32c });
   await storage.put('k', new Uint8Array(1));
   await assert.rejects(storage.openLocal('k'), isError('Unimplemented'));
 });
 
 test('local directory: replacing or removing an object leaves an open file as it was', async () => {
-  const fixture = await withDirectory((root) => LocalDirStorage.open({ root, fileSystem }));
+  const fixture = await withDirectory((root) => LocalDirStorage.open({ crc32c, root, fileSystem }));
   const storage = await fixture.open();
   await storage.put('k', new Uint8Array(5000).fill(1));
-  const file = await open(await storage.openLocal('k'));
+  const file = await open((await storage.openLocal('k')).path);
   await storage.put('k', new Uint8Array(10).fill(2));
   await storage.remove('k');
   const { buffer, bytesRead } = await file.read(Buffer.alloc(6000), 0, 6000, 0);
@@ -72,12 +76,12 @@ test('local directory: replacing or removing an object leaves an open file as it
 });
 
 test('R11 local directory: unfinished files of a killed process are removed at open', async () => {
-  const fixture = await withDirectory((root) => LocalDirStorage.open({ root, fileSystem }));
+  const fixture = await withDirectory((root) => LocalDirStorage.open({ crc32c, root, fileSystem }));
   const killed = await fixture.open();
   await killed.put('k', new Uint8Array(3));
   const writer = await killed.createWriter('other');
   await writer.write(new Uint8Array(100));
-  const root = (await killed.openLocal('k')).slice(0, -2);
+  const root = (await killed.openLocal('k')).path.slice(0, -2);
   assert.equal((await readdir(`${root}/~tmp`)).length, 1);
   const storage = await fixture.open();
   assert.deepEqual(await readdir(`${root}/~tmp`), []);
@@ -88,7 +92,7 @@ test('R11 local directory: unfinished files of a killed process are removed at o
 test('local directory: short writes are continued', async () => {
   const disk = new FaultyFileSystem(new PowerCutFileSystem());
   disk.writeBytesMax = 7;
-  const storage = await LocalDirStorage.open({ root: ROOT, fileSystem: disk });
+  const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk });
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
   await storage.put('a/k', bytes);
   assert.deepEqual(await storage.get('a/k'), bytes);
@@ -98,7 +102,7 @@ test('R11 local directory: a put that fails before its rename leaves the old obj
   for (const fault of ['create', 'write', 'fdatasync', 'rename'] as const) {
     const disk = new PowerCutFileSystem();
     const faulty = new FaultyFileSystem(disk);
-    const storage = await LocalDirStorage.open({ root: ROOT, fileSystem: faulty });
+    const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: faulty });
     await storage.put('a/k', new Uint8Array(4).fill(1));
     faulty.failNext(fault);
     const failing = storage.put('a/k', new Uint8Array(9).fill(2));
@@ -113,17 +117,17 @@ test('R11 local directory: a put that fails before its rename leaves the old obj
 test('R11 local directory: the next put repeats a failed sync of a new directory', async () => {
   const disk = new PowerCutFileSystem();
   const faulty = new FaultyFileSystem(disk);
-  const storage = await LocalDirStorage.open({ root: ROOT, fileSystem: faulty });
+  const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: faulty });
   faulty.failNext('syncDirectory');
   await assert.rejects(storage.put('a/b/k', new Uint8Array(1)), isError('IoFailed'));
   await storage.put('a/b/k', new Uint8Array(2));
-  const after = await LocalDirStorage.open({ root: ROOT, fileSystem: disk.powerCut() });
+  const after = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk.powerCut() });
   assert.deepEqual(await listAll(after), [['a/b/k', 2]]);
 });
 
 test('local directory: a full disk is a typed error, and space comes back', async () => {
   const faulty = new FaultyFileSystem(new PowerCutFileSystem());
-  const storage = await LocalDirStorage.open({ root: ROOT, fileSystem: faulty });
+  const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: faulty });
   faulty.spaceBytes = 10_000;
   await storage.put('a', new Uint8Array(6000));
   const full = isError('DiskLimitExceeded', 'need=6000', 'have=');
@@ -147,7 +151,7 @@ async function liveWithCuts(
   let disk = new PowerCutFileSystem(options);
   for (let life = 0; life < 6; life++) {
     disk.failPowerAfter(Math.floor(random() * 150));
-    const opening = LocalDirStorage.open({ root: ROOT, fileSystem: disk });
+    const opening = LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk });
     const storage = await opening.catch(() => undefined);
     for (let i = 0; i < 15 && storage !== undefined; i++) {
       const changes = Array.from({ length: 3 }, (_, k) => {
@@ -162,7 +166,7 @@ async function liveWithCuts(
       await Promise.allSettled(changes);
     }
     disk = random() < 0.2 ? disk.kill() : disk.powerCut(random() < 0.5 ? { random } : {});
-    const found = await LocalDirStorage.open({ root: ROOT, fileSystem: disk });
+    const found = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk });
     for (const [key, states] of allowed) {
       const size = await found.size(key);
       const value = size === undefined ? 'absent' : Buffer.from(await found.get(key)).toString();

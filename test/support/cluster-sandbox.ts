@@ -5,6 +5,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import type { Runtime } from '../../src/base/clock.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
@@ -24,6 +25,7 @@ import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts
 import { grpcPeer, startRoleServer } from '../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../src/rpc/local.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
+import type { LocalObject } from '../../src/storage/object-storage.ts';
 import { LocalFileWal } from '../../src/wal/local-file.ts';
 import { MemoryWal } from '../../src/wal/memory.ts';
 import type { Wal } from '../../src/wal/wal.ts';
@@ -43,10 +45,11 @@ export interface SandboxOptions {
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
   readonly nowMs?: () => number;
+  /** What coordinators sleep and retry by, and when files are removed. Default the machine's. */
+  readonly runtime?: Runtime;
 }
 
 const MIB = 1024 * 1024;
-const POLL_MS = 1;
 const TEN_MINUTES_MS = 600_000;
 
 type Stop = () => Promise<void>;
@@ -60,6 +63,10 @@ export class ClusterSandbox {
    * before metadata transactions, as `kv.transact`.
    */
   readonly hooks = new Map<string, (request: unknown) => Promise<void>>();
+  /** The same after the call has been carried out: what fails here is an answer that was lost. */
+  readonly afterHooks = new Map<string, (request: unknown) => Promise<void>>();
+  /** Handles on local files that are open. */
+  openHandles = 0;
   readonly #options: Required<SandboxOptions>;
   /** Where it keeps everything. */
   readonly folder: string;
@@ -83,15 +90,18 @@ export class ClusterSandbox {
       growingBytesMax: 256 * MIB,
       isAutoCompactionOn: false,
       scrubIntervalMs: 0,
-      nowMs: systemRuntime.nowMs,
+      nowMs: (options.runtime ?? systemRuntime).nowMs.bind(options.runtime ?? systemRuntime),
+      runtime: systemRuntime,
       ...options,
     };
     this.folder = folder;
-    this.#kv = createMemoryKv(systemRuntime);
+    this.#kv = createMemoryKv(this.#options.runtime);
     const transact = this.#kv.transact.bind(this.#kv);
     this.#kv.transact = async (transaction) => {
       await this.hooks.get('kv.transact')?.(transaction);
-      return transact(transaction);
+      const result = await transact(transaction);
+      await this.afterHooks.get('kv.transact')?.(transaction);
+      return result;
     };
     this.peers = this.#makePeers();
   }
@@ -107,6 +117,13 @@ export class ClusterSandbox {
   async restart(): Promise<void> {
     await this.#stop();
     await this.#start();
+  }
+
+  /** The keys of all records that are in the catalog and contain the text. */
+  async listRecords(text: string): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.#kv.range('')) if (key.includes(text)) keys.push(key);
+    return keys;
   }
 
   /** The keys of all objects that are in the storage. */
@@ -137,11 +154,14 @@ export class ClusterSandbox {
   }
 
   #withHook(name: RoleName, method: string, call: unknown): unknown {
-    const hook = this.hooks.get(`${name}.${method}`);
-    if (hook === undefined || typeof call !== 'function') return call;
+    const before = this.hooks.get(`${name}.${method}`);
+    const after = this.afterHooks.get(`${name}.${method}`);
+    if ((before ?? after) === undefined || typeof call !== 'function') return call;
     return async (request: unknown, context: unknown) => {
-      await hook(request);
-      return (call as (...given: unknown[]) => Promise<unknown>)(request, context);
+      await before?.(request);
+      const reply = await (call as (...given: unknown[]) => Promise<unknown>)(request, context);
+      await after?.(request);
+      return reply;
     };
   }
 
@@ -161,6 +181,7 @@ export class ClusterSandbox {
   async #start(): Promise<void> {
     const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
     const { nowMs, growingBytesMax, scrubIntervalMs } = this.#options;
+    const runtime = withClock(this.#options.runtime, nowMs);
     const { peers } = this;
     const logger = new ErrorLogger(this.errors);
     const catalog = new Catalog(this.#kv);
@@ -169,14 +190,17 @@ export class ClusterSandbox {
     const storage = await LocalDirStorage.open({
       root: join(this.folder, 'storage'),
       fileSystem,
+      crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
+    const openLocal = storage.openLocal.bind(storage);
+    storage.openLocal = async (key) => this.#count(await openLocal(key));
     const wal = await this.#openWal();
     this.wal = wal;
     const rootcoord = new RootCoordRole({
       catalog,
       peers,
       logger,
-      nowMs,
+      runtime,
       limits: {
         maxDatabaseNum: 64,
         maxPartitionNum: 1024,
@@ -196,9 +220,9 @@ export class ClusterSandbox {
       isAutoCompactionOn,
       mvccRetentionMs,
       scrubIntervalMs,
-      sleep: (_delayMs, signal) => systemRuntime.sleep(POLL_MS, signal),
+      runtime,
     });
-    const indexcoord = new IndexCoordRole({ catalog, storage, peers, logger });
+    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime });
     const querycoord = new QueryCoordRole({ catalog, peers });
     const querynode = new QueryNodeRole({ storage });
     const datanode = new DataNodeRole({ storage });
@@ -208,6 +232,7 @@ export class ClusterSandbox {
       storage,
       peers,
       logger,
+      runtime,
       mvccRetentionMs,
       segmentBytesMax,
       walBytesMax,
@@ -240,6 +265,20 @@ export class ClusterSandbox {
     await querycoord.start();
     await rootcoord.finishDrops();
     await indexcoord.resume();
+    datacoord.resume();
+  }
+
+  #count({ path, close }: LocalObject): LocalObject {
+    this.openHandles += 1;
+    let isOpen = true;
+    return {
+      path,
+      close: () => {
+        if (isOpen) this.openHandles -= 1;
+        isOpen = false;
+        close();
+      },
+    };
   }
 
   async #connect(): Promise<void> {
@@ -288,4 +327,14 @@ class ErrorLogger implements Logger {
   child(): Logger {
     return this;
   }
+}
+
+/** The same but for the wall clock. */
+function withClock(runtime: Runtime, nowMs: () => number): Runtime {
+  return {
+    nowMs,
+    monotonicMs: () => runtime.monotonicMs(),
+    random: () => runtime.random(),
+    sleep: (delayMs, signal) => runtime.sleep(delayMs, signal),
+  };
 }

@@ -23,7 +23,7 @@ export class VirtualRuntime implements Runtime {
   }
 
   nowMs(): number {
-    return this.#startMs + this.#elapsedMs;
+    return Math.floor(this.#startMs + this.#elapsedMs);
   }
 
   monotonicMs(): number {

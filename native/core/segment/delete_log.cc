@@ -70,4 +70,23 @@ void DeleteLog::clear_deleted(uint64_t read_ts, size_t rows, uint64_t* words) co
   }
 }
 
+size_t DeleteLog::count_at(uint64_t timestamp) const {
+  if (last_timestamp() <= timestamp) return count();
+  if (!any_at(timestamp)) return 0;
+  size_t count = 0;
+  const size_t end = block_end_.load(std::memory_order_acquire);
+  for (size_t b = 0; b < end; ++b) {
+    const Block* block = block_of(b * kBlockRows);
+    if (block == nullptr) continue;
+    for (size_t w = 0; w < kBlockRows / 64; ++w) {
+      for (uint64_t rest = block->bits[w].load(std::memory_order_acquire); rest != 0;
+           rest &= rest - 1) {
+        const size_t at = w * 64 + static_cast<size_t>(std::countr_zero(rest));
+        if (block->timestamps[at].load(std::memory_order_acquire) <= timestamp) ++count;
+      }
+    }
+  }
+  return count;
+}
+
 }  // namespace elanus

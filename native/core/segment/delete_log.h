@@ -32,6 +32,11 @@ class DeleteLog {
   // Clears the bits of rows that are deleted at or before `read_ts`; `words` holds `rows` bits.
   void clear_deleted(uint64_t read_ts, size_t rows, uint64_t* words) const;
   size_t count() const { return count_.load(std::memory_order_acquire); }
+  // How many rows are deleted at or before `timestamp`. O(blocks) when all are, else about 1 ns a
+  // deleted row.
+  size_t count_at(uint64_t timestamp) const;
+  // Of the newest delete; 0 = none.
+  uint64_t last_timestamp() const { return max_timestamp_.load(std::memory_order_acquire); }
   size_t memory_bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:

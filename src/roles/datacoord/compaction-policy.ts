@@ -1,19 +1,21 @@
 // Which sealed segments to merge: a pure function, so that it is tested with made-up lists.
 // Size tiers: small ones are merged as soon as there are several, large ones only with their like,
-// up to the largest that one build can hold. A segment with many deleted rows is rewritten alone.
+// up to the largest that one build can hold. A segment with many deleted rows is rewritten alone,
+// once a rewrite may leave them out: before that it would free nothing.
 
 import type { SegmentInfo } from '../../model/segment-info.ts';
 
 export interface CompactionLimits {
   /** A merge's inputs together are at most this large. */
   readonly segmentBytesMax: number;
-  /** Share of deleted rows from which a segment is rewritten. */
+  /** Share of droppable rows from which a segment is rewritten. */
   readonly deletedShareMin: number;
 }
 
 export interface CompactionCandidate {
   readonly segment: SegmentInfo;
-  readonly deletedRows: number;
+  /** Deleted, and left out of a merge that is made now. */
+  readonly droppableRows: number;
 }
 
 /**
@@ -87,16 +89,16 @@ function isWorthMerging(inputs: number, bytes: number, mode: CompactionMode): bo
 const idOf = (candidate: CompactionCandidate): bigint => candidate.segment.segmentId;
 const one = (candidate: CompactionCandidate): bigint[] => [candidate.segment.segmentId];
 
-function liveBytes({ segment, deletedRows }: CompactionCandidate): number {
-  const liveShare = segment.rows === 0 ? 0 : 1 - deletedRows / segment.rows;
+function liveBytes({ segment, droppableRows }: CompactionCandidate): number {
+  const liveShare = segment.rows === 0 ? 0 : 1 - droppableRows / segment.rows;
   return segment.fileBytes * liveShare;
 }
 
 function isWorthRewriting(
-  { segment, deletedRows }: CompactionCandidate,
+  { segment, droppableRows }: CompactionCandidate,
   limits: CompactionLimits,
   mode: CompactionMode,
 ): boolean {
-  if (deletedRows === 0) return false;
-  return mode === 'all' || deletedRows >= limits.deletedShareMin * segment.rows;
+  if (droppableRows === 0) return false;
+  return mode === 'all' || droppableRows >= limits.deletedShareMin * segment.rows;
 }

@@ -1,65 +1,85 @@
-// Runs compactions one at a time: plan → datanode merges → indexes are built → one metadata
-// transaction → the shard leader swaps → the inputs' files go (R3). Readers and writers are never
-// blocked.
+// Decides what is merged and when, one collection at a time: plan → merge (merger.ts) → the shard
+// leader swaps (swaps.ts). Looks at a collection when its segments or deletes change, at a user's
+// request, at start, and when the retention of deletes that it has seen passes; at no other time.
+// Only what readers see is merged.
 
-import type { CollectionSchema } from '../../model/schema.ts';
-import { SegmentState, type IndexFile, type SegmentInfo } from '../../model/segment-info.ts';
-import { composeTimestamp } from '../../model/timestamp.ts';
 import { createDeferred } from '../../base/deferred.ts';
+import { DueTimer } from '../../base/due-timer.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { CallContext, CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
+import type { SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
+import { composeTimestamp, getPhysicalMs } from '../../model/timestamp.ts';
+import type { CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
 import { planCompactions } from './compaction-policy.ts';
-import type { DataCoordDeps } from './datacoord.ts';
-import type { SegmentTable } from './segment-table.ts';
+import { Merger, type MergerDeps, type Round } from './merger.ts';
+import { Swaps } from './swaps.ts';
+
+export interface CompactorDeps extends MergerDeps {
+  readonly segmentBytesMax: number;
+  readonly isAutoCompactionOn: boolean;
+}
 
 /** Finished jobs whose state can still be asked for. */
 const JOBS_MAX = 1024;
+/** Waiting requests of users; more are refused. */
+const WAITING_JOBS_MAX = 1024;
 const DELETED_SHARE_MIN = 0.2;
-/** Checkpoints that one merge may meet before it gives up. */
-const DELETE_FILE_RETRIES_MAX = 5;
 const SEALING_POLL_MS = 20;
 
 interface Job {
   readonly plans: CompactionPlan[];
+  /** No output is larger. */
+  readonly segmentBytesMax: number;
   executing: number;
   completed: number;
   failed: number;
 }
 
-/** The merges of one collection that are being made. */
-interface Round {
-  readonly collectionId: bigint;
-  /** Inputs of its merges, until each is swapped or has failed. */
-  readonly merging: Set<bigint>;
-  readonly abort: AbortController;
-  readonly done: Promise<void>;
-}
-
 export class Compactor {
-  readonly #deps: DataCoordDeps;
-  readonly #table: SegmentTable;
+  readonly #deps: CompactorDeps;
+  readonly #merger: Merger;
+  readonly #swaps: Swaps;
   readonly #jobs = new Map<bigint, Job>();
   /** Collections to look at, and the user's job that wants it, in order. */
   readonly #queue = new Map<bigint, Job | undefined>();
+  /** Collections with deletes whose rows cannot be left out of a merge yet. */
+  readonly #retention: DueTimer<bigint>;
   #running: Promise<void> | undefined;
   #current: Round | undefined;
   #stopped = false;
 
-  constructor(deps: DataCoordDeps, table: SegmentTable) {
+  constructor(deps: CompactorDeps) {
     this.#deps = deps;
-    this.#table = table;
+    this.#merger = new Merger(deps);
+    this.#swaps = new Swaps(deps, (collectionId) => {
+      void this.announce(collectionId);
+      this.consider(collectionId);
+    });
+    this.#retention = new DueTimer({
+      runtime: deps.runtime,
+      onDue: (collectionId) => this.consider(collectionId),
+    });
   }
 
-  /** New segments have appeared: merge if the policy says so. */
+  /** Its segments or deletes have changed: merge if the policy says so. */
   consider(collectionId: bigint): void {
-    if (!this.#deps.isAutoCompactionOn || this.#queue.has(collectionId)) return;
+    const { isAutoCompactionOn } = this.#deps;
+    if (!isAutoCompactionOn || this.#stopped || this.#queue.has(collectionId)) return;
     this.#enqueue(collectionId, undefined);
   }
 
   /** A user's request: merges all that fits together. Plans are made when its turn comes. */
-  async request(collectionId: bigint): Promise<{ compactionId: bigint; planCount: number }> {
+  async request(
+    collectionId: bigint,
+    segmentBytesMax: number,
+  ): Promise<{ compactionId: bigint; planCount: number }> {
+    if (this.#queue.size >= WAITING_JOBS_MAX && !this.#queue.has(collectionId)) {
+      throw new MilvusError('RateLimit', {
+        message: 'too many compactions wait',
+        fields: { waiting: this.#queue.size },
+      });
+    }
     const { first } = await this.#deps.peers.rootcoord.allocateIds({ count: 1 }, {});
-    const job: Job = { plans: [], executing: 1, completed: 0, failed: 0 };
+    const job: Job = { plans: [], segmentBytesMax, executing: 1, completed: 0, failed: 0 };
     this.#jobs.set(first, job);
     for (const id of this.#jobs.keys()) {
       if (this.#jobs.size <= JOBS_MAX) break;
@@ -73,16 +93,23 @@ export class Compactor {
     const job = this.#jobs.get(compactionId);
     if (job === undefined)
       return { state: 'completed', executing: 0, completed: 0, failed: 0, plans: [] };
-    return { ...job, state: job.executing > 0 ? 'executing' : 'completed' };
+    const { executing, completed, failed, plans } = job;
+    const state = executing > 0 ? 'executing' : 'completed';
+    return { state, executing, completed, failed, plans };
   }
 
-  /** Segments that a merge will soon replace: an index over them would be built in vain. */
-  listMerging(collectionId: bigint): bigint[] {
-    return this.#current?.collectionId === collectionId ? [...this.#current.merging] : [];
+  /**
+   * Segments that a merge will soon replace, for which an index would be built in vain, and those
+   * that will replace them.
+   */
+  listUnderWay(collectionId: bigint): { merging: bigint[]; writing: bigint[] } {
+    const round = this.#current;
+    if (round?.collectionId !== collectionId) return { merging: [], writing: [] };
+    return { merging: [...round.merging], writing: [...round.writing] };
   }
 
-  /** Forgets a collection's waiting merges, cancels the running one and waits until it is gone. */
-  async forget(collectionId: bigint): Promise<void> {
+  /** Cancels a collection's waiting and running merges and waits until they are gone. */
+  async cancel(collectionId: bigint): Promise<void> {
     const job = this.#queue.get(collectionId);
     if (job !== undefined) job.executing = 0;
     this.#queue.delete(collectionId);
@@ -91,10 +118,29 @@ export class Compactor {
     await this.#current.done;
   }
 
+  /** The same for a collection that is being dropped. */
+  async forget(collectionId: bigint): Promise<void> {
+    await this.cancel(collectionId);
+    this.#retention.forget(collectionId);
+    this.#swaps.forget(collectionId);
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#current?.abort.abort();
     await this.#running;
+    await this.#retention.stop();
+    await this.#swaps.stop();
+  }
+
+  /** Tells of segments that appeared or vanished; a failure is logged, indexes come later then. */
+  async announce(collectionId: bigint): Promise<void> {
+    try {
+      await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
+    } catch (error) {
+      const fields = { collectionId: String(collectionId), error };
+      this.#deps.logger.warn(fields, 'index coordinator not told of segments');
+    }
   }
 
   #enqueue(collectionId: bigint, job: Job | undefined): void {
@@ -116,13 +162,13 @@ export class Compactor {
       this.#queue.delete(collectionId);
       const { promise: done, resolve } = createDeferred<void>();
       const abort = new AbortController();
-      const round: Round = { collectionId, merging: new Set(), abort, done };
-      this.#current = round;
+      const round = { collectionId, merging: new Set<bigint>(), writing: new Set<bigint>() };
+      this.#current = { ...round, abort, done };
       try {
-        await this.#compactCollection(round, job);
+        await this.#compactCollection(this.#current, job);
       } catch (error) {
-        // An aborted one has not failed: what it was to merge has been dropped.
-        if (!abort.signal.aborted) {
+        // One whose collection or partition is being dropped has not failed.
+        if (!abort.signal.aborted && !isCollectionGone(error)) {
           if (job !== undefined) job.failed += 1;
           const fields = { collectionId: String(collectionId), error };
           this.#deps.logger.error(fields, 'compaction failed');
@@ -132,43 +178,73 @@ export class Compactor {
       if (job !== undefined) job.executing = 0;
       resolve();
       // What was left to a merge that has failed gets its indexes after all.
-      if (round.merging.size > 0) await this.#announce(collectionId);
-    }
-  }
-
-  async #announce(collectionId: bigint): Promise<void> {
-    try {
-      await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
-    } catch (error) {
-      const fields = { collectionId: String(collectionId), error };
-      this.#deps.logger.warn(fields, 'index coordinator not told of segments');
+      if (round.merging.size + round.writing.size > 0) await this.announce(collectionId);
     }
   }
 
   async #compactCollection(round: Round, job: Job | undefined): Promise<void> {
-    const { peers, segmentBytesMax } = this.#deps;
+    const { peers } = this.#deps;
     const { collectionId, merging, abort } = round;
+    // Until a leader shows the outputs of merges, there is nothing new to merge.
+    if (this.#swaps.isPending(collectionId)) return;
     if (job !== undefined) await peers.streamingnode.flush({ collectionId }, {});
     const isAtRest = await this.#waitUntilWritten(round, job !== undefined);
     const mode = job !== undefined ? 'all' : isAtRest ? 'rest' : 'busy';
-    const segments = this.#table.listFlushed(collectionId);
-    if (segments.length === 0) return;
-    const segmentIds = segments.map((segment) => segment.segmentId);
-    const stats = await peers.querynode.getStats({ segmentIds }, {});
-    const deletedRows = new Map(stats.segments.map((s) => [s.segmentId, s.deletedRows]));
-    // Only what is held is merged: a segment whose swap has failed is read through its inputs
-    // still.
-    const candidates = segments
-      .filter(({ segmentId }) => deletedRows.has(segmentId))
-      .map((segment) => ({ segment, deletedRows: deletedRows.get(segment.segmentId) ?? 0 }));
+    if (this.#deps.table.listFlushed(collectionId).length === 0) return;
+    const { horizon, stats } = await this.#listShown(collectionId);
+    const candidates = stats.flatMap(({ segmentId, droppableRows }) => {
+      const segment = this.#deps.table.findFlushed(collectionId, segmentId);
+      return segment === undefined ? [] : [{ segment, droppableRows }];
+    });
+    const segmentBytesMax = job?.segmentBytesMax ?? this.#deps.segmentBytesMax;
     const limits = { segmentBytesMax, deletedShareMin: DELETED_SHARE_MIN };
     const plans = planCompactions(candidates, limits, mode);
-    for (const id of plans.flat()) merging.add(id);
-    for (const inputs of plans) {
+    const planned = new Set(plans.flat());
+    this.#lookAgain(collectionId, stats.filter(({ segmentId }) => !planned.has(segmentId)));
+    if (plans.length === 0) return;
+    // A merge leaves out what delete files say, not what only the log has.
+    await peers.streamingnode.writeDeletes({ collectionId }, {});
+    for (const id of planned) merging.add(id);
+    for (const inputIds of plans) {
       if (abort.signal.aborted) return;
-      const target = await this.#merge(round, inputs);
-      job?.plans.push({ inputs, target });
+      const inputs = inputIds.flatMap((id) => this.#findInput(collectionId, id));
+      if (inputs.length !== inputIds.length) continue;
+      const output = await this.#merger.merge(round, inputs, horizon);
+      const added = output === undefined ? [] : [output];
+      const { vchannel } = inputs[0]!;
+      const isShown = await this.#swaps.swap({ collectionId, vchannel, added, removed: inputIds });
+      for (const id of inputIds) merging.delete(id);
+      round.writing.clear();
+      await this.announce(collectionId);
+      job?.plans.push({ inputs: inputIds, target: output?.segmentId ?? 0n });
       if (job !== undefined) job.completed += 1;
+      if (!isShown) return;
+    }
+  }
+
+  #findInput(collectionId: bigint, segmentId: bigint): SegmentInfo[] {
+    const segment = this.#deps.table.findFlushed(collectionId, segmentId);
+    return segment === undefined ? [] : [segment];
+  }
+
+  /** What readers see, and how much of it may be left out of a merge. */
+  async #listShown(
+    collectionId: bigint,
+  ): Promise<{ horizon: bigint; stats: readonly SegmentStats[] }> {
+    const { peers, mvccRetentionMs } = this.#deps;
+    const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
+    const horizon = now - composeTimestamp(mvccRetentionMs);
+    const { segments } = await peers.streamingnode.listSealed({ collectionId, horizon }, {});
+    return { horizon, stats: segments };
+  }
+
+  /** Rows that no merge may leave out yet: it may once the newest of them is past the retention. */
+  #lookAgain(collectionId: bigint, stats: readonly SegmentStats[]): void {
+    for (const { deletedRows, droppableRows, lastDeleted } of stats) {
+      if (deletedRows === droppableRows) continue;
+      // One more millisecond: timestamps of the last one are past then, too.
+      const dueMs = getPhysicalMs(lastDeleted) + this.#deps.mvccRetentionMs + 1;
+      this.#retention.schedule(collectionId, dueMs);
     }
   }
 
@@ -177,97 +253,17 @@ export class Compactor {
    * grows; while something does, waits for what is being written only if it `mustWait`.
    */
   async #waitUntilWritten({ collectionId, abort }: Round, mustWait: boolean): Promise<boolean> {
+    const { peers, runtime } = this.#deps;
     for (;;) {
-      const { streamingnode } = this.#deps.peers;
-      const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+      const { segments } = await peers.streamingnode.listGrowing({ collectionId }, {});
       const isAtRest = segments.every(({ rows, isSealing }) => rows === 0 || isSealing);
       const isWritten = !segments.some((segment) => segment.isSealing);
       if (isWritten || abort.signal.aborted || !(isAtRest || mustWait)) return isAtRest;
-      await this.#deps.sleep(SEALING_POLL_MS);
+      await runtime.sleep(SEALING_POLL_MS, abort.signal).catch(() => undefined);
     }
   }
+}
 
-  async #merge(round: Round, inputIds: readonly bigint[]): Promise<bigint> {
-    const { peers, storage, logger } = this.#deps;
-    const { collectionId, merging, abort } = round;
-    const call = { signal: abort.signal };
-    const inputs = inputIds
-      .map((id) => this.#table.find(collectionId, id))
-      .filter((segment) => segment?.state === SegmentState.Flushed) as SegmentInfo[];
-    const [first] = inputs;
-    if (first === undefined || inputs.length !== inputIds.length) return 0n;
-    const { schema } = await peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
-    const segment = await this.#rewrite(schema, inputs, first, call);
-    const added = segment === undefined ? [] : [segment];
-    const indexFiles = segment === undefined ? [] : await this.#index(segment, schema, call);
-    if (
-      inputs.some(
-        (input) => this.#table.find(collectionId, input.segmentId)?.state !== SegmentState.Flushed,
-      )
-    ) {
-      // The collection or partition was dropped meanwhile: the output is an orphan.
-      if (segment !== undefined) await storage.remove(segment.file);
-      throw new MilvusError('SegmentNotFound', {
-        message: 'inputs were dropped during compaction',
-      });
-    }
-    const tombstones = inputs.map((input): SegmentInfo => ({
-      ...input,
-      state: SegmentState.Dropped,
-      file: '',
-      rows: 0,
-    }));
-    await this.#table.commit({ segments: [...added, ...tombstones] });
-    await peers.streamingnode.replaceSegments(
-      { vchannel: first.vchannel, added, removed: inputIds, indexFiles },
-      {},
-    );
-    for (const id of inputIds) merging.delete(id);
-    await peers.indexcoord.segmentsChanged({ collectionId }, {});
-    for (const input of inputs) await storage.remove(input.file);
-    logger.info(
-      { collectionId: String(collectionId), inputs: inputs.length, rows: segment?.rows ?? 0 },
-      'segments merged',
-    );
-    return segment?.segmentId ?? 0n;
-  }
-
-  /** Builds the output's indexes; where that fails the output goes, too. */
-  async #index(
-    segment: SegmentInfo,
-    schema: CollectionSchema,
-    call: CallContext,
-  ): Promise<readonly IndexFile[]> {
-    try {
-      return (await this.#deps.peers.indexcoord.buildSegment({ segment, schema }, call)).files;
-    } catch (error) {
-      await this.#deps.storage.remove(segment.file);
-      throw error;
-    }
-  }
-
-  /** Merges the inputs into a new segment; undefined when no row is left. */
-  async #rewrite(
-    schema: CollectionSchema,
-    inputs: readonly SegmentInfo[],
-    { collectionId, vchannel }: SegmentInfo,
-    call: CallContext,
-  ): Promise<SegmentInfo | undefined> {
-    const { peers, mvccRetentionMs } = this.#deps;
-    const { first: target } = await peers.rootcoord.allocateIds({ count: 1 }, {});
-    const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
-    const dropDeletedUpTo = now - composeTimestamp(mvccRetentionMs);
-    for (let attempt = 0; ; attempt++) {
-      const { deleteFiles } = this.#table.getChannel(collectionId, vchannel);
-      try {
-        const request = { schema, inputs, deleteFiles, target, dropDeletedUpTo };
-        return (await peers.datanode.compact(request, call)).segment;
-      } catch (error) {
-        // A checkpoint may have put other delete files in the place of those.
-        const isChanged =
-          this.#table.getChannel(collectionId, vchannel).deleteFiles !== deleteFiles;
-        if (!isChanged || attempt >= DELETE_FILE_RETRIES_MAX) throw error;
-      }
-    }
-  }
+function isCollectionGone(error: unknown): boolean {
+  return error instanceof MilvusError && error.errorName === 'CollectionNotFound';
 }

@@ -1,13 +1,21 @@
 // The data coordinator: segment records, channel checkpoints, flush, compaction, garbage.
-// Files that no record names are removed: at start, and after each change that orphans them.
+// Invariant: what changes the records of one collection runs in one line, each change one
+// transaction. A commit that is repeated succeeds without effect, and what follows a transaction
+// cannot make it fail.
 
+import { KeyedQueue } from '../../base/keyed-queue.ts';
 import type { Catalog } from '../../meta/catalog.ts';
-import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
+import { KEYS } from '../../meta/catalog.ts';
+import { makeGarbage } from '../../meta/garbage.ts';
+import { WritingFiles } from '../../meta/writing-files.ts';
+import { MilvusError } from '../../model/error.ts';
+import { SegmentState, type ChannelCommit, type SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type DataCoord } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { Compactor } from './compactor.ts';
+import { GarbageCollector } from './garbage-collector.ts';
 import { Scrubber, type ScrubberDeps } from './scrubber.ts';
-import { SegmentTable } from './segment-table.ts';
+import { makeTombstone, SegmentTable } from './segment-table.ts';
 
 export interface DataCoordDeps extends ScrubberDeps {
   readonly catalog: Catalog;
@@ -17,34 +25,63 @@ export interface DataCoordDeps extends ScrubberDeps {
   readonly mvccRetentionMs: number;
 }
 
-/**
- * Folders of the storage that belong to segments and deletes; everything else in it is someone
- * else's.
- */
-const OWNED_PREFIXES = ['segments/', 'deletes/'];
+/** Folders of the storage that hold what this role names. */
+const OWNED_FOLDERS = ['segments/', 'deletes/'];
+/** Changes that wait, of all collections; more are refused with code 8 (R24). */
+const PENDING_MAX = 65_536;
+/** Records that go along with one commit; the next one takes more. */
+const TOMBSTONES_PER_COMMIT = 50;
+const SEGMENTS_PER_TRANSACTION = 100;
 
 export class DataCoordRole implements DataCoord {
   readonly #deps: DataCoordDeps;
   readonly #table: SegmentTable;
+  readonly #writing: WritingFiles;
   readonly #compactor: Compactor;
   readonly #scrubber: Scrubber;
+  readonly #garbage: GarbageCollector;
+  /** By collection. */
+  readonly #lines = new KeyedQueue<bigint>({
+    pendingCountMax: PENDING_MAX,
+    refuse: (waiting) =>
+      new MilvusError('RateLimit', {
+        message: 'too many changes of segments wait',
+        fields: { waiting },
+      }),
+  });
 
   constructor(deps: DataCoordDeps) {
     this.#deps = deps;
     this.#table = new SegmentTable(deps.catalog);
-    this.#compactor = new Compactor(deps, this.#table);
+    this.#writing = new WritingFiles(deps.catalog, () => deps.runtime.nowMs());
+    this.#compactor = new Compactor({
+      ...deps,
+      table: this.#table,
+      writing: this.#writing,
+      lines: this.#lines,
+    });
     this.#scrubber = new Scrubber(deps, this.#table);
+    this.#garbage = new GarbageCollector(deps);
   }
 
   async start(): Promise<void> {
     await this.#table.load();
-    await this.#removeOrphans();
+    // Nobody writes yet: what is recorded as being written is a dead process's.
+    await this.#writing.clear(OWNED_FOLDERS);
     this.#scrubber.start();
+  }
+
+  /** Begins what goes on in the background. When all roles are up. */
+  resume(): void {
+    this.#garbage.start();
+    for (const collectionId of this.#table.collectionIds()) this.#compactor.consider(collectionId);
   }
 
   async stop(): Promise<void> {
     await this.#scrubber.stop();
     await this.#compactor.stop();
+    await this.#garbage.stop();
+    await this.#lines.whenIdle();
   }
 
   readonly openChannel: DataCoord['openChannel'] = async ({ collectionId, vchannel }) => ({
@@ -52,10 +89,45 @@ export class DataCoordRole implements DataCoord {
     segments: this.#table.list(collectionId).filter((segment) => segment.vchannel === vchannel),
   });
 
-  readonly commitChannel: DataCoord['commitChannel'] = async (request) => {
-    const { collectionId, vchannel, checkpoint } = request;
+  readonly beginFile: DataCoord['beginFile'] = async ({ collectionId, segmentId }) => {
+    const { first } = await this.#deps.peers.rootcoord.allocateIds({ count: 1 }, {});
+    const file =
+      segmentId === undefined
+        ? `deletes/${collectionId}/${first}`
+        : `segments/${collectionId}/${segmentId}-${first}`;
+    await this.#writing.begin(collectionId, file);
+    return { file };
+  };
+
+  readonly giveUpFiles: DataCoord['giveUpFiles'] = async ({ collectionId, files }) => {
+    await this.#lines.run(collectionId, () => this.#writing.giveUp(files));
+    return EMPTY;
+  };
+
+  readonly commitChannel: DataCoord['commitChannel'] = async (commit) => {
+    const { collectionId } = commit;
+    await this.#lines.run(collectionId, () => this.#commitChannel(commit));
+    if (commit.segments.length > 0) void this.#compactor.announce(collectionId);
+    this.#compactor.consider(collectionId);
+    return EMPTY;
+  };
+
+  async #commitChannel(commit: ChannelCommit): Promise<void> {
+    const { collectionId, vchannel, segments, checkpoint, commitSeq } = commit;
     const before = this.#table.getChannel(collectionId, vchannel);
-    const deleteFiles = request.deleteFiles ?? before.deleteFiles;
+    const lastSeq = before.commitSeq ?? 0;
+    if (commitSeq === lastSeq) return;
+    if (commitSeq < lastSeq) {
+      throw new MilvusError('ChannelNotAvailable', {
+        message: 'a later commit of the channel has been recorded',
+        fields: { channel: vchannel, got: commitSeq, expected: `> ${lastSeq}` },
+      });
+    }
+    if (!(await this.#deps.catalog.has(KEYS.collection(collectionId)))) {
+      throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
+    }
+    const deleteFiles = commit.deleteFiles ?? before.deleteFiles;
+    const { written, unnamed } = this.#compareFiles(commit, before.deleteFiles);
     // Tombstones that replay can no longer meet (R2).
     const passed = this.#table
       .list(collectionId)
@@ -63,27 +135,46 @@ export class DataCoordRole implements DataCoord {
         (segment) =>
           segment.vchannel === vchannel &&
           segment.state === SegmentState.Dropped &&
-          segment.lastPosition < checkpoint,
-      );
+          segment.lastPosition < checkpoint &&
+          !segments.some(({ segmentId }) => segmentId === segment.segmentId),
+      )
+      .slice(0, TOMBSTONES_PER_COMMIT);
+    const garbage = makeGarbage({ files: unnamed }, this.#deps.runtime.nowMs());
     await this.#table.commit({
-      segments: request.segments,
-      channel: { vchannel, collectionId, checkpoint, deleteFiles },
+      segments,
+      channel: { vchannel, collectionId, checkpoint, deleteFiles, commitSeq },
       removedSegments: passed,
+      more: [...this.#writing.listRemovals(written), ...garbage],
     });
-    const kept = new Set(deleteFiles.map(({ file }) => file));
-    for (const { file } of before.deleteFiles) {
-      if (!kept.has(file)) await this.#deps.storage.remove(file);
+    this.#writing.end(written);
+  }
+
+  /** Which files a commit names for the first time, and which it is the first not to name. */
+  #compareFiles(
+    { collectionId, segments, deleteFiles }: ChannelCommit,
+    deleteFilesBefore: readonly { readonly file: string }[],
+  ): { written: string[]; unnamed: string[] } {
+    const before = new Set(deleteFilesBefore.map(({ file }) => file));
+    const after = new Set((deleteFiles ?? deleteFilesBefore).map(({ file }) => file));
+    const written = [...after].filter((file) => !before.has(file));
+    const unnamed = [...before].filter((file) => !after.has(file));
+    for (const { segmentId, file } of segments) {
+      const known = this.#table.find(collectionId, segmentId)?.file ?? '';
+      if (known === file) continue;
+      if (file !== '') written.push(file);
+      if (known !== '') unnamed.push(known);
     }
-    if (request.segments.length > 0) {
-      await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
-      this.#compactor.consider(collectionId);
-    }
+    return { written, unnamed };
+  }
+
+  readonly deletesWait: DataCoord['deletesWait'] = async ({ collectionId }) => {
+    this.#compactor.consider(collectionId);
     return EMPTY;
   };
 
   readonly listSegments: DataCoord['listSegments'] = async ({ collectionId }) => ({
     segments: this.#table.listFlushed(collectionId),
-    merging: this.#compactor.listMerging(collectionId),
+    ...this.#compactor.listUnderWay(collectionId),
   });
 
   readonly flush: DataCoord['flush'] = async ({ collectionId }, call) => {
@@ -101,46 +192,52 @@ export class DataCoordRole implements DataCoord {
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
   };
 
-  readonly compact: DataCoord['compact'] = async ({ collectionId }, call) => {
+  readonly compact: DataCoord['compact'] = async ({ collectionId, targetBytes }, call) => {
+    const { segmentBytesMax } = this.#deps;
+    if (targetBytes !== undefined && targetBytes < segmentBytesMax) {
+      throw new MilvusError('ParameterInvalid', {
+        message: 'target_size is below the size of a segment: invalid parameter',
+        fields: { got: targetBytes, expected: `0 or >= ${segmentBytesMax} bytes` },
+      });
+    }
     await this.#deps.peers.streamingnode.flush({ collectionId }, call);
-    return this.#compactor.request(collectionId);
+    return this.#compactor.request(collectionId, targetBytes ?? segmentBytesMax);
   };
 
   readonly getCompactionState: DataCoord['getCompactionState'] = async ({ compactionId }) =>
     this.#compactor.getStatus(compactionId);
 
+  /** Forgets it; its records go with all others of the collection, in the drop's transaction. */
   readonly dropCollection: DataCoord['dropCollection'] = async ({ collectionId }) => {
     await this.#compactor.forget(collectionId);
-    const files = await this.#table.removeCollection(collectionId);
-    for (const file of files) await this.#deps.storage.remove(file);
+    await this.#lines.run(collectionId, async () => this.#table.forget(collectionId));
     return EMPTY;
   };
 
   readonly dropPartition: DataCoord['dropPartition'] = async ({ collectionId, partitionId }) => {
-    await this.#compactor.forget(collectionId);
-    const dropped = this.#table
-      .list(collectionId)
-      .filter(
-        (segment) => segment.partitionId === partitionId && segment.state !== SegmentState.Dropped,
-      );
-    const tombstones = dropped.map((segment): SegmentInfo => ({
-      ...segment,
-      state: SegmentState.Dropped,
-      file: '',
-      rows: 0,
-    }));
-    await this.#table.commit({ segments: tombstones });
-    for (const { file } of dropped) if (file !== '') await this.#deps.storage.remove(file);
-    await this.#deps.peers.indexcoord.segmentsChanged({ collectionId }, {});
+    await this.#compactor.cancel(collectionId);
+    await this.#lines.run(collectionId, async () => {
+      const dropped = this.#table
+        .list(collectionId)
+        .filter(
+          (segment) =>
+            segment.partitionId === partitionId && segment.state !== SegmentState.Dropped,
+        );
+      // In several transactions where they are many: the drop is carried on where it ended.
+      for (let from = 0; from < dropped.length; from += SEGMENTS_PER_TRANSACTION) {
+        await this.#dropSegments(dropped.slice(from, from + SEGMENTS_PER_TRANSACTION));
+      }
+    });
+    void this.#compactor.announce(collectionId);
+    this.#compactor.consider(collectionId);
     return EMPTY;
   };
 
-  async #removeOrphans(): Promise<void> {
-    const used = this.#table.listFiles();
-    for (const prefix of OWNED_PREFIXES) {
-      for await (const { key } of this.#deps.storage.list(prefix)) {
-        if (!used.has(key)) await this.#deps.storage.remove(key);
-      }
-    }
+  async #dropSegments(segments: readonly SegmentInfo[]): Promise<void> {
+    const files = segments.map(({ file }) => file);
+    await this.#table.commit({
+      segments: segments.map(makeTombstone),
+      more: makeGarbage({ files }, this.#deps.runtime.nowMs()),
+    });
   }
 }

@@ -1,6 +1,7 @@
 // Reads every segment file against its checksums, one after another and again and again (R16): a
 // disk that loses bits is noticed while a copy or a backup may still have them.
 
+import type { Runtime } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
 import type { Peers } from '../../rpc/contract.ts';
@@ -11,7 +12,7 @@ export interface ScrubberDeps {
   readonly logger: Logger;
   /** Between two files; 0 = never. */
   readonly scrubIntervalMs: number;
-  readonly sleep: (delayMs: number, signal?: AbortSignal) => Promise<void>;
+  readonly runtime: Runtime;
 }
 
 export class Scrubber {
@@ -36,10 +37,10 @@ export class Scrubber {
   }
 
   async #run(): Promise<void> {
-    const { scrubIntervalMs, sleep } = this.#deps;
+    const { scrubIntervalMs, runtime } = this.#deps;
     const { signal } = this.#abort;
     for (;;) {
-      await sleep(scrubIntervalMs, signal).catch(() => undefined);
+      await runtime.sleep(scrubIntervalMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       const segment = this.#next();
       if (segment !== undefined) await this.#verify(segment);

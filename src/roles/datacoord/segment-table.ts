@@ -34,6 +34,11 @@ export class SegmentTable {
     return this.#segments.get(collectionId)?.get(segmentId);
   }
 
+  findFlushed(collectionId: bigint, segmentId: bigint): SegmentInfo | undefined {
+    const segment = this.find(collectionId, segmentId);
+    return segment?.state === SegmentState.Flushed ? segment : undefined;
+  }
+
   getChannel(collectionId: bigint, vchannel: string): ChannelInfo {
     return (
       this.#channels.get(vchannel) ?? { vchannel, collectionId, checkpoint: 0n, deleteFiles: [] }
@@ -44,25 +49,14 @@ export class SegmentTable {
     return [...this.#segments.keys()];
   }
 
-  /** All storage keys in use. */
-  listFiles(): Set<string> {
-    const files = new Set<string>();
-    for (const segments of this.#segments.values()) {
-      for (const { file } of segments.values()) if (file !== '') files.add(file);
-    }
-    for (const { deleteFiles } of this.#channels.values()) {
-      for (const { file } of deleteFiles) files.add(file);
-    }
-    return files;
-  }
-
-  /** One transaction over segments, a channel and records to remove. */
+  /** One transaction over segments, a channel, records to remove and others' writes. */
   async commit(change: {
     readonly segments?: readonly SegmentInfo[];
     readonly channel?: ChannelInfo;
     readonly removedSegments?: readonly SegmentInfo[];
+    readonly more?: readonly CatalogWrite[];
   }): Promise<void> {
-    const writes: CatalogWrite[] = [];
+    const writes: CatalogWrite[] = [...(change.more ?? [])];
     for (const segment of change.segments ?? []) {
       writes.push({ key: KEYS.segment(segment.collectionId, segment.segmentId), record: segment });
     }
@@ -81,29 +75,12 @@ export class SegmentTable {
     if (change.channel !== undefined) this.#channels.set(change.channel.vchannel, change.channel);
   }
 
-  /** Forgets a collection. Returns the files that nothing names any more. */
-  async removeCollection(collectionId: bigint): Promise<string[]> {
-    const segments = this.list(collectionId);
-    const channels = [...this.#channels.values()].filter(
-      (channel) => channel.collectionId === collectionId,
-    );
-    await this.#catalog.write([
-      ...segments.map(({ segmentId }) => ({
-        key: KEYS.segment(collectionId, segmentId),
-        record: undefined,
-      })),
-      ...channels.map(({ vchannel }) => ({
-        key: KEYS.channel(collectionId, vchannel),
-        record: undefined,
-      })),
-    ]);
+  /** The collection's records go with it, in the transaction that ends its drop. */
+  forget(collectionId: bigint): void {
     this.#segments.delete(collectionId);
-    for (const { vchannel } of channels) this.#channels.delete(vchannel);
-    const files = [
-      ...segments.map((segment) => segment.file),
-      ...channels.flatMap((channel) => channel.deleteFiles.map(({ file }) => file)),
-    ];
-    return files.filter((file) => file !== '');
+    for (const channel of [...this.#channels.values()]) {
+      if (channel.collectionId === collectionId) this.#channels.delete(channel.vchannel);
+    }
   }
 
   #putSegment(segment: SegmentInfo): void {
@@ -114,4 +91,10 @@ export class SegmentTable {
     }
     segments.set(segment.segmentId, segment);
   }
+}
+
+/** What is left of a merged or dropped segment: replay skips its records (R2). */
+export function makeTombstone(segment: SegmentInfo): SegmentInfo {
+  const { crc32c: _crc32c, ...rest } = segment;
+  return { ...rest, state: SegmentState.Dropped, file: '', fileBytes: 0, rows: 0 };
 }

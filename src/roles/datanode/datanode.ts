@@ -8,9 +8,18 @@ import { SegmentState, type DeleteFile, type SegmentInfo } from '../../model/seg
 import type { CollectionSchema } from '../../model/schema.ts';
 import { EMPTY, type DataNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { applyDeletes, openSegment, verifySegment } from '../../segment/open-segment.ts';
+import {
+  applyDeletes,
+  openSegment,
+  verifySegment,
+  type OpenSegment,
+} from '../../segment/open-segment.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
-import type { ObjectStorage } from '../../storage/object-storage.ts';
+import {
+  getRecordedFile,
+  type ObjectDigest,
+  type ObjectStorage,
+} from '../../storage/object-storage.ts';
 
 export interface DataNodeDeps {
   readonly storage: ObjectStorage;
@@ -21,6 +30,7 @@ interface CompactRequest {
   readonly inputs: readonly SegmentInfo[];
   readonly deleteFiles: readonly DeleteFile[];
   readonly target: bigint;
+  readonly file: string;
   readonly dropDeletedUpTo: bigint;
 }
 
@@ -48,26 +58,27 @@ export class DataNodeRole implements DataNode {
     signal: AbortSignal | undefined,
   ): Promise<{ segment?: SegmentInfo }> {
     const entries: DeleteFileEntry[] = [];
-    for (const { file } of request.deleteFiles) {
-      entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
+    for (const file of request.deleteFiles) {
+      entries.push(...decodeDeleteFile(await getRecordedFile(this.#storage, file), file.file));
     }
     // Deletes that only the WAL has are unknown here: rows may be dropped up to the newest delete
     // in a file.
     const newest = request.deleteFiles.at(-1)?.toTimestamp ?? 0n;
     const { dropDeletedUpTo } = request;
     const dropUpTo = dropDeletedUpTo < newest ? dropDeletedUpTo : newest;
-    const handles: NativeSegment[] = [];
+    const opened: OpenSegment[] = [];
     try {
       for (const input of request.inputs) {
         // Damage must not get a new checksum (R16).
         await verifySegment(this.#storage, input, signal);
-        const handle = await openSegment(this.#storage, request.schema, input);
-        handles.push(handle);
-        await applyDeletes(handle, input, entries);
+        const segment = await openSegment(this.#storage, request.schema, input);
+        opened.push(segment);
+        await applyDeletes(segment.handle, input, entries);
       }
+      const handles = opened.map(({ handle }) => handle);
       return await this.#merge(request, handles, dropUpTo, signal);
     } finally {
-      for (const handle of handles) native.closeSegment(handle);
+      for (const segment of opened) segment.close();
     }
   }
 
@@ -77,7 +88,7 @@ export class DataNodeRole implements DataNode {
   };
 
   async #merge(
-    { schema, inputs, target }: CompactRequest,
+    { schema, inputs, target, file }: CompactRequest,
     handles: readonly NativeSegment[],
     dropUpTo: bigint,
     signal: AbortSignal | undefined,
@@ -88,14 +99,13 @@ export class DataNodeRole implements DataNode {
     try {
       const rows = native.writerRows(writer);
       if (rows === 0) return {};
-      const file = `segments/${first.collectionId}/${target}`;
       const object = await this.#storage.createWriter(file);
-      let fileBytes: number;
+      let digest: ObjectDigest;
       try {
-        fileBytes = await writeSegmentFile(schema, getNativeFields(schema), writer, object);
+        await writeSegmentFile(schema, getNativeFields(schema), writer, object);
         // Nobody would take the file any more.
         signal?.throwIfAborted();
-        await object.finish();
+        digest = await object.finish();
       } catch (error) {
         await object.abort();
         throw error;
@@ -108,7 +118,8 @@ export class DataNodeRole implements DataNode {
         state: SegmentState.Flushed,
         rows,
         file,
-        fileBytes,
+        fileBytes: digest.bytes,
+        crc32c: digest.crc32c,
         // Every input had the deletes up to its own bound left out or applied; the least of them
         // holds for all.
         deletesUpTo: inputs.reduce(

@@ -1,23 +1,32 @@
 // The index coordinator: index definitions, which files exist, and the build queue.
 // One build at a time (each uses all build threads), largest segment first: small ones are soon
 // merged away.
+// Invariant: changes of one collection are in one line, its drop included, and each looks at the
+// catalog inside it. A file is recorded as being written before it is built, and named or made
+// garbage afterwards.
 
 import { isDeepStrictEqual } from 'node:util';
+import { KeyedQueue } from '../../base/keyed-queue.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { Runtime } from '../../base/clock.ts';
 import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
+import { makeGarbage } from '../../meta/garbage.ts';
+import { WritingFiles } from '../../meta/writing-files.ts';
 import { MilvusError } from '../../model/error.ts';
 import { INDEX_PROPERTIES, INDEX_ROWS_MIN } from '../../model/index-params.ts';
 import { getJsonCastType } from '../../model/json-path.ts';
+import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type IndexCoord, type IndexStatus, type Peers } from '../../rpc/contract.ts';
-import type { ObjectStorage } from '../../storage/object-storage.ts';
+import { BuildFailures } from './build-failures.ts';
+import { IndexTable } from './index-table.ts';
 
 export interface IndexCoordDeps {
   readonly catalog: Catalog;
-  readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
+  readonly runtime: Runtime;
 }
 
 interface BuildTask {
@@ -27,127 +36,153 @@ interface BuildTask {
 
 /** Numbers of common.IndexState. */
 const INDEX_STATE = { unissued: 1, inProgress: 2, finished: 3, failed: 4 } as const;
-const OWNED_PREFIX = 'indexes/';
+const OWNED_FOLDER = 'indexes/';
+/** Changes that wait, of all collections; more are refused with code 8 (R24). */
+const PENDING_MAX = 4096;
+/** Records of files that one transaction drops. */
+const FILES_PER_TRANSACTION = 100;
 
 export class IndexCoordRole implements IndexCoord {
   readonly #deps: IndexCoordDeps;
-  readonly #indexes = new Map<bigint, IndexInfo[]>();
-  /** Collection id → `<segment>/<index>` → file. */
-  readonly #files = new Map<bigint, Map<string, IndexFile>>();
-  readonly #failures = new Map<string, string>();
+  readonly #table = new IndexTable();
+  readonly #writing: WritingFiles;
+  readonly #failures: BuildFailures;
+  /** Collections to look at for missing indexes. */
   readonly #dirty = new Set<bigint>();
   readonly #abort = new AbortController();
   #building: Promise<void> | undefined;
+  /** By collection. */
+  readonly #lines = new KeyedQueue<bigint>({
+    pendingCountMax: PENDING_MAX,
+    refuse: (waiting) =>
+      new MilvusError('RateLimit', {
+        message: 'too many requests wait to change indexes',
+        fields: { waiting },
+      }),
+  });
 
   constructor(deps: IndexCoordDeps) {
     this.#deps = deps;
+    this.#writing = new WritingFiles(deps.catalog, () => deps.runtime.nowMs());
+    this.#failures = new BuildFailures(deps.runtime, (collectionId) => this.#wake(collectionId));
   }
 
   async start(): Promise<void> {
-    const { catalog, storage } = this.#deps;
-    for (const index of await catalog.list('index')) this.#put(index);
-    const used = new Set<string>();
-    for (const file of await catalog.list('index-file')) {
-      this.#putFile(file);
-      used.add(file.file);
-    }
-    for await (const { key } of storage.list(OWNED_PREFIX)) {
-      if (!used.has(key)) await storage.remove(key);
-    }
+    await this.#table.load(this.#deps.catalog);
+    await this.#writing.clear([OWNED_FOLDER]);
   }
 
   /** Opens the known files at the query nodes and builds what is missing. When all roles are up. */
   async resume(): Promise<void> {
-    for (const [collectionId, files] of this.#files) {
-      await this.#deps.peers.querycoord.attachIndexes({ files: [...files.values()] }, {});
+    for (const collectionId of this.#table.collectionIds()) {
+      const files = this.#table.listFiles(collectionId);
+      if (files.length > 0) await this.#deps.peers.querycoord.attachIndexes({ files }, {});
       this.#wake(collectionId);
     }
-    for (const collectionId of this.#indexes.keys()) this.#wake(collectionId);
   }
 
   async stop(): Promise<void> {
     this.#abort.abort();
     this.#dirty.clear();
+    await this.#failures.stop();
     await this.#building;
+    await this.#lines.whenIdle();
   }
 
   readonly createIndex: IndexCoord['createIndex'] = async (request, call) => {
-    const { collectionId, fieldId, name } = request;
-    const existing = this.#indexes.get(collectionId) ?? [];
-    const sameName = existing.find((index) => index.name === name);
-    const sameField = existing.find(
-      (index) =>
-        index.fieldId === fieldId && isDeepStrictEqual(index.jsonPath, request.jsonPath),
-    );
-    if (sameName !== undefined) {
-      if (isSameDefinition(sameName, request)) return EMPTY;
-      throw new MilvusError('ParameterInvalid', {
-        message: 'at most one distinct index is allowed per field',
-      });
-    }
-    if (sameField !== undefined) {
-      throw new MilvusError('ParameterInvalid', {
-        message: 'CreateIndex failed: creating multiple indexes on same field is not supported',
-      });
-    }
-    const { rootcoord } = this.#deps.peers;
-    const { first: indexId } = await rootcoord.allocateIds({ count: 1 }, call);
-    const { first: createdTimestamp } = await rootcoord.allocateTimestamps({ count: 1 }, call);
-    const index: IndexInfo = { ...request, indexId, createdTimestamp };
-    await this.#deps.catalog.write([{ key: KEYS.index(collectionId, indexId), record: index }]);
-    this.#put(index);
+    const { collectionId } = request;
+    await this.#lines.run(collectionId, async () => {
+      const { catalog, peers } = this.#deps;
+      await catalog.requireCollection(collectionId);
+      if (this.#hasDefinition(request)) return;
+      const { first: indexId } = await peers.rootcoord.allocateIds({ count: 1 }, call);
+      const { first: createdTimestamp } = await peers.rootcoord.allocateTimestamps(
+        { count: 1 },
+        call,
+      );
+      await this.#put({ ...request, indexId, createdTimestamp });
+    });
     this.#wake(collectionId);
     return EMPTY;
   };
 
+  /** @throws MilvusError ParameterInvalid when another index has the name or the field */
+  #hasDefinition(request: Parameters<IndexCoord['createIndex']>[0]): boolean {
+    const { collectionId, fieldId, name, jsonPath } = request;
+    const existing = this.#table.list(collectionId);
+    const sameName = existing.find((index) => index.name === name);
+    if (sameName !== undefined) {
+      if (isSameDefinition(sameName, request)) return true;
+      throw new MilvusError('ParameterInvalid', {
+        message: 'at most one distinct index is allowed per field',
+      });
+    }
+    const hasField = existing.some(
+      (index) => index.fieldId === fieldId && isDeepStrictEqual(index.jsonPath, jsonPath),
+    );
+    if (!hasField) return false;
+    throw new MilvusError('ParameterInvalid', {
+      message: 'CreateIndex failed: creating multiple indexes on same field is not supported',
+    });
+  }
+
   readonly dropIndex: IndexCoord['dropIndex'] = async ({ collectionId, name, fieldName }, call) => {
     const isMeant = (index: IndexInfo): boolean =>
       name === '' ? fieldName === '' || index.fieldName === fieldName : index.name === name;
-    for (const index of (this.#indexes.get(collectionId) ?? []).filter(isMeant)) {
-      const { indexId, fieldId } = index;
-      const files = this.#listFiles(collectionId).filter((file) => file.indexId === indexId);
-      await this.#deps.catalog.write([
-        { key: KEYS.index(collectionId, indexId), record: undefined },
-        ...files.map((file) => ({
-          key: KEYS.indexFile(collectionId, file.segmentId, indexId),
-          record: undefined,
-        })),
-      ]);
-      const rest = (this.#indexes.get(collectionId) ?? []).filter((other) => other !== index);
-      this.#indexes.set(collectionId, rest);
-      await this.#deps.peers.querycoord.detachIndex(
-        { collectionId, fieldId, ...getJsonTarget(index) },
-        call,
+    await this.#lines.run(collectionId, async () => {
+      for (const index of this.#table.list(collectionId).filter(isMeant)) {
+        const { indexId, fieldId } = index;
+        await this.#deps.catalog.write([
+          { key: KEYS.index(collectionId, indexId), record: undefined },
+        ]);
+        // From here on its files are stale; whatever goes wrong, the next look takes them away.
+        this.#table.remove(index);
+        await this.#deps.peers.querycoord.detachIndex(
+          { collectionId, indexId, fieldId, ...getJsonTarget(index) },
+          call,
+        );
+      }
+      await this.#dropFiles(collectionId, ({ indexId }) =>
+        this.#table.has({ collectionId, indexId }),
       );
-      await this.#removeFiles(collectionId, files);
-    }
+    });
     return EMPTY;
   };
 
   readonly alterIndex: IndexCoord['alterIndex'] = async (request) => {
     const { collectionId, name, properties, deleteKeys } = request;
-    const index = this.#indexes.get(collectionId)?.find((other) => other.name === name);
-    if (index === undefined) throw new MilvusError('IndexNotFound', { fields: { index: name } });
-    const params: Record<string, string> = { ...index.params, ...properties };
-    for (const key of deleteKeys) delete params[key];
-    const changed = { ...index, params };
-    const key = KEYS.index(collectionId, index.indexId);
-    await this.#deps.catalog.write([{ key, record: changed }]);
-    this.#put(changed);
+    await this.#lines.run(collectionId, async () => {
+      const index = this.#table.list(collectionId).find((other) => other.name === name);
+      if (index === undefined) throw new MilvusError('IndexNotFound', { fields: { index: name } });
+      const params: Record<string, string> = { ...index.params, ...properties };
+      for (const key of deleteKeys) delete params[key];
+      await this.#put({ ...index, params });
+      // It is another index now: what failed for it may succeed.
+      this.#failures.retain(collectionId, ({ indexId }) => indexId !== index.indexId);
+    });
+    this.#wake(collectionId);
     return EMPTY;
   };
 
+  async #put(index: IndexInfo): Promise<void> {
+    const { collectionId, indexId } = index;
+    const absent = [KEYS.dropping(collectionId, 0n)];
+    const key = KEYS.index(collectionId, indexId);
+    await this.#deps.catalog.write([{ key, record: index }], { absent });
+    this.#table.put(index);
+  }
+
   readonly listIndexes: IndexCoord['listIndexes'] = async ({ collectionId }) => ({
-    indexes: this.#indexes.get(collectionId) ?? [],
+    indexes: this.#table.list(collectionId),
   });
 
   readonly describeIndexes: IndexCoord['describeIndexes'] = async (
     { collectionId, name },
     call,
   ) => {
-    const indexes = (this.#indexes.get(collectionId) ?? []).filter(
-      (index) => name === undefined || index.name === name,
-    );
+    const indexes = this.#table
+      .list(collectionId)
+      .filter((index) => name === undefined || index.name === name);
     const { datacoord, streamingnode } = this.#deps.peers;
     const { segments } = await datacoord.listSegments({ collectionId }, call);
     const { segments: growing } = await streamingnode.listGrowing({ collectionId }, call);
@@ -163,74 +198,25 @@ export class IndexCoordRole implements IndexCoord {
   readonly buildSegment: IndexCoord['buildSegment'] = async ({ segment, schema }, call) => {
     const files: IndexFile[] = [];
     if (segment.rows < INDEX_ROWS_MIN) return { files };
-    try {
-      for (const index of this.#indexes.get(segment.collectionId) ?? []) {
-        files.push(await this.#build(index, segment, schema, call.signal));
-      }
-    } catch (error) {
-      // The segment will not come: what was built goes as stale.
-      this.#prepared.delete(segment.segmentId);
-      throw error;
+    for (const index of this.#table.list(segment.collectionId)) {
+      files.push(await this.#build(index, segment, schema, call.signal));
     }
     return { files };
   };
 
   readonly listIndexFiles: IndexCoord['listIndexFiles'] = async ({ collectionId }) => ({
-    files: this.#listFiles(collectionId),
+    files: this.#table.listFiles(collectionId),
   });
 
+  /** Forgets it; its records go with all others of the collection, in the drop's transaction. */
   readonly dropCollection: IndexCoord['dropCollection'] = async ({ collectionId }) => {
-    const indexes = this.#indexes.get(collectionId) ?? [];
-    const files = this.#listFiles(collectionId);
-    this.#indexes.delete(collectionId);
-    this.#dirty.delete(collectionId);
-    await this.#deps.catalog.write([
-      ...indexes.map(({ indexId }) => ({
-        key: KEYS.index(collectionId, indexId),
-        record: undefined,
-      })),
-      ...files.map(({ segmentId, indexId }) => ({
-        key: KEYS.indexFile(collectionId, segmentId, indexId),
-        record: undefined,
-      })),
-    ]);
-    await this.#removeFiles(collectionId, files);
-    this.#files.delete(collectionId);
+    await this.#lines.run(collectionId, async () => {
+      this.#table.forget(collectionId);
+      this.#failures.retain(collectionId, () => false);
+      this.#dirty.delete(collectionId);
+    });
     return EMPTY;
   };
-
-  #put(index: IndexInfo): void {
-    const others = (this.#indexes.get(index.collectionId) ?? []).filter(
-      (other) => other.indexId !== index.indexId,
-    );
-    this.#indexes.set(index.collectionId, [...others, index]);
-  }
-
-  #has({ collectionId, indexId }: IndexInfo): boolean {
-    const indexes = this.#indexes.get(collectionId) ?? [];
-    return indexes.some((index) => index.indexId === indexId);
-  }
-
-  #putFile(file: IndexFile): void {
-    let files = this.#files.get(file.collectionId);
-    if (files === undefined) {
-      files = new Map();
-      this.#files.set(file.collectionId, files);
-    }
-    files.set(keyOf(file.segmentId, file.indexId), file);
-  }
-
-  #listFiles(collectionId: bigint): IndexFile[] {
-    return [...(this.#files.get(collectionId)?.values() ?? [])];
-  }
-
-  /** The records are gone already; a file that stays behind is removed at the next start. */
-  async #removeFiles(collectionId: bigint, files: readonly IndexFile[]): Promise<void> {
-    for (const { segmentId, indexId, file } of files) {
-      this.#files.get(collectionId)?.delete(keyOf(segmentId, indexId));
-      if (file !== '') await this.#deps.storage.remove(file);
-    }
-  }
 
   #wake(collectionId: bigint): void {
     if (this.#abort.signal.aborted) return;
@@ -258,115 +244,161 @@ export class IndexCoordRole implements IndexCoord {
       }
       if (task === undefined || this.#abort.signal.aborted) continue;
       this.#dirty.add(collectionId);
-      const { index, segment } = task;
-      try {
-        const { schema } = await this.#deps.peers.rootcoord.describeCollection(
-          { dbName: '', collectionId },
-          {},
-        );
-        const file = await this.#build(index, segment, schema);
-        await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
-      } catch (error) {
-        if (this.#abort.signal.aborted) {
-          this.#dirty.clear();
-          continue;
-        }
-        if (!this.#has(index)) continue; // Dropped while it was built.
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#failures.set(keyOf(segment.segmentId, index.indexId), reason);
-        this.#deps.logger.warn(
-          { collectionId: String(collectionId), segmentId: String(segment.segmentId), reason },
-          'index not built',
-        );
+      await this.#carryOut(task);
+    }
+  }
+
+  async #carryOut({ index, segment }: BuildTask): Promise<void> {
+    const { peers, logger } = this.#deps;
+    const { collectionId, indexId } = index;
+    const { segmentId } = segment;
+    try {
+      const { schema } = await peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
+      const file = await this.#build(index, segment, schema);
+      await peers.querycoord.attachIndexes({ files: [file] }, {});
+    } catch (error) {
+      if (this.#abort.signal.aborted) {
+        this.#dirty.clear();
+        return;
       }
+      if (!this.#table.has(index)) return; // Dropped while it was built.
+      const failure = this.#failures.add({ collectionId, segmentId, indexId }, error);
+      const { reason, attempts } = failure;
+      logger.warn(
+        { collectionId: String(collectionId), segmentId: String(segmentId), reason, attempts },
+        'index not built',
+      );
     }
   }
 
   /**
-   * Drops files of segments that are gone, and returns the largest segment that lacks an index and
-   * is not about to be merged: its successor comes with one.
+   * Drops files of segments and indexes that are gone, and returns the largest segment that lacks
+   * an index and is not about to be merged: its successor comes with one.
    */
   async #findTask(collectionId: bigint): Promise<BuildTask | undefined> {
-    const indexes = this.#indexes.get(collectionId) ?? [];
-    const { datacoord } = this.#deps.peers;
-    const { segments, merging } = await datacoord.listSegments({ collectionId }, {});
-    const replaced = new Set(merging);
-    const alive = new Set(segments.map((segment) => segment.segmentId));
-    const stale = this.#listFiles(collectionId).filter(
-      ({ segmentId }) => !alive.has(segmentId) && !this.#prepared.has(segmentId),
+    const { segments, merging } = await this.#lines.run(collectionId, () =>
+      this.#dropStale(collectionId),
     );
-    if (stale.length > 0) {
-      await this.#deps.catalog.write(
-        stale.map(({ segmentId, indexId }) => ({
-          key: KEYS.indexFile(collectionId, segmentId, indexId),
-          record: undefined,
-        })),
-      );
-      await this.#removeFiles(collectionId, stale);
-    }
-    for (const id of alive) this.#prepared.delete(id);
-    const files = this.#files.get(collectionId);
+    const replaced = new Set(merging);
     const bySize = [...segments].sort((a, b) => b.rows - a.rows);
     for (const segment of bySize) {
-      if (segment.rows < INDEX_ROWS_MIN) return undefined;
-      if (replaced.has(segment.segmentId)) continue;
-      for (const index of indexes) {
-        const key = keyOf(segment.segmentId, index.indexId);
-        if (files?.has(key) !== true && !this.#failures.has(key)) return { index, segment };
+      const { segmentId, rows } = segment;
+      if (rows < INDEX_ROWS_MIN) return undefined;
+      if (replaced.has(segmentId)) continue;
+      for (const index of this.#table.list(collectionId)) {
+        const { indexId } = index;
+        if (this.#table.findFile({ collectionId, segmentId, indexId }) !== undefined) continue;
+        if (!this.#failures.isBlocked(segmentId, indexId)) return { index, segment };
       }
     }
     return undefined;
   }
 
-  /** Segments whose indexes are built before the catalog lists them (a compaction's output). */
-  readonly #prepared = new Set<bigint>();
+  /** The segments are asked for in the line: no file was recorded since for one they lack. */
+  async #dropStale(
+    collectionId: bigint,
+  ): Promise<{ segments: readonly SegmentInfo[]; merging: readonly bigint[] }> {
+    const { datacoord } = this.#deps.peers;
+    const { segments, merging, writing } = await datacoord.listSegments({ collectionId }, {});
+    const alive = new Set([...segments.map(({ segmentId }) => segmentId), ...writing]);
+    const isAlive = ({ segmentId, indexId }: { segmentId: bigint; indexId: bigint }): boolean =>
+      alive.has(segmentId) && this.#table.has({ collectionId, indexId });
+    await this.#dropFiles(collectionId, isAlive);
+    this.#failures.retain(collectionId, isAlive);
+    return { segments, merging };
+  }
+
+  /** Drops the records of files that are not `kept`, and makes the files garbage. In the line. */
+  async #dropFiles(
+    collectionId: bigint,
+    isKept: (file: IndexFile) => boolean,
+  ): Promise<void> {
+    const stale = this.#table.listFiles(collectionId).filter((file) => !isKept(file));
+    for (let from = 0; from < stale.length; from += FILES_PER_TRANSACTION) {
+      const some = stale.slice(from, from + FILES_PER_TRANSACTION);
+      const files = some.map(({ file }) => file);
+      await this.#deps.catalog.write([
+        ...some.map(({ segmentId, indexId }) => ({
+          key: KEYS.indexFile(collectionId, segmentId, indexId),
+          record: undefined,
+        })),
+        ...makeGarbage({ files }, this.#deps.runtime.nowMs()),
+      ]);
+      for (const file of some) this.#table.removeFile(file);
+    }
+  }
 
   async #build(
     index: IndexInfo,
     segment: SegmentInfo,
-    schema: Parameters<Peers['indexnode']['build']>[0]['schema'],
+    schema: CollectionSchema,
     signal?: AbortSignal,
   ): Promise<IndexFile> {
+    const { peers } = this.#deps;
     const { collectionId, indexId } = index;
-    const { segmentId } = segment;
-    this.#prepared.add(segmentId);
     const stop = this.#abort.signal;
     const call = { signal: signal === undefined ? stop : AbortSignal.any([stop, signal]) };
-    const { file } = await this.#deps.peers.indexnode.build({ schema, segment, index }, call);
-    if (!this.#has(index)) {
-      if (file.file !== '') await this.#deps.storage.remove(file.file);
+    const { first: buildId } = await peers.rootcoord.allocateIds({ count: 1 }, call);
+    const key = `${OWNED_FOLDER}${collectionId}/${segment.segmentId}/${indexId}-${buildId}`;
+    await this.#writing.begin(collectionId, key);
+    try {
+      const { file } = await peers.indexnode.build({ schema, segment, index, file: key }, call);
+      await this.#lines.run(collectionId, () => this.#record(index, file, key));
+      return file;
+    } catch (error) {
+      await this.#lines.run(collectionId, () => this.#writing.giveUp([key]));
+      throw error;
+    }
+  }
+
+  /** `key` is what was recorded as being written; a file that was not needed was not made. */
+  async #record(index: IndexInfo, file: IndexFile, key: string): Promise<void> {
+    const { collectionId, segmentId, indexId } = file;
+    if (!this.#table.has(index)) {
       throw new MilvusError('IndexNotFound', {
         message: 'the index was dropped while it was built',
       });
     }
-    const key = KEYS.indexFile(collectionId, segmentId, indexId);
-    await this.#deps.catalog.write([{ key, record: file }]);
-    this.#putFile(file);
-    return file;
+    const before = this.#table.findFile(file)?.file ?? '';
+    await this.#deps.catalog.write(
+      [
+        { key: KEYS.indexFile(collectionId, segmentId, indexId), record: file },
+        ...this.#writing.listRemovals([key]),
+        ...makeGarbage({ files: [before] }, this.#deps.runtime.nowMs()),
+      ],
+      { absent: [KEYS.dropping(collectionId, 0n)] },
+    );
+    this.#writing.end([key]);
+    this.#table.putFile(file);
+    this.#failures.remove(segmentId, indexId);
   }
 
   /**
    * Counts sealed segments of at least INDEX_ROWS_MIN rows; all others are searched as they are
-   * (R23).
+   * (R23). Failed is what will not be tried again; what will be is in progress, with its reason.
    */
   #describe(index: IndexInfo, segments: readonly SegmentInfo[], growingRows: number): IndexStatus {
-    const files = this.#files.get(index.collectionId);
+    const { collectionId, indexId } = index;
     let pendingRows = 0;
     let totalRows = growingRows;
     let failReason = '';
+    let hasFailed = false;
     for (const { segmentId, rows } of segments) {
       totalRows += rows;
-      const key = keyOf(segmentId, index.indexId);
-      if (rows < INDEX_ROWS_MIN || files?.has(key) === true) continue;
+      const hasFile = this.#table.findFile({ collectionId, segmentId, indexId }) !== undefined;
+      if (rows < INDEX_ROWS_MIN || hasFile) continue;
       pendingRows += rows;
-      failReason = this.#failures.get(key) ?? failReason;
+      const failure = this.#failures.find(segmentId, indexId);
+      if (failure === undefined) continue;
+      const isFinal = failure.retryAtMs === Infinity;
+      if (isFinal || !hasFailed) failReason = failure.reason;
+      hasFailed ||= isFinal;
     }
-    const state =
-      failReason !== ''
-        ? INDEX_STATE.failed
-        : pendingRows > 0
-          ? INDEX_STATE.inProgress
-          : INDEX_STATE.finished;
+    const state = hasFailed
+      ? INDEX_STATE.failed
+      : pendingRows > 0
+        ? INDEX_STATE.inProgress
+        : INDEX_STATE.finished;
     const indexedRows = totalRows - pendingRows;
     return { index, totalRows, indexedRows, pendingRows, state, failReason };
   }
@@ -379,10 +411,6 @@ function getJsonTarget(
   const jsonCastType = getJsonCastType(index.params['json_cast_type']);
   if (index.jsonPath === undefined || jsonCastType === undefined) return {};
   return { jsonPath: index.jsonPath, jsonCastType };
-}
-
-function keyOf(segmentId: bigint, indexId: bigint): string {
-  return `${segmentId}/${indexId}`;
 }
 
 function isSameDefinition(

@@ -27,7 +27,7 @@ export class IndexNodeRole implements IndexNode {
     for (const job of this.#jobs) native.cancelJob(job);
   }
 
-  readonly build: IndexNode['build'] = async ({ schema, segment, index }, call) => {
+  readonly build: IndexNode['build'] = async ({ schema, segment, index, file }, call) => {
     const { storage, nowMs, onBuilt } = this.#deps;
     const { collectionId, segmentId, rows } = segment;
     const { indexId, fieldId } = index;
@@ -38,21 +38,20 @@ export class IndexNodeRole implements IndexNode {
       return { file: { ...base, file: '', fileBytes: 0 } };
     }
     const started = nowMs();
-    const handle = await openSegment(storage, schema, segment);
+    const opened = await openSegment(storage, schema, segment);
     const job = takeJobId();
     const cancel = (): void => native.cancelJob(job);
     this.#jobs.add(job);
     call.signal?.addEventListener('abort', cancel, { once: true });
     try {
-      const bytes = await native.buildIndex(handle, fieldId, params, job);
-      const file = `indexes/${collectionId}/${segmentId}/${indexId}`;
+      const bytes = await native.buildIndex(opened.handle, fieldId, params, job);
       await storage.put(file, bytes);
       onBuilt(nowMs() - started);
       return { file: { ...base, file, fileBytes: bytes.byteLength } satisfies IndexFile };
     } finally {
       this.#jobs.delete(job);
       call.signal?.removeEventListener('abort', cancel);
-      native.closeSegment(handle);
+      opened.close();
     }
   };
 }

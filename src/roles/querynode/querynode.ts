@@ -5,13 +5,16 @@ import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
+import type { DeleteFile, IndexFile, SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { applyDelete, applyDeletes, openSegment } from '../../segment/open-segment.ts';
-import type { ObjectStorage } from '../../storage/object-storage.ts';
-
+import {
+  getRecordedFile,
+  type LocalObject,
+  type ObjectStorage,
+} from '../../storage/object-storage.ts';
 
 export interface QueryNodeDeps {
   readonly storage: ObjectStorage;
@@ -20,6 +23,9 @@ export interface QueryNodeDeps {
 interface HeldSegment {
   readonly segment: SegmentInfo;
   readonly handle: NativeSegment;
+  /** Index id → its mapped file. */
+  readonly indexFiles: Map<bigint, LocalObject>;
+  readonly close: () => void;
 }
 
 export class QueryNodeRole implements QueryNode {
@@ -31,21 +37,27 @@ export class QueryNodeRole implements QueryNode {
   }
 
   async stop(): Promise<void> {
-    for (const { handle } of this.#segments.values()) native.closeSegment(handle);
+    for (const held of this.#segments.values()) closeHeld(held);
     this.#segments.clear();
   }
 
   readonly loadSegments: QueryNode['loadSegments'] = async (request) => {
     const entries: DeleteFileEntry[] = [];
     for (const file of selectDeleteFiles(request.segments, request.deleteFiles)) {
-      entries.push(...decodeDeleteFile(await this.#storage.get(file), file));
+      entries.push(...decodeDeleteFile(await getRecordedFile(this.#storage, file), file.file));
     }
     entries.push(...request.deletes);
     for (const segment of request.segments) {
       if (this.#segments.has(segment.segmentId)) continue;
-      const handle = await openSegment(this.#storage, request.schema, segment);
-      await applyDeletes(handle, segment, entries);
-      this.#segments.set(segment.segmentId, { segment, handle });
+      const { handle, close } = await openSegment(this.#storage, request.schema, segment);
+      try {
+        await applyDeletes(handle, segment, entries);
+      } catch (error) {
+        close();
+        throw error;
+      }
+      const indexFiles = new Map<bigint, LocalObject>();
+      this.#segments.set(segment.segmentId, { segment, handle, indexFiles, close });
     }
     await this.#attach(request.indexFiles);
     return EMPTY;
@@ -64,7 +76,7 @@ export class QueryNodeRole implements QueryNode {
       const held = this.#segments.get(id);
       if (held === undefined) continue;
       this.#segments.delete(id);
-      native.closeSegment(held.handle);
+      closeHeld(held);
     }
     return EMPTY;
   };
@@ -75,10 +87,12 @@ export class QueryNodeRole implements QueryNode {
   };
 
   readonly detachIndex: QueryNode['detachIndex'] = async (request) => {
-    const { collectionId, fieldId, jsonPath, jsonCastType } = request;
-    for (const { segment, handle } of this.#segments.values()) {
+    const { collectionId, indexId, fieldId, jsonPath, jsonCastType } = request;
+    for (const { segment, handle, indexFiles } of this.#segments.values()) {
       if (segment.collectionId !== collectionId) continue;
       native.detachIndex(handle, fieldId, jsonPath, jsonCastType);
+      indexFiles.get(indexId)?.close();
+      indexFiles.delete(indexId);
     }
     return EMPTY;
   };
@@ -102,13 +116,13 @@ export class QueryNodeRole implements QueryNode {
   readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
     querySegments(this.#select(segmentIds), params, readTimestamp, signal);
 
-  readonly getStats: QueryNode['getStats'] = async ({ segmentIds }) => {
-    const segments = [];
+  readonly getStats: QueryNode['getStats'] = async ({ segmentIds, horizon }) => {
+    const segments: SegmentStats[] = [];
     for (const segmentId of segmentIds) {
       const held = this.#segments.get(segmentId);
       if (held === undefined) continue;
       const { rows, deletedRows } = native.segmentStats(held.handle);
-      segments.push({ segmentId, rows, deletedRows });
+      segments.push({ segmentId, rows, deletedRows, ...native.deleteStats(held.handle, horizon) });
     }
     return { segments };
   };
@@ -119,11 +133,19 @@ export class QueryNodeRole implements QueryNode {
 
   /** Files of segments that have gone meanwhile are skipped. */
   async #attach(files: readonly IndexFile[]): Promise<void> {
-    for (const { segmentId, fieldId, file } of files) {
+    for (const { segmentId, indexId, fieldId, file } of files) {
       if (file === '' || !this.#segments.has(segmentId)) continue;
-      const path = await this.#storage.openLocal(file);
+      const local = await this.#storage.openLocal(file);
       const held = this.#segments.get(segmentId);
-      if (held !== undefined) native.attachIndex(held.handle, fieldId, path);
+      try {
+        if (held !== undefined) native.attachIndex(held.handle, fieldId, local.path);
+      } catch (error) {
+        local.close();
+        throw error;
+      }
+      // The file that it replaces, or this one when the segment has gone meanwhile.
+      (held === undefined ? local : held.indexFiles.get(indexId))?.close();
+      held?.indexFiles.set(indexId, local);
     }
   }
 
@@ -137,11 +159,16 @@ export class QueryNodeRole implements QueryNode {
   }
 }
 
+function closeHeld({ indexFiles, close }: HeldSegment): void {
+  close();
+  for (const file of indexFiles.values()) file.close();
+}
+
 function selectDeleteFiles(
   segments: readonly SegmentInfo[],
   files: readonly DeleteFile[],
-): string[] {
-  return files
-    .filter((file) => segments.some((segment) => file.toTimestamp > segment.deletesUpTo))
-    .map(({ file }) => file);
+): DeleteFile[] {
+  return files.filter((file) =>
+    segments.some((segment) => file.toTimestamp > segment.deletesUpTo),
+  );
 }

@@ -4,7 +4,7 @@ import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { putCollection } from './collections.ts';
-import type { RootCoordState } from './rootcoord.ts';
+import type { RootCoordState } from './state.ts';
 
 interface AliasTarget {
   readonly dbName: string;

@@ -18,7 +18,8 @@ import {
   type FieldSchema,
 } from '../../model/schema.ts';
 import { mergeProperties } from './databases.ts';
-import type { RootCoordState } from './rootcoord.ts';
+import { dropCollection } from './drops.ts';
+import type { RootCoordState } from './state.ts';
 
 type Properties = Readonly<Record<string, string>>;
 
@@ -45,7 +46,12 @@ export async function createCollection(
       fields: { database: dbName, alias: schema.name },
     });
   }
-  if (existing !== undefined) return requireSameDefinition(existing, withIds, request);
+  if (existing !== undefined) {
+    const info = requireSameDefinition(existing, withIds, request);
+    // It is open, unless an earlier request failed in between and could not be undone.
+    await deps.peers.streamingnode.openCollection({ info }, {});
+    return info;
+  }
   requireCapacity(state, request);
 
   const collectionId = await state.ids.allocate(1 + request.partitionCount);
@@ -67,7 +73,13 @@ export async function createCollection(
     schemaTimestamp: timestamp,
   };
   await putCollection(state, info);
-  await deps.peers.streamingnode.openCollection({ info }, {});
+  try {
+    await deps.peers.streamingnode.openCollection({ info }, {});
+  } catch (error) {
+    // A collection without shards must not stay.
+    await dropCollection(state, info).catch(() => undefined);
+    throw error;
+  }
   return info;
 }
 
@@ -86,22 +98,6 @@ export async function putCollection(
   ]);
   state.names.put(info);
   if (!isNew) await state.deps.peers.streamingnode.updateCollection({ info }, {});
-}
-
-export async function dropCollection(state: RootCoordState, info: CollectionInfo): Promise<void> {
-  const { catalog, peers } = state.deps;
-  const { collectionId } = info;
-  const mark = KEYS.dropping(collectionId, 0n);
-  await catalog.write([{ key: mark, record: { collectionId, partitionId: 0n } }]);
-  await peers.streamingnode.dropCollection({ collectionId }, {});
-  await peers.querycoord.dropCollection({ collectionId }, {});
-  await peers.indexcoord.dropCollection({ collectionId }, {});
-  await peers.datacoord.dropCollection({ collectionId }, {});
-  await catalog.write([
-    { key: KEYS.collection(collectionId), record: undefined },
-    { key: mark, record: undefined },
-  ]);
-  state.names.remove(collectionId);
 }
 
 export async function renameCollection(

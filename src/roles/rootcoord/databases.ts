@@ -3,7 +3,7 @@
 import { KEYS } from '../../meta/catalog.ts';
 import type { DatabaseInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import type { RootCoordState } from './rootcoord.ts';
+import type { RootCoordState } from './state.ts';
 
 export const DEFAULT_DATABASE = 'default';
 const DEFAULT_DATABASE_ID = 1n;

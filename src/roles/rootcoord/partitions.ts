@@ -1,6 +1,5 @@
-// Partitions: create and drop. Dropping follows R10: marked, drained, gone, answered.
+// Partitions: create, and which may be dropped.
 
-import { KEYS } from '../../meta/catalog.ts';
 import {
   findPartition,
   type CollectionInfo,
@@ -9,7 +8,7 @@ import {
 import { MilvusError } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
 import { putCollection } from './collections.ts';
-import type { RootCoordState } from './rootcoord.ts';
+import type { RootCoordState } from './state.ts';
 
 /** Creating what exists succeeds and changes nothing. */
 export async function createPartition(
@@ -37,30 +36,22 @@ export async function createPartition(
 }
 
 /**
- * Dropping an absent partition succeeds. @throws MilvusError for the default partition or while
- * loaded
+ * The partition to drop; undefined = it is absent, and dropping it succeeds.
+ * @throws MilvusError for the default partition
  */
-export async function dropPartition(
+export function findPartitionToDrop(
   state: RootCoordState,
   info: CollectionInfo,
   name: string,
-): Promise<void> {
-  const { catalog, peers, limits } = state.deps;
+): PartitionInfo | undefined {
+  const { limits } = state.deps;
   const partition = findPartition(info, name);
-  if (partition === undefined) return;
+  if (partition === undefined) return undefined;
   if (name === limits.defaultPartitionName || findPartitionKeyField(info.schema) !== undefined) {
     throw new MilvusError('ParameterInvalid', {
       message: 'default partition cannot be deleted: invalid parameter',
       fields: { partition: name },
     });
   }
-  const { collectionId } = info;
-  const { partitionId } = partition;
-  const mark = KEYS.dropping(collectionId, partitionId);
-  await catalog.write([{ key: mark, record: { collectionId, partitionId } }]);
-  await peers.streamingnode.dropPartition({ collectionId, partitionId }, {});
-  await peers.querycoord.dropPartition({ collectionId, partitionId }, {});
-  await peers.datacoord.dropPartition({ collectionId, partitionId }, {});
-  const partitions = info.partitions.filter((other) => other.partitionId !== partitionId);
-  await putCollection(state, { ...info, partitions }, [{ key: mark, record: undefined }]);
+  return partition;
 }

@@ -2,55 +2,36 @@
 // The catalog is the truth (R10): every change is one durable transaction, made under one lock, and
 // shows in memory only afterwards.
 
-import type { Catalog } from '../../meta/catalog.ts';
-import { KEYS } from '../../meta/catalog.ts';
-import type { Logger } from '../../base/logger.ts';
+import { DueTimer } from '../../base/due-timer.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { CollectionInfo, DatabaseInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { EMPTY, type CollectionRef, type Peers, type RootCoord } from '../../rpc/contract.ts';
+import { EMPTY, type CollectionRef, type RootCoord } from '../../rpc/contract.ts';
 import { alterAlias, createAlias, describeAlias, dropAlias, listAliases } from './aliases.ts';
 import {
   addCollectionField,
   alterCollection,
   alterCollectionField,
   createCollection,
-  dropCollection,
   renameCollection,
 } from './collections.ts';
 import { alterDatabase, createDatabase, createDefaultDatabase, dropDatabase } from './databases.ts';
+import {
+  dropCollection,
+  dropPartition,
+  finishDrop,
+  finishPartitionDrops,
+} from './drops.ts';
 import { IdLease, TimestampLease } from './lease.ts';
 import { Names } from './names.ts';
-import { createPartition, dropPartition } from './partitions.ts';
-
-export interface RootCoordLimits {
-  readonly maxDatabaseNum: number;
-  readonly maxPartitionNum: number;
-  readonly maxCollectionNum: number;
-  readonly maxCollectionNumPerDb: number;
-  readonly maxGeneralCapacity: number;
-  readonly pchannelCount: number;
-  readonly defaultPartitionName: string;
-}
-
-export interface RootCoordDeps {
-  readonly catalog: Catalog;
-  readonly peers: Peers;
-  readonly logger: Logger;
-  readonly limits: RootCoordLimits;
-  readonly nowMs: () => number;
-}
-
-/** What the verb files share. */
-export interface RootCoordState {
-  readonly deps: RootCoordDeps;
-  readonly names: Names;
-  readonly ids: IdLease;
-  readonly timestamps: TimestampLease;
-}
+import { createPartition, findPartitionToDrop } from './partitions.ts';
+import type { RootCoordDeps, RootCoordState } from './state.ts';
 
 /** DDL requests that wait for the lock; more are refused with code 8 (R24). */
 const DDL_PENDING = { countMax: 4096, bytesMax: 64 * 1024 * 1024 };
+/** Between two tries to finish drops; it doubles. */
+const FINISH_MS_MIN = 1000;
+const FINISH_MS_MAX = 60_000;
 
 export class RootCoordRole implements RootCoord {
   readonly #state: RootCoordState;
@@ -64,44 +45,77 @@ export class RootCoordRole implements RootCoord {
       }),
   });
 
+  /** Fires when unfinished drops are to be tried again. */
+  readonly #finishTimer: DueTimer<'drops'>;
+  #finishMs = FINISH_MS_MIN;
+
   constructor(deps: RootCoordDeps) {
+    this.#finishTimer = new DueTimer({
+      runtime: deps.runtime,
+      onDue: () => void this.#finishAgain(),
+    });
     this.#state = {
       deps,
       names: new Names(),
       ids: new IdLease(deps.catalog),
-      timestamps: new TimestampLease(deps.catalog, deps.nowMs),
+      timestamps: new TimestampLease(deps.catalog, () => deps.runtime.nowMs()),
+      onUnfinishedDrop: () => this.#finishLater(),
     };
   }
 
   async start(): Promise<void> {
     const { deps, names, ids, timestamps } = this.#state;
-    await ids.open(deps.nowMs());
+    await ids.open(deps.runtime.nowMs());
     await timestamps.open();
     for (const database of await deps.catalog.list('database')) names.putDatabase(database);
     if (names.databases.size === 0) await createDefaultDatabase(this.#state);
-    for (const info of await deps.catalog.list('collection')) names.put(info);
-  }
-
-  /** Ends what a crash interrupted: drops that had begun. Call when all roles are up. */
-  async finishDrops(): Promise<void> {
-    const { deps, names } = this.#state;
-    for (const { collectionId, partitionId } of await deps.catalog.list('dropping')) {
-      const info = names.findById(collectionId);
-      await this.#ddl.run(async () => {
-        if (partitionId !== 0n && info !== undefined) {
-          const partition = info.partitions.find((p) => p.partitionId === partitionId);
-          if (partition !== undefined) await dropPartition(this.#state, info, partition.name);
-        } else if (info !== undefined) {
-          await dropCollection(this.#state, info);
-        }
-        await deps.catalog.write([
-          { key: KEYS.dropping(collectionId, partitionId), record: undefined },
-        ]);
-      });
+    const drops = await deps.catalog.list('dropping');
+    const dropped = new Set(
+      drops.filter((drop) => drop.partitionId === 0n).map((drop) => drop.collectionId),
+    );
+    for (const info of await deps.catalog.list('collection')) {
+      if (!dropped.has(info.collectionId)) names.put(info);
     }
   }
 
+  /**
+   * Ends what a crash or a failure interrupted: drops that were recorded. Call when all roles are
+   * up. One that fails again does not hold up the others; it is tried again later.
+   */
+  async finishDrops(): Promise<void> {
+    const { deps, names } = this.#state;
+    for (const drop of await deps.catalog.list('dropping')) {
+      const { collectionId, partitionId } = drop;
+      await this.#ddl
+        .run(async () => {
+          const info = names.findById(collectionId);
+          const partition = info?.partitions.find((each) => each.partitionId === partitionId);
+          // Recorded by a version that took the partition out at the end only.
+          if (info !== undefined && partition !== undefined) {
+            await dropPartition(this.#state, info, partition);
+          } else {
+            await finishDrop(this.#state, drop);
+          }
+        })
+        .catch((error: unknown) => {
+          const ids = { collectionId: String(collectionId), partitionId: String(partitionId) };
+          deps.logger.error({ ...ids, error }, 'a drop could not be finished; tried again');
+        });
+    }
+  }
+
+  #finishLater(): void {
+    this.#finishTimer.schedule('drops', this.#state.deps.runtime.nowMs() + this.#finishMs);
+    this.#finishMs = Math.min(2 * this.#finishMs, FINISH_MS_MAX);
+  }
+
+  async #finishAgain(): Promise<void> {
+    await this.finishDrops().catch(() => this.#finishLater());
+    if (this.#finishTimer.size === 0) this.#finishMs = FINISH_MS_MIN;
+  }
+
   async stop(): Promise<void> {
+    await this.#finishTimer.stop();
     await this.#ddl.whenIdle();
   }
 
@@ -183,9 +197,13 @@ export class RootCoordRole implements RootCoord {
     );
 
   readonly dropPartition: RootCoord['dropPartition'] = (request) =>
-    this.#locked(request, () =>
-      dropPartition(this.#state, this.#require(request), request.partitionName),
-    );
+    this.#locked(request, async () => {
+      const info = this.#require(request);
+      const partition = findPartitionToDrop(this.#state, info, request.partitionName);
+      if (partition !== undefined) await dropPartition(this.#state, info, partition);
+      // It may be absent because an earlier request was interrupted.
+      else await finishPartitionDrops(this.#state, info);
+    });
 
   readonly createAlias: RootCoord['createAlias'] = (request) =>
     this.#locked(request, () => createAlias(this.#state, request));

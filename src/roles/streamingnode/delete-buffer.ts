@@ -4,8 +4,13 @@
 
 import { decodeDeleteFile, encodeDeleteFile } from '../../codec/delete-file.ts';
 import type { DeleteFile } from '../../model/segment-info.ts';
-import type { DeleteEntry, Peers } from '../../rpc/contract.ts';
-import type { ObjectStorage } from '../../storage/object-storage.ts';
+import type { DeleteEntry } from '../../rpc/contract.ts';
+import {
+  getRecordedFile,
+  type ObjectDigest,
+  type ObjectStorage,
+} from '../../storage/object-storage.ts';
+import type { ChannelCommits } from './channel-commits.ts';
 
 /** Past so many files they are merged into one, without what no segment needs any more. */
 const FILES_MAX = 8;
@@ -65,8 +70,7 @@ export class DeleteBuffer {
    */
   async writeFiles(
     storage: ObjectStorage,
-    peers: Peers,
-    collectionId: bigint,
+    commits: ChannelCommits,
     pending: readonly DeleteEntry[],
     neededAfter: bigint | undefined,
   ): Promise<readonly DeleteFile[]> {
@@ -79,17 +83,25 @@ export class DeleteBuffer {
     let kept = needed;
     if (needed.length >= FILES_MAX) {
       const old: DeleteEntry[] = [];
-      for (const { file } of needed) old.push(...decodeDeleteFile(await storage.get(file), file));
+      for (const file of needed) {
+        old.push(...decodeDeleteFile(await getRecordedFile(storage, file), file.file));
+      }
       entries = [...old.filter(({ timestamp }) => timestamp > (neededAfter ?? 0n)), ...entries];
       kept = [];
     }
-    const { first: id } = await peers.rootcoord.allocateIds({ count: 1 }, {});
-    const file = `deletes/${collectionId}/${id}`;
     const bytes = await encodeDeleteFile(entries);
-    await storage.put(file, bytes);
+    const file = await commits.beginFile(undefined);
+    let digest: ObjectDigest;
+    try {
+      digest = await storage.put(file, bytes);
+    } catch (error) {
+      await commits.giveUp([file]);
+      throw error;
+    }
     const written: DeleteFile = {
       file,
-      fileBytes: bytes.byteLength,
+      fileBytes: digest.bytes,
+      crc32c: digest.crc32c,
       entries: entries.length,
       fromTimestamp: entries[0]!.timestamp,
       toTimestamp: entries.at(-1)!.timestamp,

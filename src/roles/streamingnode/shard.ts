@@ -10,7 +10,7 @@ import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
-import type { ChannelInfo, DeleteFile, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
+import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { SegmentState } from '../../model/segment-info.ts';
 import type {
   DeleteEntry,
@@ -19,8 +19,10 @@ import type {
   WriteRequest,
 } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
+import { ChannelCommits } from './channel-commits.ts';
 import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
+import { loadOrRelease, loadSealed } from './load-sealed.ts';
 import { PendingWrites, type PendingWrite } from './pending-writes.ts';
 import { sealSegment } from './seal.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
@@ -53,6 +55,7 @@ export class Shard {
   readonly vchannel: string;
   readonly view = new View();
   readonly deletes: DeleteBuffer;
+  readonly commits: ChannelCommits;
   /** Timestamp of the last applied record: what a read without a pin sees (R5). */
   lastTimestamp: bigint;
   info: CollectionInfo;
@@ -99,6 +102,8 @@ export class Shard {
     this.#pchannel = channel.vchannel.slice(0, channel.vchannel.lastIndexOf('_'));
     this.#checkpoint = channel.checkpoint;
     this.deletes = new DeleteBuffer(channel.deleteFiles);
+    const { collectionId, vchannel, commitSeq = 0 } = channel;
+    this.commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
     this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
     this.lastTimestamp = info.createdTimestamp;
     for (const segment of segments) {
@@ -177,7 +182,7 @@ export class Shard {
   async openSealed(): Promise<void> {
     if (this.#broken !== undefined) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
-    if (segments.length > 0) await this.#loadAtQueryNode(segments, []);
+    if (segments.length > 0) await loadSealed(this, segments, []);
     for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
     await this.#requireOwnLog();
   }
@@ -296,6 +301,7 @@ export class Shard {
     if (entries.length > 0 && this.view.sealed.size > 0) {
       const segmentIds = [...this.view.sealed.keys()];
       await this.deps.peers.querynode.applyDeletes({ segmentIds, entries }, {});
+      this.commits.reportDeletes();
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert') continue;
@@ -469,15 +475,15 @@ export class Shard {
    * shows the segments in place of the growing ones. Inside `run`.
    */
   async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
-    const { storage, peers } = this.deps;
+    const { peers } = this.deps;
     const isWritten = segment.state === SegmentState.Flushed;
     if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) {
-      // Dropped meanwhile. A server that stops leaves the file to the next start.
-      if (isWritten && this.#state !== 'closed') await storage.remove(segment.file);
+      // Dropped meanwhile, or the server stops: then the next start does the same.
+      if (isWritten && this.#state !== 'closed') await this.commits.giveUp([segment.file]);
       return;
     }
     // Opened first: what the catalog lists must be readable.
-    if (isWritten) await this.#loadAtQueryNode([segment], []);
+    if (isWritten) await loadOrRelease(this, [segment], []);
     try {
       await this.#commit([segment], growing.segmentId);
     } catch (error) {
@@ -522,17 +528,11 @@ export class Shard {
   }
 
   async #commit(segments: readonly SegmentInfo[], written: bigint | undefined): Promise<void> {
-    const { storage, peers } = this.deps;
-    const { collectionId } = this.info;
     const pending = this.deletes.takePending();
     const horizon = this.#oldestDeletesUpTo(segments, written);
-    const deleteFiles = await this.deletes.writeFiles(
-      storage,
-      peers,
-      collectionId,
-      pending,
-      horizon,
-    );
+    const { storage } = this.deps;
+    const before = this.deletes.files;
+    const deleteFiles = await this.deletes.writeFiles(storage, this.commits, pending, horizon);
     // Records appended but not yet applied belong to what comes after this turn.
     let checkpoint = this.#applied + 1n;
     for (const other of this.view.growing.values()) {
@@ -540,10 +540,13 @@ export class Shard {
         checkpoint = other.firstPosition;
       }
     }
-    await peers.datacoord.commitChannel(
-      { vchannel: this.vchannel, collectionId, segments, deleteFiles, checkpoint },
-      {},
-    );
+    try {
+      await this.commits.commit({ segments, deleteFiles, checkpoint });
+    } catch (error) {
+      const fresh = deleteFiles.filter((file) => !before.includes(file));
+      await this.commits.giveUp(fresh.map(({ file }) => file));
+      throw error;
+    }
     this.deletes.setFiles(deleteFiles, pending.length);
   }
 
@@ -565,6 +568,7 @@ export class Shard {
 
   // --- compaction, drop, statistics ---
 
+  /** In one step for readers (R3). Repeating it changes nothing, also after a restart. */
   async replaceSegments(
     made: readonly SegmentInfo[],
     removed: readonly bigint[],
@@ -572,38 +576,30 @@ export class Shard {
   ): Promise<void> {
     await this.run(async () => {
       if (this.#state !== 'open') return;
+      const { querynode } = this.deps.peers;
+      const { sealed } = this.view;
       // A partition that was dropped during the merge must not come back with its output (P3).
-      const added = made.filter(({ partitionId }) => this.#hasPartition(partitionId));
+      const added = made.filter(
+        ({ partitionId, segmentId }) => this.#hasPartition(partitionId) && !sealed.has(segmentId),
+      );
+      // The output beside something that it was made of would count rows twice.
+      const isWhole = added.length === 0 || removed.every((id) => sealed.has(id));
+      if (!isWhole) {
+        throw new MilvusError('SegmentNotFound', { fields: { segments: `${removed}` } });
+      }
       for (const segment of added) this.#known.set(segment.segmentId, segment);
       for (const id of removed) {
         const known = this.#known.get(id);
         if (known !== undefined)
           this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
       }
-      if (added.length > 0) await this.#loadAtQueryNode(added, indexFiles);
+      if (added.length > 0) await loadOrRelease(this, added, indexFiles);
       // No output is left to say which versions are gone (R5).
-      else await this.#raiseHorizon();
-      for (const id of removed) this.view.sealed.delete(id);
-      for (const segment of added) this.view.sealed.set(segment.segmentId, segment);
-      await this.deps.peers.querynode.releaseSegments({ segmentIds: removed }, {});
+      else if (removed.some((id) => sealed.has(id))) await this.#raiseHorizon();
+      for (const id of removed) sealed.delete(id);
+      for (const segment of added) sealed.set(segment.segmentId, segment);
+      await querynode.releaseSegments({ segmentIds: removed }, {});
     });
-  }
-
-  async #loadAtQueryNode(
-    segments: readonly SegmentInfo[],
-    indexFiles: readonly IndexFile[],
-  ): Promise<void> {
-    await this.deps.peers.querynode.loadSegments(
-      {
-        collectionId: this.info.collectionId,
-        schema: this.info.schema,
-        segments,
-        deleteFiles: this.deletes.files as readonly DeleteFile[],
-        deletes: this.deletes.listPending(),
-        indexFiles,
-      },
-      {},
-    );
   }
 
   async dropPartition(partitionId: bigint): Promise<void> {
@@ -657,6 +653,11 @@ export class Shard {
   getStats(): Promise<ShardStats[]> {
     this.requireOpen();
     return countRows(this.view, this.deps.peers.querynode);
+  }
+
+  /** Resolves when the deletes applied so far are in files, or when they could not be written. */
+  async writeDeletes(): Promise<void> {
+    if (this.deletes.bytes > 0) await this.run(() => this.#checkpointDeletes());
   }
 
   listGrowing(): GrowingSegmentInfo[] {

@@ -28,7 +28,8 @@ export async function countRows(view: View, querynode: QueryNode): Promise<Shard
     count.growingRows += rows;
     count.growingBytes += bytes;
   }
-  const { segments } = await querynode.getStats({ segmentIds: [...partitionOf.keys()] }, {});
+  const request = { segmentIds: [...partitionOf.keys()], horizon: 0n };
+  const { segments } = await querynode.getStats(request, {});
   for (const { segmentId, rows, deletedRows } of segments) {
     countOf(partitionOf.get(segmentId) ?? 0n).rows += rows - deletedRows;
   }

@@ -1,6 +1,7 @@
 // The streaming node: single writer of its channels. Owns growing data and leads the reads of its
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
+import type { Runtime } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import { decodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -17,6 +18,7 @@ export interface StreamingNodeDeps {
   readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
+  readonly runtime: Runtime;
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
@@ -32,6 +34,7 @@ export class StreamingNodeRole implements StreamingNode {
   /** Collection id → its shards, by index. */
   readonly #collections = new Map<bigint, Shard[]>();
   #truncating: Promise<void> = Promise.resolve();
+  #isStopping = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
@@ -46,12 +49,15 @@ export class StreamingNodeRole implements StreamingNode {
   }
 
   async stop(): Promise<void> {
+    // A closed shard no longer says what it needs of the log: from here on nothing is cut.
+    this.#isStopping = true;
     for (const shard of this.#shards()) await shard.close();
     await this.#truncating;
   }
 
+  /** A collection that is open stays as it is: the call may be a repeated one. */
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
-    await this.#openShards(info);
+    if (!this.#collections.has(info.collectionId)) await this.#openShards(info);
     return EMPTY;
   };
 
@@ -107,7 +113,10 @@ export class StreamingNodeRole implements StreamingNode {
   readonly replaceSegments: StreamingNode['replaceSegments'] = async (request) => {
     const { vchannel } = request;
     const shard = this.#shards().find((candidate) => candidate.vchannel === vchannel);
-    await shard?.replaceSegments(request.added, request.removed, request.indexFiles);
+    if (shard === undefined) {
+      throw new MilvusError('ChannelNotFound', { fields: { channel: vchannel } });
+    }
+    await shard.replaceSegments(request.added, request.removed, request.indexFiles);
     return EMPTY;
   };
 
@@ -117,6 +126,17 @@ export class StreamingNodeRole implements StreamingNode {
       partitions.push(...(await shard.getStats()));
     }
     return { partitions };
+  };
+
+  readonly listSealed: StreamingNode['listSealed'] = async ({ collectionId, horizon }, call) => {
+    const shards = this.#collections.get(collectionId) ?? [];
+    const segmentIds = shards.flatMap(({ view }) => [...view.sealed.keys()]);
+    return this.#deps.peers.querynode.getStats({ segmentIds, horizon }, call);
+  };
+
+  readonly writeDeletes: StreamingNode['writeDeletes'] = async ({ collectionId }) => {
+    for (const shard of this.#collections.get(collectionId) ?? []) await shard.writeDeletes();
+    return EMPTY;
   };
 
   readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId }) => ({
@@ -196,6 +216,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   #truncateWal(): void {
     this.#truncating = this.#truncating.then(async () => {
+      if (this.#isStopping) return;
       let before = this.#deps.wal.lastPosition() + 1n;
       for (const shard of this.#shards()) {
         const low = shard.lowWater();

@@ -36,7 +36,7 @@ function plan(given: readonly Given[], mode: CompactionMode): number[][] {
       maxTimestamp: 0n,
       compactedFrom: [],
     };
-    return { segment, deletedRows: 1000 * deletedShare };
+    return { segment, droppableRows: 1000 * deletedShare };
   });
   return planCompactions(candidates, LIMITS, mode).map((ids) => ids.map(Number).sort());
 }

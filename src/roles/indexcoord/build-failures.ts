@@ -1,0 +1,81 @@
+// Builds that have failed. One with a cause that may pass, such as a full disk, is tried again with
+// back-off (P7); one whose cause lies in the data or the index stays failed until either changes.
+// Bounded by the segments and indexes there are: what is gone is forgotten.
+
+import type { Runtime } from '../../base/clock.ts';
+import { DueTimer } from '../../base/due-timer.ts';
+import { MilvusError, type ErrorName } from '../../model/error.ts';
+import { buildKey } from './index-table.ts';
+
+interface Build {
+  readonly collectionId: bigint;
+  readonly segmentId: bigint;
+  readonly indexId: bigint;
+}
+
+export interface BuildFailure extends Build {
+  readonly reason: string;
+  readonly attempts: number;
+  /** By the wall clock; Infinity = it is not tried again. */
+  readonly retryAtMs: number;
+}
+
+/** Besides everything that the table blames on the input. */
+const LASTING = new Set<ErrorName>(['DataIntegrity', 'Unimplemented']);
+const RETRY_MS_MIN = 1000;
+const RETRY_MS_MAX = 600_000;
+
+export class BuildFailures {
+  readonly #runtime: Runtime;
+  readonly #timer: DueTimer<bigint>;
+  readonly #failures = new Map<string, BuildFailure>();
+
+  /** @param onDue gets a collection with a build that may be tried again */
+  constructor(runtime: Runtime, onDue: (collectionId: bigint) => void) {
+    this.#runtime = runtime;
+    this.#timer = new DueTimer({ runtime, onDue });
+  }
+
+  find(segmentId: bigint, indexId: bigint): BuildFailure | undefined {
+    return this.#failures.get(buildKey(segmentId, indexId));
+  }
+
+  /** Whether it has failed, and its time has not come. */
+  isBlocked(segmentId: bigint, indexId: bigint): boolean {
+    return (this.find(segmentId, indexId)?.retryAtMs ?? 0) > this.#runtime.nowMs();
+  }
+
+  add({ collectionId, segmentId, indexId }: Build, error: unknown): BuildFailure {
+    const key = buildKey(segmentId, indexId);
+    const attempts = (this.#failures.get(key)?.attempts ?? 0) + 1;
+    const delayMs = isLasting(error)
+      ? Infinity
+      : Math.min(RETRY_MS_MIN * 2 ** (attempts - 1), RETRY_MS_MAX);
+    const reason = error instanceof Error ? error.message : String(error);
+    const retryAtMs = this.#runtime.nowMs() + delayMs;
+    const failure = { collectionId, segmentId, indexId, reason, attempts, retryAtMs };
+    this.#failures.set(key, failure);
+    if (retryAtMs < Infinity) this.#timer.schedule(collectionId, retryAtMs);
+    return failure;
+  }
+
+  remove(segmentId: bigint, indexId: bigint): void {
+    this.#failures.delete(buildKey(segmentId, indexId));
+  }
+
+  /** Forgets those of a collection that are not `kept`. */
+  retain(collectionId: bigint, isKept: (failure: BuildFailure) => boolean): void {
+    for (const [key, failure] of this.#failures) {
+      const isOurs = failure.collectionId === collectionId;
+      if (isOurs && !isKept(failure)) this.#failures.delete(key);
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#timer.stop();
+  }
+}
+
+function isLasting(error: unknown): boolean {
+  return error instanceof MilvusError && (error.isInputError || LASTING.has(error.errorName));
+}
