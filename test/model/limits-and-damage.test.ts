@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeWalMessage } from '../../src/codec/wal-message.ts';
+import { native } from '../../src/index/native.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
 import type { Row } from '../support/collection-model.ts';
@@ -182,6 +183,56 @@ test('R16 a damaged segment file is never merged into a sound one', async () => 
     assert.match(sandbox.errors.at(-1) ?? '', /failed.*checksum of buffer \d+, 1000 bytes/);
     assert.ok(sandbox.errors.at(-1)?.includes(file));
     assert.equal(await collection.segmentCount(), 2);
+  });
+});
+
+test('R16 damage outside of the columns of a segment file stops its merge too', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    for (const first of [0, 100]) {
+      await collection.insert(makeRows(first, 10, 100));
+      await collection.flush();
+    }
+    const { collectionId } = collection.info;
+    const { segments } = await sandbox.peers.datacoord.listSegments({ collectionId }, {});
+    const { file, crc32c } = segments[1]!;
+    const path = join(sandbox.folder, 'storage', file);
+    const bytes = await readFile(path);
+    assert.equal(crc32c, native.crc32c(bytes, 0), 'the record has the checksum of the whole file');
+    // Between magic and schema: no buffer, no metadata.
+    bytes[7]! ^= 1;
+    await writeFile(path, bytes);
+    assert.equal(await collection.compact(), 1);
+    assert.match(sandbox.errors.at(-1) ?? '', /compaction failed.*checksum of the whole/);
+    assert.ok(sandbox.errors.at(-1)?.includes(file));
+    assert.equal(await collection.segmentCount(), 2);
+  });
+});
+
+test('R16 a damaged delete file stops what needs it, by name', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    for (const first of [0, 100]) {
+      await collection.insert(makeRows(first, 10, 100));
+      await collection.flush();
+    }
+    await collection.delete([1n]);
+    const { collectionId, vchannels } = collection.info;
+    const { datacoord, streamingnode } = sandbox.peers;
+    await streamingnode.writeDeletes({ collectionId }, {});
+    const ref = { collectionId, vchannel: vchannels[0]! };
+    const { channel } = await datacoord.openChannel(ref, {});
+    const { file, crc32c } = channel.deleteFiles[0]!;
+    const path = join(sandbox.folder, 'storage', file);
+    const bytes = await readFile(path);
+    assert.equal(crc32c, native.crc32c(bytes, 0));
+    // In the header, which the file's own checksum does not cover.
+    bytes[14]! ^= 1;
+    await writeFile(path, bytes);
+    assert.equal(await collection.compact(), 1);
+    assert.match(sandbox.errors.at(-1) ?? '', /compaction failed.*damaged: checksum/);
+    assert.ok(sandbox.errors.at(-1)?.includes(file));
+    await checkRows(collection);
   });
 });
 

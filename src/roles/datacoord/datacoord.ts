@@ -196,7 +196,7 @@ export class DataCoordRole implements DataCoord {
     const { segmentBytesMax } = this.#deps;
     if (targetBytes !== undefined && targetBytes < segmentBytesMax) {
       throw new MilvusError('ParameterInvalid', {
-        message: 'target_size is below the size of a segment: invalid parameter',
+        message: 'target_size is below what a segment may have anyway: invalid parameter',
         fields: { got: targetBytes, expected: `0 or >= ${segmentBytesMax} bytes` },
       });
     }

@@ -67,14 +67,16 @@ export class GarbageCollector {
   async #collectDue(): Promise<number> {
     const { catalog, runtime } = this.#deps;
     let firstError: unknown;
+    let waitMs = Infinity;
     for (const { key, record } of await catalog.listFirst('garbage', RECORDS_PER_LOOK)) {
-      const waitMs = record.dueMs - runtime.nowMs();
-      // A record can be due later than that only by a clock that was ahead.
-      if (waitMs > 0 && firstError === undefined) return Math.min(waitMs, GARBAGE_GRACE_MS);
-      if (waitMs > 0) break;
+      const leftMs = record.dueMs - runtime.nowMs();
+      if (leftMs > 0) waitMs = Math.min(waitMs, leftMs, GARBAGE_GRACE_MS);
+      if (leftMs > 0 && leftMs <= GARBAGE_GRACE_MS) break;
       try {
-        await this.#remove(record);
-        await catalog.write([{ key, record: undefined }]);
+        if (leftMs <= 0) await this.#remove(record);
+        // Due later than any can be: by a clock that was ahead.
+        const again = leftMs <= 0 ? [] : makeGarbage(record, runtime.nowMs());
+        await catalog.write([{ key, record: undefined }, ...again]);
       } catch (error) {
         // One that fails does not hold up the others.
         firstError ??= error;
@@ -82,6 +84,7 @@ export class GarbageCollector {
       this.#stop.signal.throwIfAborted();
     }
     if (firstError !== undefined) throw firstError;
+    if (waitMs < Infinity) return waitMs;
     return (await catalog.listFirst('garbage', 1)).length > 0 ? 0 : Infinity;
   }
 
@@ -124,13 +127,13 @@ export class GarbageCollector {
       for (const prefix of OWNED_PREFIXES) {
         for await (const { key } of storage.list(prefix)) {
           if (signal.aborted) return;
-          if (!known.has(key)) unnamed.push(key);
+          if (!known(key)) unnamed.push(key);
         }
       }
       if (unnamed.length === 0) return;
       const writing = new Set((await catalog.list('writing')).map(({ file }) => file));
       known = await this.#listNamed();
-      const orphans = unnamed.filter((file) => !writing.has(file) && !known.has(file));
+      const orphans = unnamed.filter((file) => !writing.has(file) && !known(file));
       for (let from = 0; from < orphans.length; from += GARBAGE_FILES_MAX) {
         const files = orphans.slice(from, from + GARBAGE_FILES_MAX);
         await catalog.write(makeGarbage({ files }, runtime.nowMs()));
@@ -141,10 +144,11 @@ export class GarbageCollector {
     }
   }
 
-  /** Files that some record names, garbage included. */
-  async #listNamed(): Promise<Set<string>> {
+  /** Tells whether some record names a file, garbage included. */
+  async #listNamed(): Promise<(file: string) => boolean> {
     const { catalog } = this.#deps;
     const files = new Set<string>();
+    const prefixes: string[] = [];
     for (const { file } of await catalog.list('segment')) files.add(file);
     for (const { file } of await catalog.list('index-file')) files.add(file);
     for (const { deleteFiles } of await catalog.list('channel')) {
@@ -152,7 +156,8 @@ export class GarbageCollector {
     }
     for (const garbage of await catalog.list('garbage')) {
       for (const file of garbage.files) files.add(file);
+      for (const prefix of garbage.prefixes) prefixes.push(prefix);
     }
-    return files;
+    return (file) => files.has(file) || prefixes.some((prefix) => file.startsWith(prefix));
   }
 }

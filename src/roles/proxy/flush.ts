@@ -7,6 +7,7 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 
 const MS_PER_SECOND = 1000;
+const MIB = 1024 * 1024;
 
 export async function flush(
   proxy: Proxy,
@@ -93,6 +94,7 @@ export async function manualCompaction(
     collection_name: string;
     collectionID: string;
     major_compaction: boolean;
+    target_size: string;
   },
   context: RequestContext,
 ): Promise<object> {
@@ -102,11 +104,18 @@ export async function manualCompaction(
       ? { dbName, collectionId: BigInt(request.collectionID) }
       : { dbName, name: request.collection_name };
   const { collectionId } = await proxy.peers.rootcoord.describeCollection(ref, context);
+  const targetBytes = readTargetBytes(request.target_size);
   const { compactionId, planCount } = await proxy.peers.datacoord.compact(
-    { collectionId },
+    targetBytes === undefined ? { collectionId } : { collectionId, targetBytes },
     context,
   );
   return { status: OK_STATUS, compactionID: String(compactionId), compactionPlanCount: planCount };
+}
+
+/** MiB; 0 and the largest int64 leave the size to the server. */
+function readTargetBytes(targetSize: string): number | undefined {
+  const size = BigInt(targetSize);
+  return size === 0n || size === 2n ** 63n - 1n ? undefined : Number(size) * MIB;
 }
 
 /** Numbers of common.CompactionState. */

@@ -172,6 +172,14 @@ const FLUSHING: readonly BadRequest[] = [
       'collection not found',
     ],
   ]),
+  ...refuse('ManualCompaction', 1100, [
+    [
+      'compacting to less than a segment may have',
+      { collection_name: 'plain', target_size: 1 },
+      'target_size',
+    ],
+    ['compacting to less than nothing', { collection_name: 'plain', target_size: -1 }, 'target_size'],
+  ]),
   ...refuse('GetCollectionStatistics', 100, [
     [
       'counting a collection that is not there',
