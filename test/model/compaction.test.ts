@@ -63,7 +63,8 @@ test('P6 a rewrite waits until it can free something, and then for no further wr
     await checkRows(collection);
     await until(async () => {
       await runtime.advance(1000);
-      return (await sandbox.listFiles()).filter((file) => file.startsWith('segments/')).length === 1;
+      const files = await sandbox.listFiles();
+      return files.filter((file) => file.startsWith('segments/')).length === 1;
     });
     // Nothing is looked at for ever.
     await runtime.advance(3 * RETENTION_MS);

@@ -29,7 +29,8 @@ function createIndex(peers: Peers, { info }: SandboxCollection, name = 'vec'): P
 }
 
 function load(peers: Peers, collectionId: bigint, partitionIds: bigint[]): Promise<unknown> {
-  return peers.querycoord.load({ collectionId, partitionIds, replicaNumber: 1, loadFields: [] }, {});
+  const request = { collectionId, partitionIds, replicaNumber: 1, loadFields: [] };
+  return peers.querycoord.load(request, {});
 }
 
 /** Fails the named call once, before it is carried out. */

@@ -178,7 +178,11 @@ const FLUSHING: readonly BadRequest[] = [
       { collection_name: 'plain', target_size: 1 },
       'target_size',
     ],
-    ['compacting to less than nothing', { collection_name: 'plain', target_size: -1 }, 'target_size'],
+    [
+      'compacting to less than nothing',
+      { collection_name: 'plain', target_size: -1 },
+      'target_size',
+    ],
   ]),
   ...refuse('GetCollectionStatistics', 100, [
     [

@@ -1,4 +1,5 @@
-// What becomes garbage is removed when it is due, whatever fails meanwhile; what has a record stays.
+// What becomes garbage is removed when it is due, whatever fails meanwhile; what has a record
+// stays.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -69,7 +70,7 @@ test('garbage goes when it is due, in that order, files and prefixes', async () 
   assert.equal(runtime.sleeperCount, 0);
 });
 
-test('P7 a removal that fails is repeated, after a restart too, and holds up no other', async () => {
+test('P7 a removal that fails is repeated, and holds no other up', async () => {
   const { runtime, catalog, storage, start, put, list } = makeWorld();
   await put('segments/1/1', 'segments/1/2', 'segments/1/3');
   storage.broken.add('segments/1/1');
