@@ -383,7 +383,7 @@ export interface StreamingNode {
     { collectionId: bigint; horizon: bigint },
     { segments: readonly SegmentStats[] }
   >;
-  /** Every delete that has been acknowledged is in a delete file when it answers. */
+  /** Writes the deletes so far to delete files; what cannot be written stays in the log. */
   readonly writeDeletes: Method<{ collectionId: bigint }, Empty>;
   readonly listGrowing: Method<
     { collectionId: bigint },

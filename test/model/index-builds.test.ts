@@ -162,7 +162,7 @@ test('the indexes of a merge that fails go with it', async () => {
     assert.equal(await withTimePassing(runtime, 50, () => collection.compact()), 1);
     assert.match(sandbox.errors.splice(0).join(), /compaction failed: Error: lost/);
     await untilIndexFiles(sandbox, runtime, 2);
-    assert.equal((await sandbox.listFiles()).length, 4);
+    await until(async () => (await sandbox.listFiles()).length === 4);
     sandbox.afterHooks.clear();
     assert.equal(await withTimePassing(runtime, 50, () => collection.compact()), 0);
     await untilIndexFiles(sandbox, runtime, 1);

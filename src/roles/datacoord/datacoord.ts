@@ -67,7 +67,9 @@ export class DataCoordRole implements DataCoord {
   async start(): Promise<void> {
     await this.#table.load();
     // Nobody writes yet: what is recorded as being written is a dead process's.
-    await this.#writing.clear(OWNED_FOLDERS);
+    await this.#writing.clear(OWNED_FOLDERS).catch((error: unknown) => {
+      this.#deps.logger.warn({ error }, 'unfinished files not removed; the next start does');
+    });
     this.#scrubber.start();
   }
 

@@ -149,12 +149,12 @@ export class GarbageCollector {
     const { catalog } = this.#deps;
     const files = new Set<string>();
     const prefixes: string[] = [];
-    for (const { file } of await catalog.list('segment')) files.add(file);
-    for (const { file } of await catalog.list('index-file')) files.add(file);
-    for (const { deleteFiles } of await catalog.list('channel')) {
+    for await (const { file } of catalog.each('segment')) files.add(file);
+    for await (const { file } of catalog.each('index-file')) files.add(file);
+    for await (const { deleteFiles } of catalog.each('channel')) {
       for (const { file } of deleteFiles) files.add(file);
     }
-    for (const garbage of await catalog.list('garbage')) {
+    for await (const garbage of catalog.each('garbage')) {
       for (const file of garbage.files) files.add(file);
       for (const prefix of garbage.prefixes) prefixes.push(prefix);
     }

@@ -69,7 +69,9 @@ export class IndexCoordRole implements IndexCoord {
 
   async start(): Promise<void> {
     await this.#table.load(this.#deps.catalog);
-    await this.#writing.clear([OWNED_FOLDER]);
+    await this.#writing.clear([OWNED_FOLDER]).catch((error: unknown) => {
+      this.#deps.logger.warn({ error }, 'unfinished index files not removed; the next start does');
+    });
   }
 
   /** Opens the known files at the query nodes and builds what is missing. When all roles are up. */
@@ -166,9 +168,8 @@ export class IndexCoordRole implements IndexCoord {
 
   async #put(index: IndexInfo): Promise<void> {
     const { collectionId, indexId } = index;
-    const absent = [KEYS.dropping(collectionId, 0n)];
     const key = KEYS.index(collectionId, indexId);
-    await this.#deps.catalog.write([{ key, record: index }], { absent });
+    await this.#deps.catalog.writeFor(collectionId, [{ key, record: index }]);
     this.#table.put(index);
   }
 
@@ -360,14 +361,11 @@ export class IndexCoordRole implements IndexCoord {
       });
     }
     const before = this.#table.findFile(file)?.file ?? '';
-    await this.#deps.catalog.write(
-      [
-        { key: KEYS.indexFile(collectionId, segmentId, indexId), record: file },
-        ...this.#writing.listRemovals([key]),
-        ...makeGarbage({ files: [before] }, this.#deps.runtime.nowMs()),
-      ],
-      { absent: [KEYS.dropping(collectionId, 0n)] },
-    );
+    await this.#deps.catalog.writeFor(collectionId, [
+      { key: KEYS.indexFile(collectionId, segmentId, indexId), record: file },
+      ...this.#writing.listRemovals([key]),
+      ...makeGarbage({ files: [before] }, this.#deps.runtime.nowMs()),
+    ]);
     this.#writing.end([key]);
     this.#table.putFile(file);
     this.#failures.remove(segmentId, indexId);

@@ -119,8 +119,7 @@ export class QueryCoordRole implements QueryCoord {
 
   async #put(record: LoadRecord): Promise<void> {
     const { collectionId } = record;
-    const absent = [KEYS.dropping(collectionId, 0n)];
-    await this.#deps.catalog.write([{ key: KEYS.load(collectionId), record }], { absent });
+    await this.#deps.catalog.writeFor(collectionId, [{ key: KEYS.load(collectionId), record }]);
     this.#loads.set(collectionId, record);
     await this.#tellLeaders(collectionId);
   }
