@@ -189,6 +189,8 @@ async function runBroken(
     }
   }
   mendCalls(sandbox);
+  // The next file that is begun catches up on those that were given up.
+  await collection.insert(makeRows(0, 5));
   await collection.flush();
   await collection.compact();
   await checkRows(collection);

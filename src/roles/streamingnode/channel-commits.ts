@@ -30,6 +30,8 @@ export class ChannelCommits {
   readonly #options: ChannelCommitsOptions;
   #lastSeq: number;
   #areDeletesReported = false;
+  /** Files given up of which the data coordinator could not be told. */
+  readonly #givenUp = new Set<string>();
 
   constructor(options: ChannelCommitsOptions) {
     this.#options = options;
@@ -39,16 +41,25 @@ export class ChannelCommits {
   /** Returns the key to write a segment's file to, or with `undefined` a delete file. */
   async beginFile(segmentId: bigint | undefined): Promise<string> {
     const { peers, collectionId } = this.#options;
+    // So that they do not pile up: a file is begun before each.
+    await this.#reportGivenUp();
     const request = segmentId === undefined ? { collectionId } : { collectionId, segmentId };
     return (await peers.datacoord.beginFile(request, {})).file;
   }
 
   /** The files will not be committed. Those that have been stay. Never rejects. */
   async giveUp(files: readonly string[]): Promise<void> {
+    for (const file of files) this.#givenUp.add(file);
+    // Where it fails the next file's beginning tries again, and the next start.
+    await this.#reportGivenUp().catch(() => undefined);
+  }
+
+  async #reportGivenUp(): Promise<void> {
+    if (this.#givenUp.size === 0) return;
     const { peers, collectionId } = this.#options;
-    if (files.length === 0) return;
-    // Where it fails they are removed after the data coordinator's next start.
-    await peers.datacoord.giveUpFiles({ collectionId, files }, {}).catch(() => undefined);
+    const files = [...this.#givenUp];
+    await peers.datacoord.giveUpFiles({ collectionId, files }, {});
+    for (const file of files) this.#givenUp.delete(file);
   }
 
   /** Resolves when it is recorded; when it rejects, a later commit may take its place. */
