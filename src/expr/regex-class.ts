@@ -78,13 +78,13 @@ export function complement(set: CodeSet): CodeSet {
 /** Returns the set with every other case of its letters, by Unicode's simple case folding. */
 export function foldCase(set: CodeSet): CodeSet {
   folding ??= readFolding();
+  const { orbits, runs } = folding;
+  const [only] = set;
+  if (set.length === 1 && only![0] === only![1]) return orbits.get(only![0]) ?? set;
   const added: CodeRange[] = [];
   for (const [first, last] of set) {
-    if (first === last) {
-      for (const other of folding.orbits.get(first) ?? []) added.push([other, other]);
-    } else {
-      addImages(folding.runs, first, last, added);
-    }
+    if (first !== last) addImages(runs, first, last, added);
+    else for (const range of orbits.get(first) ?? []) added.push(range);
   }
   return added.length === 0 ? set : unite([...set, ...added]);
 }
@@ -177,7 +177,7 @@ interface FoldRun {
 
 interface Folding {
   /** By letter: all that fold to the same one, itself among them. */
-  readonly orbits: ReadonlyMap<number, readonly number[]>;
+  readonly orbits: ReadonlyMap<number, CodeSet>;
   /** The same for ranges, by first letter: some 500 runs for 3,000 letters. */
   readonly runs: readonly FoldRun[];
 }
@@ -193,12 +193,13 @@ function readFolding(): Folding {
       else members.push(code);
     }
   }
-  const orbits = new Map<number, number[]>();
+  const orbits = new Map<number, CodeSet>();
   const steps: [code: number, delta: number][] = [];
   for (const members of byFold.values()) {
     if (members.length === 1) continue;
+    const orbit = unite(members.map((code): CodeRange => [code, code]));
     for (const code of members) {
-      orbits.set(code, members);
+      orbits.set(code, orbit);
       for (const other of members) if (other !== code) steps.push([code, other - code]);
     }
   }

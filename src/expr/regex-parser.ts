@@ -103,9 +103,7 @@ class RegexParser {
       const atoms = isQuoted ? this.parseQuoted() : [this.parseAtom()];
       const last = atoms.pop() ?? EMPTY;
       for (const atom of atoms) items.push(atom);
-      const item = this.parseRepeat(last);
-      if (item.kind !== 'concat') items.push(item);
-      else for (const part of item.items) items.push(part);
+      items.push(this.parseRepeat(last));
     }
     const [only] = items;
     return items.length === 1 && only !== undefined ? only : { kind: 'concat', items };

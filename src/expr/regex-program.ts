@@ -32,7 +32,8 @@ export function compileRegex(pattern: string): CompiledRegex {
 }
 
 function lowerRegex(node: RegexNode): LoweredLike | undefined {
-  const items = node.kind === 'concat' ? [...node.items] : [node];
+  const items: RegexNode[] = [];
+  addItems(node, items);
   const isAssert = (item: RegexNode | undefined, assert: RegexAssert): boolean =>
     item?.kind === 'assert' && item.assert === assert;
   const begins = isAssert(items[0], RegexAssert.TextStart);
@@ -47,6 +48,12 @@ function lowerRegex(node: RegexNode): LoweredLike | undefined {
   }
   if (begins) return { like: ends ? LikeKind.Equal : LikeKind.Prefix, pattern: text };
   return { like: ends ? LikeKind.Postfix : LikeKind.Inner, pattern: text };
+}
+
+/** Collects what follows one another, also out of groups. */
+function addItems(node: RegexNode, items: RegexNode[]): void {
+  if (node.kind !== 'concat') items.push(node);
+  else for (const item of node.items) addItems(item, items);
 }
 
 class ProgramWriter {

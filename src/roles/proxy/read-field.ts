@@ -253,6 +253,8 @@ function readDefault(
     return value.string_data;
   }
   requireType(value.timestamptz_data === undefined, 'Timestamptz');
+  requireType(value.date_data === undefined, 'Date');
+  requireType(value.time_data === undefined, 'Time');
   requireType(value.bytes_data === undefined, 'SJON'); // Milvus' spelling.
   return undefined;
 }

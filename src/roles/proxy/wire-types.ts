@@ -25,6 +25,8 @@ export interface WireValueField {
   readonly string_data?: string;
   readonly bytes_data?: Uint8Array;
   readonly timestamptz_data?: string;
+  readonly date_data?: number;
+  readonly time_data?: string;
 }
 
 export interface WireFieldSchema {

@@ -238,6 +238,11 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
     'type (VarChar) of field (x) is not equal to the type(DataType_SJON) of default_value',
   ],
   [
+    'a Date default of an Int32 field',
+    withDefault(makeField('x', DataType.Int32), { date_data: 1 }),
+    'type (Int32) of field (x) is not equal to the type(DataType_Date) of default_value',
+  ],
+  [
     'too long a default of letters of two bytes',
     withDefault(makeText('x', 3), { string_data: 'éé' }),
     'the length (4) of string exceeds max length (3)',
