@@ -100,8 +100,7 @@ async function start(
   const root = findRoot();
   const version = readVersion(root);
   const dataPath = config.localStorage.path;
-  const { level, format } = config.log;
-  const logger = seams.logger ?? createPinoLogger({ level, format });
+  const logger = seams.logger ?? createPinoLogger(config.log);
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
@@ -191,6 +190,7 @@ async function start(
       storage,
       peers,
       logger: logger.child({ role: 'streamingnode' }),
+      runtime: systemRuntime,
       mvccRetentionMs,
       segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
       walBytesMax: config.elanus.walBytesMax,
@@ -223,7 +223,7 @@ async function start(
     defaultPartitionName: config.common.defaultPartitionName,
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
-    nowMs,
+    runtime: systemRuntime,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
   metrics.watch({ rootcoord, querycoord, querynode, streamingnode });

@@ -5,6 +5,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import type { Runtime } from '../../src/base/clock.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
@@ -43,6 +44,8 @@ export interface SandboxOptions {
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
   readonly nowMs?: () => number;
+  /** Of the streaming node. Default the machine's. */
+  readonly runtime?: Runtime;
 }
 
 const MIB = 1024 * 1024;
@@ -84,6 +87,7 @@ export class ClusterSandbox {
       isAutoCompactionOn: false,
       scrubIntervalMs: 0,
       nowMs: systemRuntime.nowMs,
+      runtime: systemRuntime,
       ...options,
     };
     this.folder = folder;
@@ -208,6 +212,7 @@ export class ClusterSandbox {
       storage,
       peers,
       logger,
+      runtime: this.#options.runtime,
       mvccRetentionMs,
       segmentBytesMax,
       walBytesMax,
@@ -266,7 +271,7 @@ export class ClusterSandbox {
   }
 }
 
-class ErrorLogger implements Logger {
+export class ErrorLogger implements Logger {
   readonly #errors: string[];
 
   constructor(errors: string[]) {

@@ -1,6 +1,7 @@
 // The streaming node: single writer of its channels. Owns growing data and leads the reads of its
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
+import type { Runtime } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import { decodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -17,6 +18,7 @@ export interface StreamingNodeDeps {
   readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
+  readonly runtime: Runtime;
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
@@ -85,8 +87,16 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
-  readonly write: StreamingNode['write'] = (request) =>
-    this.#require(request.collectionId, request.vchannel).write(request);
+  readonly write: StreamingNode['write'] = (request, call) =>
+    this.#require(request.collectionId, request.vchannel).write(request, call);
+
+  readonly lockKeys: StreamingNode['lockKeys'] = (request, call) =>
+    this.#require(request.collectionId, request.vchannel).lockKeys(request.keys, call);
+
+  readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ collectionId, vchannel, token }) => {
+    this.#require(collectionId, vchannel).unlockKeys(token);
+    return EMPTY;
+  };
 
   readonly search: StreamingNode['search'] = (request, call) =>
     searchShard(this.#require(request.collectionId, request.vchannel), request, call);
