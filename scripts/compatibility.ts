@@ -53,6 +53,12 @@ const DEVIATIONS = `## Deviations on purpose
   cannot fill the list under a filter, the segment is scanned.
 - **Repeated primary keys.** Insert does not check for them, as in Milvus. Search returns each key
   once, with its best score; \`count(*)\` counts rows.
+- **Updates of parts of one row take turns.** None of them is lost and none is refused because
+  another one came in between; upserts and deletes of the row wait with them.
+- **A write over several shards** is not written twice where it is written already: a shard that
+  refuses its part is asked again alone. One that fails in part names the rows in \`succ_index\` and
+  \`err_index\`, with a code for which no SDK sends the request again.
+- **\`maxInsertSize\`** holds for upserts too.
 - **Integer arithmetic in filters is exact**, also where a result does not fit int64.
 - **Equal scores** are ordered by primary key.
 - **Hybrid search has one offset**, that of the whole. The copies that SDKs put into the parts are
@@ -127,8 +133,8 @@ function renderTypes(): string {
     '## Data types\n',
     `Fields: ${typeNames(STORED)}, and dynamic fields. Elements of an Array: ` +
       `${typeNames(ELEMENTS)}.`,
-    'Every field but the primary key and the partition key may be nullable or, where Milvus allows',
-    'it, have a default value.\n',
+    'Every field but the primary key and the partition key may be nullable. Every field but the',
+    'primary key may, where Milvus allows it, have a default value.\n',
     `Not yet: ${typeNames(NOT_YET)}.\n`,
   ].join('\n');
 }

@@ -101,8 +101,7 @@ async function start(
   const root = findRoot();
   const version = readVersion(root);
   const dataPath = config.localStorage.path;
-  const { level, format } = config.log;
-  const logger = seams.logger ?? createPinoLogger({ level, format });
+  const logger = seams.logger ?? createPinoLogger(config.log);
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
@@ -223,7 +222,7 @@ async function start(
     defaultPartitionName: config.common.defaultPartitionName,
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
-    nowMs,
+    runtime: systemRuntime,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
   metrics.watch({ rootcoord, querycoord, querynode, streamingnode });

@@ -12,7 +12,8 @@ export interface RetryOptions {
   readonly baseDelayMs: number;
   readonly delayMsMax: number;
   readonly isRetriable: (error: unknown) => boolean;
-  readonly signal?: AbortSignal;
+  /** Ends a wait; asked for when there is one, because most callers' signals are made then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -25,16 +26,15 @@ export async function retry<T>(
   work: (attempt: number) => Promise<T>,
   options: RetryOptions,
 ): Promise<T> {
-  const { runtime, attemptsMax, baseDelayMs, delayMsMax, isRetriable, signal } = options;
+  const { runtime, attemptsMax, baseDelayMs, delayMsMax, isRetriable } = options;
   assert(attemptsMax >= 1);
   for (let attempt = 0; ; attempt += 1) {
-    signal?.throwIfAborted();
     try {
       return await work(attempt);
     } catch (error) {
       if (attempt + 1 >= attemptsMax || !isRetriable(error)) throw error;
     }
     const boundMs = Math.min(delayMsMax, baseDelayMs * 2 ** attempt);
-    await runtime.sleep(runtime.random() * boundMs, signal);
+    await runtime.sleep(runtime.random() * boundMs, options.signal);
   }
 }

@@ -4,13 +4,12 @@ import { forEachString, getArrayLength } from './array-blob.ts';
 import type { ColumnInput } from './row-batch-ops.ts';
 import type { RowColumn } from './row-batch.ts';
 import { DataType, getFixedWidth } from '../model/data-type.ts';
-import { invalidParameter } from '../model/error.ts';
 import type { FieldSchema } from '../model/schema.ts';
 
 /**
  * Appends the elements of `change` to those of `before`, or removes every element that occurs in
- * `change`. A null array counts as an empty one; a null change leaves the row as it is.
- * @throws MilvusError ParameterInvalid when a row would exceed max_capacity
+ * `change`. A null array counts as an empty one; a null change leaves the row as it is. Whether the
+ * result fits the field is checked with the whole row (check-rows.ts).
  */
 export function applyArrayOp(
   field: FieldSchema,
@@ -28,12 +27,6 @@ export function applyArrayOp(
     const elements = isAppend
       ? [...old, ...given]
       : old.filter((element) => !given.some((other) => other.equals(element)));
-    if (elements.length > field.maxCapacity) {
-      throw invalidParameter(
-        `array length ${elements.length} exceeds max_capacity ${field.maxCapacity}: ` +
-          `field ${field.name}, row ${row}`,
-      );
-    }
     const isNull = !before.isValid(row) && !change.isValid(row);
     const blob = isNull ? Buffer.alloc(0) : joinBlob(elements, elementType);
     if (!isNull) validity[row >> 3]! |= 1 << (row & 7);

@@ -4,7 +4,14 @@
 import { isUtf8 } from 'node:buffer';
 import { DataType, getDataTypeName } from '../model/data-type.ts';
 import { BlobArena, forEachString } from './array-blob.ts';
-import { findRow, formatNotFinite, refuseValue, type Place } from './check-error.ts';
+import {
+  findRow,
+  formatNotFinite,
+  refuseLongArray,
+  refuseLongElement,
+  refuseValue,
+  type Place,
+} from './check-error.ts';
 import { decodeScalarField, type ScalarColumn, type ScalarFieldView } from './field-data.ts';
 import { copyFixedBytes, SpanList, type FixedBytes, type Spans } from './wire-lists.ts';
 import { WireReader } from './wire.ts';
@@ -206,15 +213,7 @@ function checkLengths({ place, index }: Target, { count, pairs }: Spans): number
     const length = pairs[2 * i + 1]!;
     bytes += length;
     if (length > field.maxLength) {
-      throw refuseValue(collection, {
-        text:
-          `length of Array array field "${field.name}" exceeds max length, ` +
-          `row number: ${findRow(place, index)}, length: ${length}, max length: ${field.maxLength}`,
-        field: field.name,
-        row: findRow(place, index),
-        expected: `at most ${field.maxLength} bytes`,
-        actual: `${length} at element ${i}`,
-      });
+      throw refuseLongElement(field, collection, findRow(place, index), { at: i, length });
     }
   }
   return bytes;
@@ -223,14 +222,7 @@ function checkLengths({ place, index }: Target, { count, pairs }: Spans): number
 function checkCapacity(target: Target, count: number): void {
   const { field, collection } = target.place;
   if (count <= field.maxCapacity) return;
-  const row = findRow(target.place, target.index);
-  throw refuseValue(collection, {
-    text: `the length (${count}) of ${row}th array exceeds max capacity (${field.maxCapacity})`,
-    field: field.name,
-    row,
-    expected: `at most ${field.maxCapacity} elements`,
-    actual: count,
-  });
+  throw refuseLongArray(field, collection, findRow(target.place, target.index), count);
 }
 
 function refuseElementType(place: Place, actual: string, row: number): Error {

@@ -9,12 +9,21 @@ import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import { checkArrayColumn } from './check-arrays.ts';
 import type { CheckedValues } from './checked-values.ts';
 import { checkVectorColumn } from './check-vectors.ts';
-import { findRow, refuseNotFinite, refuseValue, type Place } from './check-error.ts';
+import {
+  findRow,
+  refuseLongJson,
+  refuseLongText,
+  refuseNotFinite,
+  refuseValue,
+  type Place,
+} from './check-error.ts';
 import type { FieldDataView, ScalarColumn } from './field-data.ts';
 import { copyFixedBytes, type FixedBytes, type Spans } from './wire-lists.ts';
 
 /** Milvus' common.JSONMaxLength. */
 export const JSON_BYTES_MAX = 65536;
+const SPACE = 0x20;
+const OPEN_BRACE = 0x7b;
 
 export interface CheckOptions {
   /** For messages. */
@@ -98,7 +107,7 @@ function checkAbsent(field: FieldSchema, options: CheckOptions): CheckedColumn |
     return { field, values: { kind: 'generated' }, physical: undefined };
   }
   if (options.allowMissingFields === true) return undefined;
-  if (field.nullable || field.defaultValue !== undefined || field.isDynamic) {
+  if (mayLackValues(field)) {
     return { field, values: { kind: 'absent' }, physical: undefined };
   }
   throw refuseValue(options.collectionName, {
@@ -123,8 +132,27 @@ function checkColumn(
   }
   const values = readValues(field, view, options);
   const given = countValues(field, values);
-  const physical = mapRows(field, view, { given, options });
-  return { field, values: given === 0 ? { kind: 'absent' } : values, physical };
+  const mapped = mapRows(field, view, { given, options });
+  if (given === 0) return { field, values: { kind: 'absent' }, physical: mapped };
+  const column = { field, values, physical: mapped };
+  return field.dataType === DataType.JSON ? dropEmpty(column, options) : column;
+}
+
+/** No bytes are no JSON text: some clients send them for null. */
+function dropEmpty(column: CheckedColumn, options: CheckOptions): CheckedColumn {
+  const { field, values, physical } = column;
+  if (values.kind !== 'spans') return column;
+  const { count, pairs } = values.spans;
+  let at = 0;
+  while (at < count && pairs[2 * at + 1]! > 0) at += 1;
+  if (at === count) return column;
+  const kept = physical ?? Int32Array.from({ length: options.numRows }, (_unused, row) => row);
+  for (let row = 0; row < kept.length; row += 1) {
+    if (kept[row]! < 0 || pairs[2 * kept[row]! + 1]! > 0) continue;
+    if (!mayLackValues(field)) throw refuseNull(field, row, options);
+    kept[row] = -1;
+  }
+  return { field, values, physical: kept };
 }
 
 function readValues(
@@ -251,18 +279,8 @@ function checkVarChar(place: Place, spans: Spans): CheckedValues {
   const { field, message, collection } = place;
   for (let i = 0; i < spans.count; i += 1) {
     const length = spans.pairs[2 * i + 1]!;
-    if (length > field.maxLength) {
-      const row = findRow(place, i);
-      throw refuseValue(collection, {
-        text:
-          `length of varchar field ${field.name} exceeds max length, ` +
-          `row number: ${row}, length: ${length}, max length: ${field.maxLength}`,
-        field: field.name,
-        row,
-        expected: `at most ${field.maxLength} bytes`,
-        actual: length,
-      });
-    }
+    if (length <= field.maxLength) continue;
+    throw refuseLongText(field, collection, findRow(place, i), length);
   }
   return { kind: 'spans', bytes: message, spans };
 }
@@ -272,18 +290,24 @@ function checkJson(place: Place, spans: Spans, bytesMax: number): CheckedValues 
   for (let i = 0; i < spans.count; i += 1) {
     const length = spans.pairs[2 * i + 1]!;
     if (length > bytesMax) {
+      throw refuseLongJson(field, collection, findRow(place, i), { length, bytesMax });
+    }
+    if (field.isDynamic && !beginsObject(message, spans.pairs[2 * i]!, length)) {
       throw refuseValue(collection, {
-        text:
-          `the length (${length}) of json field (${field.name}) ` +
-          `exceeds max length (${bytesMax})`,
+        text: `the dynamic field ${field.name} is not a JSON object`,
         field: field.name,
         row: findRow(place, i),
-        expected: `at most ${bytesMax} bytes`,
-        actual: length,
       });
     }
   }
   return { kind: 'spans', bytes: message, spans };
+}
+
+/** Whether the text can be an object; no text is null. */
+function beginsObject(message: Uint8Array, start: number, length: number): boolean {
+  let at = 0;
+  while (at < length && message[start + at]! <= SPACE) at += 1;
+  return at === length || message[start + at] === OPEN_BRACE;
 }
 
 function countScalars(column: ScalarColumn): number {
@@ -318,7 +342,7 @@ function mapRows(
   const { given, options } = counted;
   const { numRows, collectionName } = options;
   const { validData } = view;
-  const mayMiss = field.nullable || field.defaultValue !== undefined || field.isDynamic;
+  const mayMiss = mayLackValues(field);
   if (validData === undefined || validData.length === 0) {
     if (given === numRows || (given === 0 && mayMiss)) return undefined;
     throw refuseRowCount(field, given, options);
@@ -334,15 +358,7 @@ function mapRows(
   const validRows = validData.reduce((sum, valid) => sum + valid, 0);
   if (given !== numRows && given !== validRows) throw refuseRowCount(field, given, options);
   if (validRows === numRows) return undefined;
-  if (!mayMiss) {
-    throw refuseValue(collectionName, {
-      text: `field ${field.name} is not nullable and has no default value, but has null values`,
-      field: field.name,
-      row: (options.firstRow ?? 0) + validData.indexOf(0),
-      expected: getDataTypeName(field.dataType),
-      actual: 'null',
-    });
-  }
+  if (!mayMiss) throw refuseNull(field, validData.indexOf(0), options);
   const physical = new Int32Array(numRows);
   const isCompact = given !== numRows;
   let next = 0;
@@ -350,6 +366,21 @@ function mapRows(
     physical[row] = validData[row] === 0 ? -1 : isCompact ? next++ : row;
   }
   return physical;
+}
+
+function mayLackValues(field: FieldSchema): boolean {
+  return field.nullable || field.defaultValue !== undefined || field.isDynamic;
+}
+
+/** @param row  of the columns that are checked */
+function refuseNull(field: FieldSchema, row: number, options: CheckOptions): MilvusError {
+  return refuseValue(options.collectionName, {
+    text: `field ${field.name} is not nullable and has no default value, but has null values`,
+    field: field.name,
+    row: (options.firstRow ?? 0) + row,
+    expected: getDataTypeName(field.dataType),
+    actual: 'null',
+  });
 }
 
 function refuseRowCount(field: FieldSchema, given: number, options: CheckOptions): MilvusError {

@@ -70,3 +70,69 @@ export function refuseNotFinite(
     actual: formatNotFinite(value),
   });
 }
+
+export function refuseLongText(
+  field: FieldSchema,
+  collection: string | undefined,
+  row: number,
+  length: number,
+): MilvusError {
+  return refuseValue(collection, {
+    text:
+      `length of varchar field ${field.name} exceeds max length, ` +
+      `row number: ${row}, length: ${length}, max length: ${field.maxLength}`,
+    field: field.name,
+    row,
+    expected: `at most ${field.maxLength} bytes`,
+    actual: length,
+  });
+}
+
+export function refuseLongJson(
+  field: FieldSchema,
+  collection: string | undefined,
+  row: number,
+  { length, bytesMax }: { readonly length: number; readonly bytesMax: number },
+): MilvusError {
+  return refuseValue(collection, {
+    text: `the length (${length}) of json field (${field.name}) exceeds max length (${bytesMax})`,
+    field: field.name,
+    row,
+    expected: `at most ${bytesMax} bytes`,
+    actual: length,
+  });
+}
+
+export function refuseLongArray(
+  field: FieldSchema,
+  collection: string | undefined,
+  row: number,
+  count: number,
+): MilvusError {
+  return refuseValue(collection, {
+    text: `the length (${count}) of ${row}th array exceeds max capacity (${field.maxCapacity})`,
+    field: field.name,
+    row,
+    expected: `at most ${field.maxCapacity} elements`,
+    actual: count,
+  });
+}
+
+/** @param element  position in the array, and its bytes */
+export function refuseLongElement(
+  field: FieldSchema,
+  collection: string | undefined,
+  row: number,
+  element: { readonly at: number; readonly length: number },
+): MilvusError {
+  const { at, length } = element;
+  return refuseValue(collection, {
+    text:
+      `length of Array array field "${field.name}" exceeds max length, ` +
+      `row number: ${row}, length: ${length}, max length: ${field.maxLength}`,
+    field: field.name,
+    row,
+    expected: `at most ${field.maxLength} bytes`,
+    actual: `${length} at element ${at}`,
+  });
+}

@@ -3,9 +3,10 @@
 // aligned or gathered bytes is checked there (finite floats, UTF-8), before any batch is handed on.
 // The batch owns its memory: nothing in it refers to the request.
 
+import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { DataType, getFixedWidth } from '../model/data-type.ts';
-import { ROW_ID_FIELD_ID, type FieldSchema } from '../model/schema.ts';
+import { ROW_ID_FIELD_ID, type DefaultValue, type FieldSchema } from '../model/schema.ts';
 import type { CheckedColumn, CheckedColumns } from './check-columns.ts';
 import { refuseNotFinite, refuseValue } from './check-error.ts';
 import { encodeDefaultValue } from './default-value.ts';
@@ -59,19 +60,40 @@ export function buildRowBatch(
   return builder.bytes;
 }
 
-/** Returns the values of a key field (primary or partition key) for all checked rows. */
+/**
+ * Returns the values of a key field (primary or partition key) for all checked rows: generated,
+ * given, or the field's default where a row has none.
+ */
 export function readKeys(column: CheckedColumn, rowIds: BigInt64Array): MessageKeys {
-  const { values, field } = column;
+  const { values, field, physical } = column;
+  const isInt64 = field.dataType === DataType.Int64;
   if (values.kind === 'generated') {
-    return field.dataType === DataType.Int64
+    return isInt64
       ? { kind: 'int64', values: rowIds }
       : { kind: 'string', values: Array.from(rowIds, String) };
   }
-  if (values.kind === 'fixed' && values.values instanceof BigInt64Array) {
-    return { kind: 'int64', values: values.values };
+  const rows = rowIds.length;
+  if (values.kind === 'absent') {
+    return isInt64
+      ? { kind: 'int64', values: new BigInt64Array(rows).fill(BigInt(requireDefault(field))) }
+      : { kind: 'string', values: Array<string>(rows).fill(String(requireDefault(field))) };
   }
-  if (values.kind !== 'spans') throw new Error(`field ${field.name} is not a key`);
-  return { kind: 'string', values: decodeStrings(asBuffer(values.bytes), values.spans) };
+  if (values.kind === 'fixed' && values.values instanceof BigInt64Array) {
+    const given = values.values;
+    if (physical === undefined) return { kind: 'int64', values: given };
+    const keyOf = (at: number): bigint => (at < 0 ? BigInt(requireDefault(field)) : given[at]!);
+    return { kind: 'int64', values: BigInt64Array.from(physical, keyOf) };
+  }
+  assert.ok(values.kind === 'spans', `field ${field.name} is a key`);
+  const given = decodeStrings(asBuffer(values.bytes), values.spans);
+  if (physical === undefined) return { kind: 'string', values: given };
+  const keyOf = (at: number): string => (at < 0 ? String(requireDefault(field)) : given[at]!);
+  return { kind: 'string', values: Array.from(physical, keyOf) };
+}
+
+function requireDefault(field: FieldSchema): DefaultValue {
+  assert.ok(field.defaultValue !== undefined, `field ${field.name} has a value in each row`);
+  return field.defaultValue;
 }
 
 interface Source {

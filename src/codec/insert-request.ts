@@ -23,6 +23,8 @@ export interface InsertRequest extends WriteTarget {
   readonly fieldsData: readonly FieldDataView[];
   readonly numRows: number;
   readonly schemaTimestamp: bigint;
+  /** Of the encoded request. */
+  readonly byteLength: number;
 }
 
 export const PartialUpdateOp = { Replace: 0, ArrayAppend: 1, ArrayRemove: 2 } as const;
@@ -63,6 +65,7 @@ export function decodeInsertRequest(message: Uint8Array): InsertRequest {
     fieldsData,
     numRows: 0,
     schemaTimestamp: 0n,
+    byteLength: message.byteLength,
   };
   const hashKeys = new Int32List();
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
@@ -93,6 +96,7 @@ export function decodeUpsertRequest(message: Uint8Array): UpsertRequest {
     fieldsData,
     numRows: 0,
     schemaTimestamp: 0n,
+    byteLength: message.byteLength,
     partialUpdate: false,
     fieldOps,
   };

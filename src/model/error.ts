@@ -78,6 +78,8 @@ export interface MilvusErrorOptions {
   readonly message?: string;
   /** Rendered as `[key=value]` after the text, in order. */
   readonly fields?: Readonly<Record<string, string | number | bigint | boolean>>;
+  /** Nothing of the request was done: it may be sent again. False by default: it may have been. */
+  readonly isUnexecuted?: boolean;
 }
 
 export class MilvusError extends Error {
@@ -85,6 +87,7 @@ export class MilvusError extends Error {
   readonly code: number;
   readonly retriable: boolean;
   readonly isInputError: boolean;
+  readonly isUnexecuted: boolean;
 
   constructor(errorName: ErrorName, options: MilvusErrorOptions = {}) {
     const row = ERRORS[errorName];
@@ -95,6 +98,7 @@ export class MilvusError extends Error {
     this.code = row.code;
     this.isInputError = row.blame === 'input';
     this.retriable = row.retriable && !this.isInputError;
+    this.isUnexecuted = options.isUnexecuted ?? false;
   }
 }
 

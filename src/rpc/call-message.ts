@@ -17,6 +17,7 @@ const TAG_CODE = 0x10;
 const TAG_MESSAGE = 0x1a;
 const TAG_RETRIABLE = 0x20;
 const TAG_INPUT_ERROR = 0x28;
+const TAG_UNEXECUTED = 0x30;
 
 /** A varint of five bytes holds 35 bits. */
 const LENGTH_BYTES = 5;
@@ -71,6 +72,7 @@ export function encodeCallFailure(error: MilvusError): Buffer {
   writer.writeString(3, error.message);
   writer.writeBool(4, error.retriable);
   writer.writeBool(5, error.isInputError);
+  writer.writeBool(6, error.isUnexecuted);
   writer.end(mark);
   return writer.finish();
 }
@@ -99,17 +101,20 @@ function readFailure(reader: WireReader): MilvusError {
   let message = '';
   let retriable = false;
   let isInputError = false;
+  let isUnexecuted = false;
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     if (tag === TAG_ERROR_NAME) name = reader.readString();
     else if (tag === TAG_CODE) code = reader.readInt32();
     else if (tag === TAG_MESSAGE) message = reader.readString();
     else if (tag === TAG_RETRIABLE) retriable = reader.readBool();
     else if (tag === TAG_INPUT_ERROR) isInputError = reader.readBool();
+    else if (tag === TAG_UNEXECUTED) isUnexecuted = reader.readBool();
     else reader.skip(tag);
   }
   reader.leave(outerEnd);
   const known = Object.hasOwn(ERRORS, name) ? (name as ErrorName) : undefined;
-  return new MilvusError(known ?? findSimilar(code, retriable, isInputError), { message });
+  const errorName = known ?? findSimilar(code, retriable, isInputError);
+  return new MilvusError(errorName, { message, isUnexecuted });
 }
 
 /** For an error that only the other side's version knows: the same code, else the same blame. */

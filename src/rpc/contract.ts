@@ -271,10 +271,10 @@ export interface WriteRequest {
   readonly schemaVersion: number;
   readonly parts: readonly (InsertPart | DeletePart)[];
   /**
-   * The parts were made from rows read at this time: refused when one of their keys was written
-   * since (R6).
+   * Of `lockKeys`: the parts were made from rows of these keys, read since (R6). The lock ends with
+   * the write; one that has ended before makes it fail unexecuted.
    */
-  readonly dependsOn?: bigint;
+  readonly token?: bigint;
 }
 
 export interface SearchParams {
@@ -353,8 +353,18 @@ export interface StreamingNode {
     { collectionId: bigint; partitionIds: readonly bigint[] | null },
     Empty
   >;
-  /** Answers when durable and visible. */
+  /** Answers when durable and visible. Waits for keys that others have locked. */
   readonly write: Method<WriteRequest, { timestamp: bigint }>;
+  /**
+   * Keeps others from writing these keys until the caller writes them with the token, unlocks them
+   * or takes too long (R6). Answers when all that was written before can be read. Who locks keys of
+   * several shards does it in the shards' order.
+   */
+  readonly lockKeys: Method<
+    { collectionId: bigint; vchannel: string; keys: Keys },
+    { token: bigint }
+  >;
+  readonly unlockKeys: Method<{ collectionId: bigint; vchannel: string; token: bigint }, Empty>;
   readonly search: Method<
     ShardReadRequest & { params: SearchParams },
     SearchReply & { timestamp: bigint }

@@ -23,7 +23,8 @@ export interface RpcContext {
 export interface RpcHandler {
   /** Message in, message out; rejects with a MilvusError. */
   readonly run: (message: Uint8Array, context: RpcContext) => Promise<Uint8Array>;
-  readonly encodeError: (status: Status) => Uint8Array;
+  /** @param error  what was thrown: it may say more than a status can */
+  readonly encodeError: (status: Status, error: unknown) => Uint8Array;
 }
 
 /** Told of every call when it ends: name, bytes in and out, milliseconds, error or undefined. */
@@ -92,7 +93,7 @@ function serve(
       }
       if (!(thrown instanceof MilvusError) && !context.isCanceled) onDefect(name, thrown);
       const error = thrown instanceof MilvusError ? thrown : new MilvusError('Unexpected');
-      return finish(handler.encodeError(toStatus(thrown)), error);
+      return finish(handler.encodeError(toStatus(thrown), thrown), error);
     }
   };
 }

@@ -189,6 +189,71 @@ describe('the Node SDK', () => {
     assert.deepEqual(await queryRows('exact', `id == ${EXACT}`, ['id']), []);
   });
 
+  test('writes nulls of every kind of field', async () => {
+    const nullable = [
+      ['flag', DataType.Bool, true],
+      ['i8', DataType.Int8, 8],
+      ['i16', DataType.Int16, 16],
+      ['i32', DataType.Int32, 32],
+      ['i64', DataType.Int64, '64'],
+      ['f32', DataType.Float, 0.5],
+      ['f64', DataType.Double, 0.25],
+      ['text', DataType.VarChar, 'text'],
+      ['doc', DataType.JSON, { a: 1 }],
+      ['tags', DataType.Array, ['1']],
+      ['words', DataType.Array, ['a', 'b']],
+    ] as const;
+    const names = nullable.map(([name]) => name);
+    const fields = nullable.map(([name, data_type]) => ({
+      name,
+      data_type,
+      nullable: true,
+      max_length: 16,
+      ...(data_type === DataType.Array
+        ? { element_type: name === 'tags' ? DataType.Int64 : DataType.VarChar, max_capacity: 4 }
+        : {}),
+    }));
+    assertOk(
+      await client.createCollection({
+        collection_name: 'nulls',
+        fields: [
+          { name: 'id', data_type: DataType.Int64, is_primary_key: true },
+          { name: 'vector', data_type: DataType.FloatVector, dim: DIM },
+          { name: 'standard', data_type: DataType.Int64, default_value: 5 },
+          ...fields,
+        ],
+        enable_dynamic_field: true,
+        index_params: [{ field_name: 'vector', index_type: 'FLAT', metric_type: 'L2' }],
+      } as Parameters<MilvusClient['createCollection']>[0]),
+    );
+    assertOk(await client.loadCollectionSync({ collection_name: 'nulls' }));
+    const full = Object.fromEntries(nullable.map(([name, , value]) => [name, value]));
+    const none = Object.fromEntries(names.map((name) => [name, null]));
+    const vector = makeVector(1);
+    const data = [
+      { id: 0, vector, ...full, standard: 1, key: 'k' },
+      { id: 1, vector, ...none, standard: null, key: null },
+      { id: 2, vector, ...full, standard: 2 },
+      { id: 3, vector, ...none },
+    ];
+    assertOk(await client.insert({ collection_name: 'nulls', data: data as never }));
+    // All null, none null, and the fields left out altogether.
+    for (const rows of [data.slice(1, 2), data.slice(0, 1), [{ id: 4, vector }]]) {
+      assertOk(await client.upsert({ collection_name: 'nulls', data: rows as never }));
+    }
+    const updates = [{ id: 2, ...none, standard: null }];
+    const partial = { collection_name: 'nulls', data: updates as never, partial_update: true };
+    assertOk(await client.upsert(partial));
+    const found = await queryRows('nulls', 'id >= 0', ['id', 'standard', ...names]);
+    const pick = (row: Record<string, unknown>): unknown[] => names.map((name) => row[name]);
+    assert.deepEqual(pick(found[0]!), pick(full));
+    for (const row of found.slice(1)) assert.deepEqual(pick(row), pick(none));
+    assert.deepEqual(found.map((row) => String(row['standard'])), ['1', '5', '5', '5', '5']);
+    for (const name of names) {
+      assert.equal((await queryRows('nulls', `${name} is null`, ['id'])).length, 4, name);
+    }
+  });
+
   test('flushes, releases and loads without losing a row', async () => {
     await fill('flushed');
     assertOk(await client.flushSync({ collection_names: ['flushed'] }));

@@ -45,7 +45,7 @@ export interface SandboxOptions {
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
   readonly nowMs?: () => number;
-  /** What coordinators sleep and retry by, and when files are removed. Default the machine's. */
+  /** What roles sleep and retry by, and when files are removed. Default the machine's. */
   readonly runtime?: Runtime;
 }
 
@@ -305,7 +305,7 @@ export class ClusterSandbox {
   }
 }
 
-class ErrorLogger implements Logger {
+export class ErrorLogger implements Logger {
   readonly #errors: string[];
 
   constructor(errors: string[]) {

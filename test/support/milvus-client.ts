@@ -13,7 +13,7 @@ const CALL_DEADLINE_MS = 60_000;
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
 export type Value =
-  bigint | number | string | boolean | null | readonly number[] | readonly bigint[];
+  bigint | number | string | boolean | null | readonly (number | bigint | string)[];
 /** Field name → value. JSON fields and `$meta` are text. */
 export type Row = Readonly<Record<string, Value>>;
 
@@ -24,6 +24,7 @@ export interface FieldSpec {
   readonly isPartitionKey?: boolean;
   readonly autoId?: boolean;
   readonly nullable?: boolean;
+  readonly defaultValue?: bigint | string;
   readonly dim?: number;
   readonly maxLength?: number;
   readonly maxCapacity?: number;
@@ -72,56 +73,53 @@ export interface ReplyStatus {
 export class MilvusReplyError extends Error {
   readonly code: number;
   readonly status: ReplyStatus;
+  /** The whole reply. */
+  readonly reply: Plain;
 
-  constructor(method: string, status: ReplyStatus) {
+  constructor(method: string, status: ReplyStatus, reply: Plain) {
     const code = status.code || status.error_code;
     super(`${method}: ${status.reason} (code ${code})`);
     this.code = code;
     this.status = status;
+    this.reply = reply;
   }
 }
 
 export class LostCallError extends Error {}
 
+/** Carries one call: a method's name and its message there, the reply back. */
+export type Transport = (method: string, message: Buffer) => Promise<Uint8Array>;
+
 export class MilvusClient {
-  readonly #client: grpc.Client;
-  readonly #metadata = new grpc.Metadata();
+  readonly #send: Transport;
+  readonly #close: () => void;
 
   /**
-   * `address` is `host:port`. Connects at the first call; each client has its own connection.
-   * @param dbName  the database of requests that name none
+   * @param to      `host:port`: connects at the first call, each client by itself; or another way
+   * @param dbName  the database of requests that name none, over a connection
    */
-  constructor(address: string, dbName = '') {
-    if (dbName !== '') this.#metadata.set('dbname', dbName);
-    this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), {
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-      'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-    });
+  constructor(to: string | Transport, dbName = '') {
+    if (typeof to === 'string') {
+      const client = connect(to);
+      const metadata = new grpc.Metadata();
+      if (dbName !== '') metadata.set('dbname', dbName);
+      this.#send = (method, message) => callOver(client, method, message, metadata);
+      this.#close = () => client.close();
+    } else {
+      this.#send = to;
+      this.#close = () => undefined;
+    }
   }
 
   close(): void {
-    this.#client.close();
+    this.#close();
   }
 
   /** Any unary call: proto field names, int64 as decimal text in replies. */
   async call(method: string, request: Plain): Promise<Plain> {
     const { requestType, replyType } = findMethod(method);
     const bytes = Buffer.from(requestType.encode(requestType.fromObject(request)).finish());
-    const reply = await new Promise<Buffer>((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        `/${PACKAGE}.MilvusService/${method}`,
-        (body: Buffer) => body,
-        (body: Buffer) => body,
-        bytes,
-        this.#metadata,
-        { deadline: Date.now() + CALL_DEADLINE_MS },
-        (error, body) => {
-          if (error !== null) reject(new LostCallError(`${method}: ${error.message}`));
-          else resolve(body!);
-        },
-      );
-    });
+    const reply = await this.#send(method, bytes);
     const plain = replyType.toObject(replyType.decode(reply), {
       longs: String,
       defaults: true,
@@ -129,7 +127,9 @@ export class MilvusClient {
       objects: true,
     }) as Plain;
     const status = (plain['status'] ?? plain) as ReplyStatus;
-    if ((status.code || status.error_code || 0) !== 0) throw new MilvusReplyError(method, status);
+    if ((status.code || status.error_code || 0) !== 0) {
+      throw new MilvusReplyError(method, status, plain);
+    }
     return plain;
   }
 
@@ -326,6 +326,36 @@ export class MilvusClient {
 
 const INDEX_NOT_FOUND = 700;
 
+function connect(address: string): grpc.Client {
+  return new grpc.Client(address, grpc.credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+    'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  });
+}
+
+function callOver(
+  client: grpc.Client,
+  method: string,
+  message: Buffer,
+  metadata: grpc.Metadata,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      `/${PACKAGE}.MilvusService/${method}`,
+      (body: Buffer) => body,
+      (body: Buffer) => body,
+      message,
+      metadata,
+      { deadline: Date.now() + CALL_DEADLINE_MS },
+      (error, body) => {
+        if (error !== null) reject(new LostCallError(`${method}: ${error.message}`));
+        else resolve(body!);
+      },
+    );
+  });
+}
+
 /** A filter's list of these keys. */
 export function quoteKeys(keys: readonly (bigint | string)[]): string {
   return keys
@@ -369,13 +399,21 @@ function toFieldSchema(field: FieldSpec): Plain {
     is_partition_key: field.isPartitionKey ?? false,
     autoID: field.autoId ?? false,
     nullable: field.nullable ?? false,
+    ...toDefault(field.defaultValue),
     type_params: toPairs(params),
   };
 }
 
-function toWrite(spec: CollectionSpec, rows: readonly Row[], partition: string): Plain {
+function toDefault(value: bigint | string | undefined): Plain {
+  if (value === undefined) return {};
+  const held = typeof value === 'bigint' ? { long_data: String(value) } : { string_data: value };
+  return { default_value: held };
+}
+
+/** An Insert or Upsert of these rows. Fields that no row has are left out. */
+export function toWrite(spec: CollectionSpec, rows: readonly Row[], partition: string): Plain {
   const columns = spec.fields
-    .filter((field) => field.autoId !== true)
+    .filter((field) => rows.some((row) => row[field.name] !== undefined))
     .map((field) =>
       toFieldData(
         field,
@@ -397,10 +435,11 @@ function toWrite(spec: CollectionSpec, rows: readonly Row[], partition: string):
 /** Null values are left out of the data, as pymilvus does. */
 function toFieldData(field: FieldSpec, all: readonly Value[]): Plain {
   const values = all.filter((value) => value !== null);
+  const mayBeNull = field.nullable === true || field.defaultValue !== undefined;
   const base = {
     type: field.type,
     field_name: field.name,
-    ...(field.nullable === true ? { valid_data: all.map((value) => value !== null) } : {}),
+    ...(mayBeNull ? { valid_data: all.map((value) => value !== null) } : {}),
   };
   if (field.type === DataType.FloatVector) {
     return { ...base, vectors: { dim: field.dim, float_vector: { data: values.flat() } } };

@@ -14,6 +14,7 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { PartialWriteError, ShardWrites } from './shard-writes.ts';
 import { cutKeys, splitKeys } from './sharding.ts';
 
 /** Keys of one delete record: about 4 MiB of int64 (R6). */
@@ -45,21 +46,32 @@ export async function deleteRows(
       `failed to create delete plan: expr[${request.expr}] is always true, which is not supported`,
     );
   }
-  const deleted =
-    filter.keys !== undefined
-      ? await deleteKeys(proxy, info, partitionId, await takeDistinct(filter.keys), 0n, context)
-      : await deleteMatching(proxy, info, partitionId, filter, context);
+  const work = { proxy, info, partitionId, context, done: { count: 0, timestamp: 0n } };
+  const { done } = work;
+  try {
+    if (filter.keys === undefined) await deleteMatching(work, filter);
+    else await deleteKeys(work, await takeDistinct(filter.keys), 0n);
+  } catch (error) {
+    if (done.count === 0 || !(error instanceof MilvusError)) throw error;
+    const outcome = { deleteCount: done.count, timestamp: done.timestamp };
+    throw new PartialWriteError(error, outcome, { isRepeatable: true });
+  }
   return encodeMutationResult({
     status: OK_STATUS,
     acknowledged: true,
-    deleteCount: deleted.count,
-    timestamp: deleted.timestamp,
+    deleteCount: done.count,
+    timestamp: done.timestamp,
   });
 }
 
-interface Deleted {
-  readonly count: number;
-  readonly timestamp: bigint;
+interface DeleteWork {
+  readonly proxy: Proxy;
+  readonly info: CollectionInfo;
+  /** 0 = every partition. */
+  readonly partitionId: bigint;
+  readonly context: RequestContext;
+  /** So far. */
+  readonly done: { count: number; timestamp: bigint };
 }
 
 function findPartition(info: CollectionInfo, name: string): bigint {
@@ -94,51 +106,45 @@ async function takeDistinct(keys: Keys): Promise<Keys[]> {
  * @param killsUpTo  0 = every version older than the delete
  */
 async function deleteKeys(
-  proxy: Proxy,
-  info: CollectionInfo,
-  partitionId: bigint,
+  work: DeleteWork,
   pieces: readonly Keys[],
   killsUpTo: bigint,
-  context: RequestContext,
-): Promise<Deleted> {
-  const { collectionId, schema, vchannels } = info;
-  const partsByShard: DeletePart[][] = vchannels.map(() => []);
+): Promise<void> {
+  const { proxy, info, partitionId, context, done } = work;
+  const partsByShard: DeletePart[][] = info.vchannels.map(() => []);
+  const counts = info.vchannels.map(() => 0);
   for (const [i, piece] of pieces.entries()) {
     if (i > 0) await nextTurn();
     splitKeys(info, piece).forEach((keys, shard) => {
       if (keys === undefined || keys.values.length === 0) return;
       partsByShard[shard]!.push({ kind: 'delete', partitionId, keys, killsUpTo });
+      counts[shard]! += keys.values.length;
     });
   }
-  const timestamps = await Promise.all(
-    vchannels.map(async (vchannel, shard) => {
-      const parts = partsByShard[shard]!;
-      if (parts.length === 0) return 0n;
-      const { timestamp } = await proxy.peers.streamingnode.write(
-        { collectionId, vchannel, schemaVersion: schema.version, parts },
-        context,
-      );
-      return timestamp;
-    }),
-  );
-  const timestamp = timestamps.reduce((max, ts) => (ts > max ? ts : max), 0n);
-  return { count: pieces.reduce((sum, { values }) => sum + values.length, 0), timestamp };
+  const writes = new ShardWrites(proxy, context);
+  const { dbName, collectionId } = info;
+  const { rootcoord } = proxy.peers;
+  try {
+    await writes.run(async (attempt) => {
+      const ref = { dbName, collectionId };
+      const latest = attempt === 0 ? info : await rootcoord.describeCollection(ref, context);
+      await writes.send(latest, partsByShard);
+    });
+  } finally {
+    counts.forEach((count, shard) => {
+      if (writes.isWritten(shard)) done.count += count;
+    });
+    if (writes.hasBegun) done.timestamp = writes.timestamp;
+  }
 }
 
 /** Reads the matching keys of each shard and deletes just the versions read. */
-async function deleteMatching(
-  proxy: Proxy,
-  info: CollectionInfo,
-  partitionId: bigint,
-  filter: Filter,
-  context: RequestContext,
-): Promise<Deleted> {
+async function deleteMatching(work: DeleteWork, filter: Filter): Promise<void> {
+  const { proxy, info, partitionId, context } = work;
   const { collectionId } = info;
   const partitionIds = partitionId !== 0n ? [partitionId] : (filter.partitionIds ?? []);
   const plan = await filter.encode();
   const primary = getPrimaryKeyField(info.schema);
-  let count = 0;
-  let timestamp = 0n;
   for (const vchannel of info.vchannels) {
     const read = await proxy.peers.streamingnode.query(
       {
@@ -157,12 +163,9 @@ async function deleteMatching(
     for (let from = 0; from < batch.rows; from += KEYS_PER_RECORD) {
       const end = Math.min(batch.rows, from + KEYS_PER_RECORD);
       const pieces = await readKeys(reader, primary.dataType === DataType.Int64, from, end);
-      const deleted = await deleteKeys(proxy, info, partitionId, pieces, read.timestamp, context);
-      count += deleted.count;
-      timestamp = deleted.timestamp;
+      await deleteKeys(work, pieces, read.timestamp);
     }
   }
-  return { count, timestamp };
 }
 
 /** Returns the keys of these rows in pieces, in turns of the event loop. */

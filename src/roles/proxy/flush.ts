@@ -32,7 +32,7 @@ export async function flush(
     db_name: dbName,
     coll_segIDs: toMap((reply) => ({ data: reply.segmentIds.map(String) })),
     flush_coll_segIDs: toMap((reply) => ({ data: reply.flushedSegmentIds.map(String) })),
-    coll_seal_times: toMap(() => String(Math.floor(proxy.deps.nowMs() / MS_PER_SECOND))),
+    coll_seal_times: toMap(() => String(Math.floor(proxy.deps.runtime.nowMs() / MS_PER_SECOND))),
     coll_flush_ts: toMap((reply) => String(reply.timestamp)),
   };
 }

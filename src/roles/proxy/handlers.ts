@@ -16,7 +16,7 @@ interface MethodCodec {
 
 interface Handler {
   readonly run: (message: Uint8Array, context: RequestContext) => Promise<Uint8Array>;
-  readonly encodeError: (status: Status) => Uint8Array;
+  readonly encodeError: (status: Status, error: unknown) => Uint8Array;
 }
 
 export function createHandlers(

@@ -3,39 +3,27 @@
 // slices, each in a turn of the event loop of its own (R17).
 
 import { nextTurn } from '../../base/turns.ts';
-import { encodeStringIds, type IdsInput } from '../../codec/ids.ts';
 import type { InsertRequest, UpsertRequest } from '../../codec/insert-request.ts';
-import { encodeMutationResult } from '../../codec/mutation-result.ts';
-import { sliceRows } from '../../codec/row-slices.ts';
-import { native } from '../../index/native.ts';
+import { encodeMutationResult, type MutationResult } from '../../codec/mutation-result.ts';
+import { sliceRows, type RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import { DataType } from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import type { DeletePart, InsertPart, Keys } from '../../rpc/contract.ts';
+import { getPrimaryKeyField } from '../../model/schema.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
-import { preparePartialRows, prepareRows, type PreparedRows } from './prepare-rows.ts';
+import { CollectedRows } from './collected-rows.ts';
+import { mergePartialRows, readGivenRows, type GivenRows } from './partial-update.ts';
+import { prepareRows, RowIds, type RowsTry } from './prepare-rows.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { splitKeys, splitRows } from './sharding.ts';
-
-/** A schema that changed between check and write is looked up again. */
-const SCHEMA_TRIES_MAX = 3;
-/** A partial update whose rows others keep writing gives up then, with a retriable error. */
-const CONFLICT_TRIES_MAX = 16;
+import { withRowLocks, type LockTokens } from './row-locks.ts';
+import { PartialWriteError, ShardWrites } from './shard-writes.ts';
+import { joinKeys } from './sharding.ts';
 
 export async function insert(
   proxy: Proxy,
   request: InsertRequest,
   context: RequestContext,
 ): Promise<Uint8Array> {
-  const written = await withRetries(() => write(proxy, request, context, false));
-  return encodeMutationResult({
-    status: OK_STATUS,
-    ids: written.ids,
-    succIndex: countFrom0(request.numRows),
-    acknowledged: true,
-    insertCount: request.numRows,
-    timestamp: written.timestamp,
-  });
+  return encodeMutationResult(await new RowsWrite(proxy, request, context, false).run());
 }
 
 export async function upsert(
@@ -43,159 +31,153 @@ export async function upsert(
   request: UpsertRequest,
   context: RequestContext,
 ): Promise<Uint8Array> {
-  const written = await withRetries(() => write(proxy, request, context, true));
-  return encodeMutationResult({
-    status: OK_STATUS,
-    ids: written.ids,
-    succIndex: countFrom0(request.numRows),
-    acknowledged: true,
-    insertCount: request.numRows,
-    deleteCount: request.numRows,
-    upsertCount: request.numRows,
-    timestamp: written.timestamp,
-  });
+  return encodeMutationResult(await new RowsWrite(proxy, request, context, true).run());
 }
 
-interface Written {
-  readonly ids: IdsInput;
-  readonly timestamp: bigint;
-}
+type RowsRequest = InsertRequest & Partial<Pick<UpsertRequest, 'partialUpdate' | 'fieldOps'>>;
 
-/**
- * Tries again after what another writer did in between; a client's own stale schema is the client's
- * to refresh.
- */
-async function withRetries(attempt: () => Promise<Written>): Promise<Written> {
-  for (let tries = 1; ; tries++) {
+/** The rows of one request on their way into the shards, over all tries. */
+class RowsWrite {
+  readonly #proxy: Proxy;
+  readonly #request: RowsRequest;
+  readonly #context: RequestContext;
+  readonly #isUpsert: boolean;
+  readonly #writes: ShardWrites;
+  #rowIds = new RowIds();
+  /** By the last try. */
+  #sent: { readonly info: CollectionInfo; readonly rows: CollectedRows } | undefined;
+
+  constructor(proxy: Proxy, request: RowsRequest, context: RequestContext, isUpsert: boolean) {
+    this.#proxy = proxy;
+    this.#request = request;
+    this.#context = context;
+    this.#isUpsert = isUpsert;
+    this.#writes = new ShardWrites(proxy, context);
+  }
+
+  /** @throws PartialWriteError when some shards have written their rows and others will not */
+  async run(): Promise<MutationResult> {
+    this.#checkSize();
     try {
-      return await attempt();
+      await this.#writes.run(() => this.#try());
     } catch (error) {
-      if (!(error instanceof MilvusError)) throw error;
-      const isStaleHere =
-        error.errorName === 'CollectionSchemaMismatch' &&
-        !error.message.includes('schema_timestamp');
-      const isConflict = error.errorName === 'InconsistentRequery';
-      const triesMax = isStaleHere ? SCHEMA_TRIES_MAX : isConflict ? CONFLICT_TRIES_MAX : 0;
-      if (tries >= triesMax) throw error;
+      if (this.#sent === undefined || !this.#writes.hasFailedInPart(error)) throw error;
+      const { written, missing } = this.#sent.rows.splitByOutcome();
+      const outcome = { ...this.#describe(written), errIndex: missing };
+      throw new PartialWriteError(error, outcome, { isRepeatable: false });
     }
-  }
-}
-
-async function write(
-  proxy: Proxy,
-  request: InsertRequest | UpsertRequest,
-  context: RequestContext,
-  isUpsert: boolean,
-): Promise<Written> {
-  const dbName = getDbName(request, context);
-  const info = await requireCollection(proxy, dbName, request.collectionName, context);
-  requireCurrentSchema(info, request);
-  if (request.numRows <= 0) {
-    throw invalidParameter('invalid numRows: num_rows should be greater than 0');
-  }
-  const isPartial =
-    'partialUpdate' in request && (request.partialUpdate || request.fieldOps.length > 0);
-  const collected = new CollectedRows(info, isUpsert);
-  for (const slice of sliceRows(request.fieldsData, request.numRows)) {
-    if (slice.numRows < request.numRows) await nextTurn();
-    collected.add(
-      isPartial
-        ? await preparePartialRows(proxy, info, request, slice, context)
-        : await prepareRows(proxy, info, request, slice, isUpsert),
-      slice.firstRow,
-    );
-  }
-  return { ids: collected.getIds(), timestamp: await send(proxy, info, collected, context) };
-}
-
-/** What the slices of a request add up to: one write for each shard, and the keys of the reply. */
-class CollectedRows {
-  readonly partsByShard: (InsertPart | DeletePart)[][];
-  /** By shard, for rows that were made from stored ones: the oldest read. */
-  readonly dependsOn: (bigint | undefined)[];
-  readonly #info: CollectionInfo;
-  /** Of an upsert: keys seen so far. */
-  readonly #given: Set<bigint | string> | undefined;
-  readonly #intIds: BigInt64Array[] = [];
-  readonly #stringIds: Uint8Array[] = [];
-  #rows = 0;
-
-  constructor(info: CollectionInfo, isUpsert: boolean) {
-    this.#info = info;
-    this.partsByShard = info.vchannels.map(() => []);
-    this.dependsOn = info.vchannels.map(() => undefined);
-    this.#given = isUpsert ? new Set() : undefined;
+    return { status: OK_STATUS, ...this.#describe(countFrom0(this.#request.numRows)) };
   }
 
-  /** @throws MilvusError ParameterInvalid for a key that came before, and for text that is not JSON */
-  add(rows: PreparedRows, firstRow: number): void {
-    const info = this.#info;
-    if (this.#given !== undefined) {
-      addDistinct(this.#given, rows.given);
-      splitKeys(info, rows.given).forEach((keys, shard) => {
-        if (keys === undefined) return;
-        this.partsByShard[shard]!.push({ kind: 'delete', partitionId: 0n, keys, killsUpTo: 0n });
-      });
+  #describe(written: ArrayLike<number>): Omit<MutationResult, 'status'> {
+    const { length } = written;
+    return {
+      ids: this.#sent!.rows.getIds(),
+      succIndex: written,
+      acknowledged: true,
+      insertCount: length,
+      deleteCount: this.#isUpsert ? length : 0,
+      upsertCount: this.#isUpsert ? length : 0,
+      timestamp: this.#writes.timestamp,
+    };
+  }
+
+  async #try(): Promise<void> {
+    const attempt = await this.#begin();
+    const { info } = attempt;
+    const { partialUpdate = false } = this.#request;
+    if (partialUpdate || attempt.fieldOps.length > 0) {
+      await this.#update(attempt);
+      return;
     }
-    for (const group of splitRows(info, rows.rowCount, rows.shardKeys, rows.partition)) {
-      const batch = rows.makeBatch(group.rows);
-      checkJson(info, batch, (row) => firstRow + (group.rows?.[row] ?? row));
-      const count = group.rows?.length ?? rows.rowCount;
-      const { shardIndex, partitionId } = group;
-      this.partsByShard[shardIndex]!.push({ kind: 'insert', partitionId, rows: count, batch });
+    const rows = new CollectedRows(info, this.#writes, attempt.isUpsert);
+    for (const slice of this.#cut()) {
+      if (slice.numRows < this.#request.numRows) await nextTurn();
+      rows.add(await prepareRows(attempt, slice));
     }
-    rows.readTimestamps?.forEach((timestamp, shard) => {
-      const before = this.dependsOn[shard];
-      this.dependsOn[shard] = before === undefined || timestamp < before ? timestamp : before;
+    await this.#send(info, rows);
+  }
+
+  /** Checks what can be told before the rows are looked at. */
+  async #begin(): Promise<RowsTry> {
+    const request = this.#request;
+    const info = await this.#findCollection();
+    if (!this.#writes.hasBegun) {
+      requireCurrentSchema(info, request);
+      this.#rowIds = new RowIds();
+    }
+    if (request.numRows <= 0) {
+      throw invalidParameter('invalid numRows: num_rows should be greater than 0');
+    }
+    if (this.#isUpsert) requireKeyColumn(info, request);
+    return {
+      proxy: this.#proxy,
+      info,
+      request,
+      isUpsert: this.#isUpsert,
+      fieldOps: request.fieldOps ?? [],
+      rowIds: this.#rowIds,
+      context: this.#context,
+    };
+  }
+
+  /** Once a shard has written: the same collection, whatever its name and schema are by then. */
+  #findCollection(): Promise<CollectionInfo> {
+    const dbName = getDbName(this.#request, this.#context);
+    if (!this.#writes.hasBegun) {
+      const { collectionName } = this.#request;
+      return requireCollection(this.#proxy, dbName, collectionName, this.#context);
+    }
+    const { collectionId } = this.#sent!.info;
+    const { rootcoord } = this.#proxy.peers;
+    return rootcoord.describeCollection({ dbName, collectionId }, this.#context);
+  }
+
+  /** Reads the rows that are there, changes them, writes them back; others wait meanwhile. */
+  async #update(attempt: RowsTry): Promise<void> {
+    const { info } = attempt;
+    const given: GivenRows[] = [];
+    for (const slice of this.#cut()) {
+      if (slice.numRows < this.#request.numRows) await nextTurn();
+      given.push(await readGivenRows(attempt, slice));
+    }
+    const keys = info.vchannels.map((_vchannel, shard) => {
+      if (this.#writes.isWritten(shard)) return undefined;
+      const lists = given.map(({ keysByShard }) => keysByShard[shard]);
+      return joinKeys(lists.filter((list) => list !== undefined));
     });
-    const { keys } = rows;
-    this.#rows += keys.values.length;
-    if (keys.kind === 'int64') this.#intIds.push(keys.values);
-    else this.#stringIds.push(encodeStringIds(keys.values));
+    await withRowLocks(this.#proxy, info, keys, this.#context, async (tokens) => {
+      const rows = new CollectedRows(info, this.#writes, true);
+      for (const some of given) {
+        if (given.length > 1) await nextTurn();
+        rows.add(await mergePartialRows(attempt, some, this.#writes));
+      }
+      await this.#send(info, rows, tokens);
+    });
   }
 
-  getIds(): IdsInput {
-    if (this.#stringIds.length > 0) {
-      return { kind: 'encodedStrings', chunks: this.#stringIds };
-    }
-    if (this.#intIds.length === 1) return { kind: 'int', values: this.#intIds[0]! };
-    const values = new BigInt64Array(this.#rows);
-    let at = 0;
-    for (const some of this.#intIds) {
-      values.set(some, at);
-      at += some.length;
-    }
-    return { kind: 'int', values };
+  #cut(): Generator<RowSlice> {
+    return sliceRows(this.#request.fieldsData, this.#request.numRows);
   }
-}
 
-/** Returns the timestamp of the last of the writes. */
-async function send(
-  proxy: Proxy,
-  info: CollectionInfo,
-  collected: CollectedRows,
-  context: RequestContext,
-): Promise<bigint> {
-  const { collectionId, schema, vchannels } = info;
-  const timestamps = await Promise.all(
-    vchannels.map(async (vchannel, shard) => {
-      const parts = collected.partsByShard[shard]!;
-      if (parts.length === 0) return 0n;
-      const dependsOn = collected.dependsOn[shard];
-      const { timestamp } = await proxy.peers.streamingnode.write(
-        {
-          collectionId,
-          vchannel,
-          schemaVersion: schema.version,
-          parts,
-          ...(dependsOn === undefined ? {} : { dependsOn }),
-        },
-        context,
-      );
-      return timestamp;
-    }),
-  );
-  return timestamps.reduce((max, ts) => (ts > max ? ts : max), 0n);
+  async #send(info: CollectionInfo, rows: CollectedRows, tokens?: LockTokens): Promise<void> {
+    this.#sent = { info, rows };
+    await this.#writes.send(info, rows.partsByShard, tokens);
+  }
+
+  #checkSize(): void {
+    const { maxInsertSize } = this.#proxy.deps.limits;
+    const { byteLength } = this.#request;
+    if (maxInsertSize < 0 || byteLength <= maxInsertSize) return;
+    const verb = this.#isUpsert ? 'upsert' : 'insert';
+    throw new MilvusError('ParameterTooLarge', {
+      fields: {
+        message: `${verb} request size exceeds maxInsertSize`,
+        need: byteLength,
+        limit: maxInsertSize,
+      },
+    });
+  }
 }
 
 /** pymilvus keeps schemas; a drop and re-create is told to it by code 109. */
@@ -208,28 +190,11 @@ function requireCurrentSchema(info: CollectionInfo, request: InsertRequest): voi
   });
 }
 
-/** @throws MilvusError ParameterInvalid when a key is there already */
-function addDistinct(seen: Set<bigint | string>, keys: Keys): void {
-  const before = seen.size;
-  for (const key of keys.values) seen.add(key);
-  if (seen.size === before + keys.values.length) return;
-  throw invalidParameter('duplicate primary keys are not allowed in the same batch');
-}
-
-function checkJson(
-  info: CollectionInfo,
-  batch: Uint8Array,
-  toRequestRow: (row: number) => number,
-): void {
-  for (const field of info.schema.fields) {
-    if (field.dataType !== DataType.JSON) continue;
-    const bad = native.findInvalidJson(batch, field.fieldId);
-    if (bad < 0) continue;
-    throw invalidParameter(
-      `invalid JSON in field ${field.name} of collection ${info.schema.name}, ` +
-        `row ${toRequestRow(bad)}`,
-    );
-  }
+/** An upsert replaces the rows of these keys, also where the new rows get drawn ones. */
+function requireKeyColumn({ schema }: CollectionInfo, { fieldsData }: InsertRequest): void {
+  const { name } = getPrimaryKeyField(schema);
+  if (fieldsData.some((view) => view.fieldName === name)) return;
+  throw invalidParameter(`must assign pk when upsert, primary field: ${name}`);
 }
 
 function countFrom0(count: number): Uint32Array {

@@ -1,12 +1,11 @@
-// Upsert of some fields: read the rows, put the given fields in, write them back whole. The shard
-// refuses the write when one of the rows was written in between (R6); the caller then does it
-// again.
+// Upsert of some fields: the stored rows with the given fields put in, whole again. The caller has
+// the rows' locks, so that nobody writes them between the read here and the write (R6).
 
 import { applyArrayOp } from '../../codec/array-op.ts';
-import type { CheckedColumns } from '../../codec/check-columns.ts';
-import { checkColumns, type CheckOptions } from '../../codec/check-columns.ts';
-import { buildRowBatch } from '../../codec/field-data-to-rows.ts';
-import { PartialUpdateOp, type UpsertRequest } from '../../codec/insert-request.ts';
+import { checkColumns, type CheckedColumns } from '../../codec/check-columns.ts';
+import { checkRows } from '../../codec/check-rows.ts';
+import { buildRowBatch, readKeys } from '../../codec/field-data-to-rows.ts';
+import { PartialUpdateOp, type FieldPartialUpdateOp } from '../../codec/insert-request.ts';
 import { mergeJsonObjects } from '../../codec/project-json.ts';
 import {
   concatRows,
@@ -15,11 +14,12 @@ import {
   type ColumnInput,
 } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../../codec/row-batch.ts';
+import type { RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType, getDataTypeName } from '../../model/data-type.ts';
 import { invalidParameter } from '../../model/error.ts';
 import {
-  findField,
+  findPartitionKeyField,
   getPrimaryKeyField,
   ROW_ID_FIELD_ID,
   TIMESTAMP_FIELD_ID,
@@ -27,65 +27,123 @@ import {
 } from '../../model/schema.ts';
 import type { Keys } from '../../rpc/contract.ts';
 import { KeyReader } from '../../segment/reduce.ts';
-import type { Proxy, RequestContext } from './proxy.ts';
+import { checkJson } from './check-json.ts';
+import {
+  makeCheckOptions,
+  requirePartition,
+  type PreparedRows,
+  type RowsTry,
+} from './prepare-rows.ts';
 import { toShardRead } from './read-target.ts';
-import { splitKeys } from './sharding.ts';
+import type { ShardWrites } from './shard-writes.ts';
+import { hashKey, splitKeys } from './sharding.ts';
 
-/** The rows of the request: the fields that it gives, and the keys. */
+/** A slice of the request: the fields that it gives, and the keys. */
 export interface GivenRows {
+  readonly slice: RowSlice;
   readonly checked: CheckedColumns;
-  readonly given: Keys;
+  readonly keys: Keys;
+  readonly keysByShard: readonly (Keys | undefined)[];
   readonly rowIds: BigInt64Array;
+  /** The one that is read and written; 0 = all. */
+  readonly partitionId: bigint;
 }
 
-export interface MergedRows {
-  /** Whole rows: those that existed first, then new ones. */
-  readonly batch: RowBatchReader;
-  readonly keys: Keys;
-  /** The rows were read at these timestamps, by shard. */
-  readonly readTimestamps: readonly bigint[];
+/** @throws MilvusError ParameterInvalid, PartitionNotFound */
+export async function readGivenRows(attempt: RowsTry, slice: RowSlice): Promise<GivenRows> {
+  const { proxy, info } = attempt;
+  const partitionId = requirePartition(attempt);
+  const options = { ...makeCheckOptions(attempt, slice), allowMissingFields: true };
+  const checked = checkColumns(info.schema, slice.fieldsData, options);
+  checkFieldOps(info.schema.fields, checked, attempt.fieldOps);
+  const { firstRow, numRows } = slice;
+  const rowIds = await attempt.rowIds.get(firstRow, () => proxy.ids.take(numRows));
+  const keys = readKeys(checked.columns.find(({ field }) => field.isPrimaryKey)!, rowIds);
+  return { slice, checked, keys, keysByShard: splitKeys(info, keys), rowIds, partitionId };
 }
 
 /**
- * @throws MilvusError ParameterInvalid when a new row lacks a field, or an array operation does not
- * fit
+ * Returns whole rows: those that exist first, then new ones.
+ * @param writes  rows of shards that have written theirs are left out
+ * @throws MilvusError ParameterInvalid when a new row lacks a field, or a row that results does not
+ * fit the schema
  */
 export async function mergePartialRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: UpsertRequest,
-  { checked, given, rowIds }: GivenRows,
-  options: CheckOptions,
-  context: RequestContext,
-): Promise<MergedRows> {
+  attempt: RowsTry,
+  given: GivenRows,
+  writes: ShardWrites,
+): Promise<PreparedRows> {
+  const { info, fieldOps } = attempt;
   const { schema } = info;
-  const primary = getPrimaryKeyField(schema);
-  checkFieldOps(schema.fields, checked, request);
-  const { old, readTimestamps } = await readRows(proxy, info, given, context);
-  const oldRowOf = new Map<bigint | string, number>();
-  const oldKeys = new KeyReader(old, primary);
-  for (let row = 0; row < old.rows; row++) oldRowOf.set(oldKeys.at(row), row);
-  const existing: number[] = [];
-  const fresh: number[] = [];
-  given.values.forEach((key: bigint | string, row: number) => {
-    (oldRowOf.has(key) ? existing : fresh).push(row);
-  });
+  const { slice, checked, keys, rowIds } = given;
+  const shardCount = info.vchannels.length;
+  const isWanted = (row: number): boolean =>
+    !writes.hasBegun || !writes.isWritten(hashKey(keys.values[row]!) % shardCount);
+  const wanted = Array.from(keys.values.keys()).filter(isWanted);
+  const old = await readRows(attempt, given, writes);
+  const { existing, kept, fresh } = matchRows(info, keys, wanted, old);
+  const order = [...existing, ...fresh];
+  const toRequestRow = (row: number): number => slice.firstRow + order[row]!;
   const parts: RowBatchReader[] = [];
   if (existing.length > 0) {
-    const patch = new RowBatchReader(buildRowBatch(checked, rowIds, Uint32Array.from(existing)));
-    const kept = existing.map((row) => oldRowOf.get(given.values[row]!)!);
-    parts.push(patchRows(info, new RowBatchReader(takeRows(old, kept)), patch, request));
+    const patch = buildRowBatch(checked, rowIds, Uint32Array.from(existing));
+    const fields = checked.columns.map(({ field }) => field);
+    checkJson(fields, patch, schema.name, toRequestRow);
+    const before = new RowBatchReader(takeRows(old, kept));
+    parts.push(patchRows(info, before, new RowBatchReader(patch), fieldOps));
   }
   if (fresh.length > 0) {
-    const whole = checkColumns(schema, request.fieldsData, options);
+    const whole = checkColumns(schema, slice.fieldsData, makeCheckOptions(attempt, slice));
     parts.push(new RowBatchReader(buildRowBatch(whole, rowIds, Uint32Array.from(fresh))));
   }
   const batch = parts.length === 1 ? parts[0]! : new RowBatchReader(concatRows(parts));
-  return { batch, keys: readKeyColumn(batch, primary), readTimestamps };
+  checkRows(schema.fields, batch, {
+    collectionName: checked.collectionName,
+    jsonBytesMax: attempt.proxy.deps.limits.jsonMaxLength,
+    toRequestRow,
+  });
+  const partitionField = findPartitionKeyField(schema);
+  return {
+    rowCount: order.length,
+    toRequestRow,
+    given: keys,
+    keys, // The reply lists them as the client did.
+    shardKeys: takeKeys(keys, order),
+    partition:
+      partitionField === undefined || order.length === 0
+        ? given.partitionId
+        : readKeyColumn(batch, partitionField),
+    makeBatch: (rows) => (rows === undefined ? batch.bytes : takeRows(batch, rows)),
+  };
+}
+
+/** Which of these rows are stored, and as which row of `old`, and which are new. */
+function matchRows(
+  info: CollectionInfo,
+  keys: Keys,
+  rows: readonly number[],
+  old: RowBatchReader,
+): { readonly existing: number[]; readonly kept: number[]; readonly fresh: number[] } {
+  const oldRowOf = new Map<bigint | string, number>();
+  if (old.rows > 0) {
+    const oldKeys = new KeyReader(old, getPrimaryKeyField(info.schema));
+    for (let row = 0; row < old.rows; row++) oldRowOf.set(oldKeys.at(row), row);
+  }
+  const existing = rows.filter((row) => oldRowOf.has(keys.values[row]!));
+  const kept = existing.map((row) => oldRowOf.get(keys.values[row]!)!);
+  const fresh = rows.filter((row) => !oldRowOf.has(keys.values[row]!));
+  return { existing, kept, fresh };
+}
+
+function takeKeys(keys: Keys, rows: readonly number[]): Keys {
+  if (keys.kind === 'string') {
+    return { kind: 'string', values: rows.map((row) => keys.values[row]!) };
+  }
+  return { kind: 'int64', values: BigInt64Array.from(rows, (row) => keys.values[row]!) };
 }
 
 /** Returns a key column's values. */
-export function readKeyColumn(batch: RowBatchReader, field: FieldSchema): Keys {
+function readKeyColumn(batch: RowBatchReader, field: FieldSchema): Keys {
   const reader = new KeyReader(batch, field);
   const values = Array.from({ length: batch.rows }, (_unused, row) => reader.at(row));
   return field.dataType === DataType.Int64
@@ -94,33 +152,24 @@ export function readKeyColumn(batch: RowBatchReader, field: FieldSchema): Keys {
 }
 
 async function readRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  given: Keys,
-  context: RequestContext,
-): Promise<{ old: RowBatchReader; readTimestamps: bigint[] }> {
+  { proxy, info, context }: RowsTry,
+  { keysByShard, partitionId }: GivenRows,
+  writes: ShardWrites,
+): Promise<RowBatchReader> {
   const outputFieldIds = info.schema.fields.map((field) => field.fieldId);
-  const byShard = splitKeys(info, given);
-  const target = { partitionIds: [], ignoreGrowing: false, pinnedTimestamp: 0n };
+  const partitionIds = partitionId === 0n ? [] : [partitionId];
+  const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
   const replies = await Promise.all(
-    info.vchannels.map((vchannel, shard) => {
-      const empty: Keys =
-        given.kind === 'int64'
-          ? { kind: 'int64', values: new BigInt64Array() }
-          : { kind: 'string', values: [] };
-      const keys = byShard[shard] ?? empty;
+    info.vchannels.map(async (vchannel, shard) => {
+      const keys = keysByShard[shard];
+      if (keys === undefined || writes.isWritten(shard)) return [];
       const params = { keys, limit: 0, outputFieldIds, countOnly: false };
-      return proxy.peers.streamingnode.query(
-        { ...toShardRead(info, vchannel, target), params },
-        context,
-      );
+      const request = { ...toShardRead(info, vchannel, target), params };
+      return [await proxy.peers.streamingnode.query(request, context)];
     }),
   );
-  const batches = replies.map((reply) => new RowBatchReader(reply.rows));
-  return {
-    old: batches.length === 1 ? batches[0]! : new RowBatchReader(concatRows(batches)),
-    readTimestamps: replies.map((reply) => reply.timestamp),
-  };
+  const batches = replies.flat().map(({ rows }) => new RowBatchReader(rows));
+  return batches.length === 1 ? batches[0]! : new RowBatchReader(concatRows(batches));
 }
 
 /**
@@ -131,7 +180,7 @@ function patchRows(
   info: CollectionInfo,
   old: RowBatchReader,
   patch: RowBatchReader,
-  request: UpsertRequest,
+  fieldOps: readonly FieldPartialUpdateOp[],
 ): RowBatchReader {
   const columns: ColumnInput[] = [];
   const rowIds = patch.findColumn(ROW_ID_FIELD_ID)!;
@@ -143,7 +192,7 @@ function patchRows(
       if (before !== undefined && before.fieldId !== TIMESTAMP_FIELD_ID) columns.push(before);
       continue;
     }
-    const op = request.fieldOps.find(({ fieldName }) => fieldName === field.name)?.op;
+    const op = fieldOps.find(({ fieldName }) => fieldName === field.name)?.op;
     if (field.isDynamic && before !== undefined) columns.push(mergeDynamic(before, after));
     else if (before === undefined || op === undefined || op === PartialUpdateOp.Replace) {
       columns.push(after);
@@ -170,11 +219,11 @@ function mergeDynamic(before: RowColumn, after: RowColumn): ColumnInput {
 function checkFieldOps(
   fields: readonly FieldSchema[],
   checked: CheckedColumns,
-  request: UpsertRequest,
+  fieldOps: readonly FieldPartialUpdateOp[],
 ): void {
   const seen = new Set<string>();
-  for (const { fieldName, op } of request.fieldOps) {
-    const field = findField({ fields } as never, fieldName);
+  for (const { fieldName, op } of fieldOps) {
+    const field = fields.find(({ name }) => name === fieldName);
     if (field === undefined) throw invalidParameter(`field ${fieldName} not exist`);
     if (seen.has(fieldName))
       throw invalidParameter(`field ${fieldName} has more than one operation`);

@@ -3,111 +3,90 @@
 
 import { checkColumns, type CheckedColumns, type CheckOptions } from '../../codec/check-columns.ts';
 import { buildRowBatch, readKeys } from '../../codec/field-data-to-rows.ts';
-import type { InsertRequest, UpsertRequest } from '../../codec/insert-request.ts';
-import { takeRows } from '../../codec/row-batch-ops.ts';
+import type { FieldPartialUpdateOp, InsertRequest } from '../../codec/insert-request.ts';
 import type { RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField, getPrimaryKeyField } from '../../model/schema.ts';
 import type { Keys } from '../../rpc/contract.ts';
-import { mergePartialRows, readKeyColumn } from './partial-update.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 import { isTrue } from './read-target.ts';
 import { hashKey } from './sharding.ts';
 
+/** One try at writing the rows of a request into a collection as it is now. */
+export interface RowsTry {
+  readonly proxy: Proxy;
+  readonly info: CollectionInfo;
+  readonly request: InsertRequest;
+  readonly isUpsert: boolean;
+  /** Of a partial update. */
+  readonly fieldOps: readonly FieldPartialUpdateOp[];
+  readonly rowIds: RowIds;
+  readonly context: RequestContext;
+}
+
 export interface PreparedRows {
   readonly rowCount: number;
+  /** For messages: the request's row that one of these is. */
+  readonly toRequestRow: (row: number) => number;
   /** Keys as the client gave them (or as drawn for an insert): what an upsert deletes. */
   readonly given: Keys;
-  /** What the reply lists: the keys of the written rows. */
+  /** What the reply lists: the keys of the written rows, in the request's order. */
   readonly keys: Keys;
   /** By row; decides its shard: a new key lies where the old one was (R4). */
   readonly shardKeys: Keys;
+  /** All rows' partition, or by row the partition keys that decide. */
   readonly partition: bigint | Keys;
   readonly makeBatch: (rows: Uint32Array | undefined) => Uint8Array;
-  /** By shard, for rows that were made from stored ones. */
-  readonly readTimestamps?: readonly bigint[];
+}
+
+/**
+ * The ids of a request's rows, by the first row of each slice. They are drawn once: a row that is
+ * sent again is the same row.
+ */
+export class RowIds {
+  readonly #bySlice = new Map<number, BigInt64Array>();
+
+  async get(firstRow: number, draw: () => Promise<BigInt64Array>): Promise<BigInt64Array> {
+    const known = this.#bySlice.get(firstRow);
+    if (known !== undefined) return known;
+    const drawn = await draw();
+    this.#bySlice.set(firstRow, drawn);
+    return drawn;
+  }
 }
 
 /** @throws MilvusError ParameterInvalid, PartitionNotFound */
-export async function prepareRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: InsertRequest,
-  slice: RowSlice,
-  isUpsert: boolean,
-): Promise<PreparedRows> {
-  const partition = requirePartition(proxy, info, request.partitionName);
-  const options = makeCheckOptions(proxy, info, request, slice, isUpsert);
-  const checked = checkColumns(info.schema, slice.fieldsData, options);
-  const rowIds = await proxy.ids.take(slice.numRows);
-  const given = readKeys(
-    checked.columns.find(({ field }) => field.isPrimaryKey)!,
-    rowIds,
-  );
+export async function prepareRows(attempt: RowsTry, slice: RowSlice): Promise<PreparedRows> {
+  const { proxy, info, isUpsert, rowIds } = attempt;
+  const partition = requirePartition(attempt);
+  const checked = checkColumns(info.schema, slice.fieldsData, makeCheckOptions(attempt, slice));
+  const keyColumn = checked.columns.find(({ field }) => field.isPrimaryKey)!;
   const isRedrawn = isUpsert && getPrimaryKeyField(info.schema).autoId;
+  const { firstRow, numRows } = slice;
+  const ids = await rowIds.get(firstRow, () => {
+    if (!isRedrawn) return proxy.ids.take(numRows);
+    const replaced = readKeys(keyColumn, new BigInt64Array(numRows));
+    return drawIdsByShard(proxy, info.vchannels.length, replaced);
+  });
+  const given = readKeys(keyColumn, ids);
   const { columns, keys } = isRedrawn
-    ? await drawNewKeys(proxy, info, checked, given, rowIds)
+    ? putNewKeys(checked, given, ids)
     : { columns: checked, keys: given };
   const partitionColumn = checked.columns.find(({ field }) => field.isPartitionKey);
   return {
-    rowCount: slice.numRows,
+    rowCount: numRows,
+    toRequestRow: (row) => firstRow + row,
     given,
     keys,
     shardKeys: given,
-    partition: partitionColumn === undefined ? partition : readKeys(partitionColumn, rowIds),
-    makeBatch: (rows) => buildRowBatch(columns, rowIds, rows),
+    partition: partitionColumn === undefined ? partition : readKeys(partitionColumn, ids),
+    makeBatch: (rows) => buildRowBatch(columns, ids, rows),
   };
 }
 
-/** Rows of which the request gives some fields: the others come from the stored rows. */
-export async function preparePartialRows(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: UpsertRequest,
-  slice: RowSlice,
-  context: RequestContext,
-): Promise<PreparedRows> {
-  const partition = requirePartition(proxy, info, request.partitionName);
-  const options = makeCheckOptions(proxy, info, request, slice, true);
-  const checked = checkColumns(info.schema, slice.fieldsData, {
-    ...options,
-    allowMissingFields: true,
-  });
-  const rowIds = await proxy.ids.take(slice.numRows);
-  const keyColumn = checked.columns.find(({ field }) => field.isPrimaryKey);
-  if (keyColumn === undefined || keyColumn.values.kind === 'generated') {
-    throw invalidParameter('partial update needs the primary keys of its rows');
-  }
-  const given = readKeys(keyColumn, rowIds);
-  const merged = await mergePartialRows(
-    proxy,
-    info,
-    { ...request, fieldsData: slice.fieldsData },
-    { checked, given, rowIds },
-    options,
-    context,
-  );
-  const partitionField = findPartitionKeyField(info.schema);
-  return {
-    rowCount: slice.numRows,
-    given,
-    keys: given, // The reply lists them as the client did; the rows lie in another order.
-    shardKeys: merged.keys,
-    partition:
-      partitionField === undefined ? partition : readKeyColumn(merged.batch, partitionField),
-    makeBatch: (rows) => (rows === undefined ? merged.batch.bytes : takeRows(merged.batch, rows)),
-    readTimestamps: merged.readTimestamps,
-  };
-}
-
-function makeCheckOptions(
-  proxy: Proxy,
-  info: CollectionInfo,
-  request: InsertRequest,
-  slice: RowSlice,
-  isUpsert: boolean,
-): CheckOptions {
+export function makeCheckOptions(attempt: RowsTry, slice: RowSlice): CheckOptions {
+  const { proxy, info, request, isUpsert } = attempt;
   return {
     collectionName: request.collectionName,
     numRows: slice.numRows,
@@ -117,17 +96,22 @@ function makeCheckOptions(
   };
 }
 
-/** The partition that all rows go to; partition-key collections have none to name. */
-function requirePartition(proxy: Proxy, info: CollectionInfo, name: string): bigint {
+/**
+ * Returns the partition that all rows go to; 0 in a collection with a partition key, which has none
+ * to name. An upsert replaces the rows of its keys there only; with a partition key, wherever they
+ * are.
+ */
+export function requirePartition({ proxy, info, request }: RowsTry): bigint {
+  const { partitionName } = request;
   if (findPartitionKeyField(info.schema) !== undefined) {
-    if (name !== '') {
+    if (partitionName !== '') {
       throw invalidParameter(
         'not support manually specifying the partition names if partition key mode is used',
       );
     }
     return 0n;
   }
-  const wanted = name === '' ? proxy.deps.defaultPartitionName : name;
+  const wanted = partitionName === '' ? proxy.deps.defaultPartitionName : partitionName;
   const partition = info.partitions.find((candidate) => candidate.name === wanted);
   if (partition === undefined) {
     throw new MilvusError('PartitionNotFound', { fields: { partition: wanted } });
@@ -135,18 +119,12 @@ function requirePartition(proxy: Proxy, info: CollectionInfo, name: string): big
   return partition.partitionId;
 }
 
-/**
- * Upsert with auto id: the given key is deleted and a new one drawn that hashes to the same shard
- * (R4), so that both lie in one record.
- */
-async function drawNewKeys(
-  proxy: Proxy,
-  info: CollectionInfo,
+/** Upsert with auto id: the given keys are deleted, the rows get new ones. */
+function putNewKeys(
   checked: CheckedColumns,
   given: Keys,
   rowIds: BigInt64Array,
-): Promise<{ columns: CheckedColumns; keys: Keys }> {
-  if (info.vchannels.length > 1) await drawIdsByShard(proxy, info.vchannels.length, given, rowIds);
+): { columns: CheckedColumns; keys: Keys } {
   const columns = {
     ...checked,
     columns: checked.columns.map((column) =>
@@ -162,13 +140,17 @@ async function drawNewKeys(
   return { columns, keys };
 }
 
-/** Fills `rowIds` with new ids, each of which hashes to the shard of the given key in its row. */
+/**
+ * Draws new ids, each of which hashes to the shard of the given key in its row (R4): the delete of
+ * the one and the insert of the other lie in one record.
+ */
 async function drawIdsByShard(
   proxy: Proxy,
   shardCount: number,
   given: Keys,
-  rowIds: BigInt64Array,
-): Promise<void> {
+): Promise<BigInt64Array> {
+  if (shardCount === 1) return proxy.ids.take(given.values.length);
+  const rowIds = new BigInt64Array(given.values.length);
   const rowsByShard: number[][] = Array.from({ length: shardCount }, () => []);
   given.values.forEach((key: bigint | string, row: number) => {
     rowsByShard[hashKey(key) % shardCount]!.push(row);
@@ -183,4 +165,5 @@ async function drawIdsByShard(
       missing -= 1;
     }
   }
+  return rowIds;
 }

@@ -2,6 +2,7 @@
 // noun has its file. It keeps no data: it validates, plans, splits by shard, asks the leaders,
 // merges, encodes.
 
+import type { Runtime } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -38,7 +39,7 @@ export interface ProxyDeps {
   /** What GetVersion answers; SDKs parse it. */
   readonly version: string;
   readonly buildTime: string;
-  readonly nowMs: () => number;
+  readonly runtime: Runtime;
   /** Decodes a message of milvus.proto by its full name, for fields that carry encoded messages. */
   readonly decodeMessage: (typeName: string, bytes: Uint8Array) => object;
 }

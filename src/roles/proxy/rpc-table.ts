@@ -6,7 +6,6 @@ import {
   decodeInsertRequest,
   decodeUpsertRequest,
 } from '../../codec/insert-request.ts';
-import { encodeMutationResult } from '../../codec/mutation-result.ts';
 import { decodeQueryRequest } from '../../codec/query-request.ts';
 import { encodeQueryResults } from '../../codec/query-results.ts';
 import { decodeHybridSearchRequest, decodeSearchRequest } from '../../codec/search-request.ts';
@@ -26,6 +25,7 @@ import * as partitions from './partitions.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 import { query } from './query.ts';
 import { search } from './search.ts';
+import { encodeMutationError } from './shard-writes.ts';
 import * as serverInfo from './server-info.ts';
 
 /** A verb whose message goes through the protobuf library: objects in, objects out. */
@@ -40,7 +40,7 @@ interface ColdRpc {
 interface HotRpc {
   readonly kind: 'hot';
   readonly run: (proxy: Proxy, message: Uint8Array, context: RequestContext) => Promise<Uint8Array>;
-  readonly encodeError: (status: Status) => Uint8Array;
+  readonly encodeError: (status: Status, error: unknown) => Uint8Array;
 }
 
 export type Rpc = ColdRpc | HotRpc;
@@ -51,7 +51,7 @@ function hot<Request extends { readonly dbName: string }>(
   access: Access,
   decode: (message: Uint8Array) => Request,
   run: (proxy: Proxy, request: Request, context: RequestContext) => Promise<Uint8Array>,
-  encodeError: (reply: { status: Status }) => Uint8Array,
+  encodeError: (status: Status, error: unknown) => Uint8Array,
 ): Rpc {
   return {
     kind: 'hot',
@@ -60,17 +60,19 @@ function hot<Request extends { readonly dbName: string }>(
       await requireAccess(proxy, access, request, context);
       return run(proxy, request, context);
     },
-    encodeError: (status) => encodeError({ status }),
+    encodeError,
   };
 }
 
+const encodeSearchError = (status: Status): Uint8Array => encodeSearchResults({ status });
+
 export const RPC_TABLE: Readonly<Record<string, Rpc>> = {
-  Insert: hot('writing', decodeInsertRequest, insert, encodeMutationResult),
-  Upsert: hot('writing', decodeUpsertRequest, upsert, encodeMutationResult),
-  Delete: hot('writing', decodeDeleteRequest, deleteRows, encodeMutationResult),
-  Search: hot('reading', decodeSearchRequest, search, encodeSearchResults),
-  HybridSearch: hot('reading', decodeHybridSearchRequest, hybridSearch, encodeSearchResults),
-  Query: hot('reading', decodeQueryRequest, query, encodeQueryResults),
+  Insert: hot('writing', decodeInsertRequest, insert, encodeMutationError),
+  Upsert: hot('writing', decodeUpsertRequest, upsert, encodeMutationError),
+  Delete: hot('writing', decodeDeleteRequest, deleteRows, encodeMutationError),
+  Search: hot('reading', decodeSearchRequest, search, encodeSearchError),
+  HybridSearch: hot('reading', decodeHybridSearchRequest, hybridSearch, encodeSearchError),
+  Query: hot('reading', decodeQueryRequest, query, (status) => encodeQueryResults({ status })),
 
   CreateCollection: cold(collections.createCollection, 'collectionDDL'),
   DropCollection: cold(collections.dropCollection, 'collectionDDL'),

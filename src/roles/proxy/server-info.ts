@@ -57,5 +57,5 @@ export async function getComponentStates(): Promise<object> {
  * with it.
  */
 export async function clientHeartbeat(proxy: Proxy): Promise<object> {
-  return { status: OK_STATUS, server_timestamp: String(proxy.deps.nowMs()), commands: [] };
+  return { status: OK_STATUS, server_timestamp: String(proxy.deps.runtime.nowMs()), commands: [] };
 }

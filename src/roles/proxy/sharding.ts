@@ -106,3 +106,18 @@ export function splitKeys(info: CollectionInfo, keys: KeyValues): (KeyValues | u
   for (const key of keys.values) byShard[hashKey(key) % shardCount]!.push(key);
   return byShard.map((values) => (values.length === 0 ? undefined : { kind: 'string', values }));
 }
+
+/** Joins lists of keys of one kind; undefined when there is none. */
+export function joinKeys(lists: readonly KeyValues[]): KeyValues | undefined {
+  if (lists.length < 2) return lists[0];
+  if (lists[0]!.kind === 'string') {
+    return { kind: 'string', values: lists.flatMap(({ values }) => values as readonly string[]) };
+  }
+  const values = new BigInt64Array(lists.reduce((sum, list) => sum + list.values.length, 0));
+  let at = 0;
+  for (const list of lists) {
+    values.set(list.values as BigInt64Array, at);
+    at += list.values.length;
+  }
+  return { kind: 'int64', values };
+}

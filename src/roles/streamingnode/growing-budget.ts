@@ -17,6 +17,7 @@ export class GrowingBudget {
       throw new MilvusError('MemoryLimitExceeded', {
         message: 'growing data is at its limit; retry when it has been written out',
         fields: { need: bytes, have: this.bytesMax - this.used, limit: this.bytesMax },
+        isUnexecuted: true,
       });
     }
     this.used += bytes;

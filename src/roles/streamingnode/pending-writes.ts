@@ -33,12 +33,13 @@ export class PendingWrites {
   /** @throws MilvusError RateLimit when a bound is reached */
   push(write: PendingWrite): void {
     const { countMax, bytesMax } = this.#bounds;
-    const bytes = countBytes(write.request);
+    const bytes = countBytes(write.request.parts);
     const isFull = this.count >= countMax || this.#bytes + bytes > bytesMax;
     if (isFull && this.count > 0) {
       throw new MilvusError('RateLimit', {
         message: 'too many writes wait for one shard',
         fields: { channel: write.request.vchannel, waiting: this.count, bytes: this.#bytes },
+        isUnexecuted: true,
       });
     }
     this.#waiting.push(write);
@@ -53,7 +54,8 @@ export class PendingWrites {
   }
 }
 
-function countBytes({ parts }: WriteRequest): number {
+/** The memory that a write takes while it waits. */
+export function countBytes(parts: WriteRequest['parts']): number {
   let bytes = 0;
   for (const part of parts) {
     if (part.kind === 'insert') bytes += part.batch.byteLength;

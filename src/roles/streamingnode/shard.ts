@@ -13,8 +13,10 @@ import { composeTimestamp } from '../../model/timestamp.ts';
 import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { SegmentState } from '../../model/segment-info.ts';
 import type {
+  CallContext,
   DeleteEntry,
   GrowingSegmentInfo,
+  Keys,
   ShardStats,
   WriteRequest,
 } from '../../rpc/contract.ts';
@@ -23,13 +25,13 @@ import { ChannelCommits } from './channel-commits.ts';
 import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { loadOrRelease, loadSealed } from './load-sealed.ts';
-import { PendingWrites, type PendingWrite } from './pending-writes.ts';
+import type { PendingWrite } from './pending-writes.ts';
 import { sealSegment } from './seal.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
-import { RecentWrites } from './recent-writes.ts';
 import { countRows } from './stats.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
 import { View, type GrowingSegment } from './view.ts';
+import { WriteLine } from './write-line.ts';
 
 export interface ShardDeps extends StreamingNodeDeps {
   readonly budget: GrowingBudget;
@@ -39,8 +41,6 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onWritten: () => void;
 }
 
-/** Writes that wait to be stamped; more are refused with code 8 (R24). */
-const PENDING_WRITES = { countMax: 4096, bytesMax: 256 * 1024 * 1024 };
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of a record that are applied in one turn (P9), and what a row and a key add to them. */
@@ -66,8 +66,7 @@ export class Shard {
   readonly #checkpoint: bigint;
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
   readonly #known: Map<bigint, SegmentInfo>;
-  readonly #writes = new PendingWrites(PENDING_WRITES);
-  readonly #recent: RecentWrites;
+  readonly #line: WriteLine;
   readonly #sealing = new Set<Promise<void>>();
   /** Partition id → the growing segment that takes its rows. */
   readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
@@ -111,8 +110,9 @@ export class Shard {
       this.#horizon = max(this.#horizon, segment.deletesUpTo);
     }
     this.lastTimestamp = max(this.lastTimestamp, this.deletes.lastFileTimestamp());
-    // What was written before this start has been applied before anything can be read.
-    this.#recent = new RecentWrites(0n);
+    this.#line = new WriteLine(deps.runtime, () => {
+      if (!this.#isPumping) void this.#pump();
+    });
   }
 
   /**
@@ -201,18 +201,27 @@ export class Shard {
 
   // --- writes ---
 
-  write(request: WriteRequest): Promise<{ timestamp: bigint }> {
-    return new Promise((resolve, reject) => {
-      this.#writes.push({ request, resolve, reject }); // Throws, and so rejects, when full.
-      if (!this.#isPumping) void this.#pump();
-    });
+  write(request: WriteRequest, call: CallContext): Promise<{ timestamp: bigint }> {
+    return this.#line.write(request, getPrimaryKeyField(this.info.schema), call);
+  }
+
+  /** From the answer on a read sees every earlier write of the keys, and no later one comes. */
+  async lockKeys(keys: Keys, call: CallContext): Promise<{ token: bigint }> {
+    this.requireOpen();
+    const token = await this.#line.lock(keys, call);
+    await this.run(async () => undefined);
+    return { token };
+  }
+
+  unlockKeys(token: bigint): void {
+    this.#line.unlock(token);
   }
 
   /** Stamps and appends what waits, in arrival order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    while (this.#writes.count > 0) {
-      const writes = this.#writes.takeAll();
+    while (this.#line.count > 0) {
+      const writes = this.#line.takeAll();
       try {
         const parts = writes.reduce((sum, { request }) => sum + request.parts.length, 0);
         await this.#segmentIds.fill(parts);
@@ -245,7 +254,6 @@ export class Shard {
       return;
     }
     this.#lastStamped = timestamp;
-    this.#recent.push(write.request.parts, timestamp);
     const durable = this.deps.wal.append(this.#pchannel, encodeWalMessage(message));
     durable.catch(() => undefined); // Reported below, in order.
     this.#inFlight += 1;
@@ -322,17 +330,10 @@ export class Shard {
     if (request.schemaVersion !== this.info.schema.version) {
       throw new MilvusError('CollectionSchemaMismatch', {
         fields: { got: request.schemaVersion, expected: this.info.schema.version },
+        isUnexecuted: true,
       });
     }
-    const { parts, dependsOn } = request;
-    const key = getPrimaryKeyField(this.info.schema);
-    if (dependsOn !== undefined && this.#recent.hasWritten(parts, dependsOn, key)) {
-      throw new MilvusError('InconsistentRequery', {
-        message: 'a row was written by someone else during a partial update',
-        fields: { collection: this.info.schema.name },
-      });
-    }
-    for (const { partitionId } of parts) {
+    for (const { partitionId } of request.parts) {
       if (partitionId !== 0n && !this.#hasPartition(partitionId)) {
         throw new MilvusError('PartitionNotFound', { fields: { partition: String(partitionId) } });
       }
@@ -622,12 +623,14 @@ export class Shard {
   /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
   async drop(): Promise<void> {
     this.#state = 'dropped';
+    this.#line.close();
     await this.#release();
   }
 
   /** Stops without writing anything: the WAL has it all. */
   async close(): Promise<void> {
     this.#state = 'closed';
+    this.#line.close();
     await this.#release();
   }
 

@@ -91,8 +91,16 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
-  readonly write: StreamingNode['write'] = (request) =>
-    this.#require(request.collectionId, request.vchannel).write(request);
+  readonly write: StreamingNode['write'] = (request, call) =>
+    this.#require(request.collectionId, request.vchannel).write(request, call);
+
+  readonly lockKeys: StreamingNode['lockKeys'] = (request, call) =>
+    this.#require(request.collectionId, request.vchannel).lockKeys(request.keys, call);
+
+  readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ collectionId, vchannel, token }) => {
+    this.#require(collectionId, vchannel).unlockKeys(token);
+    return EMPTY;
+  };
 
   readonly search: StreamingNode['search'] = (request, call) =>
     searchShard(this.#require(request.collectionId, request.vchannel), request, call);

@@ -239,7 +239,7 @@ const INSERTS = refuse('Insert', 1100, [
     change({ doc: jsonData(['{}', '{"a": }']) }),
     'invalid JSON in field doc of collection plain, row 1',
   ],
-  ['no JSON at all', change({ doc: jsonData(['', '{}']) }), 'doc', 'row 0'],
+  ['no JSON at all', change({ doc: jsonData(['', '{}']) }), 'field doc is not nullable', '[row=0]'],
   [
     'too long a JSON',
     change({ doc: jsonData([`"${'x'.repeat(65535)}"`, '{}']) }),
@@ -352,7 +352,7 @@ const UPSERTS: readonly BadRequest[] = [
     [
       'an upsert without its key',
       small('idle', { id: undefined }),
-      'fieldSchema(id) has no corresponding fieldData',
+      'must assign pk when upsert, primary field: id',
     ],
     [
       'an upsert of another dim',

@@ -1,5 +1,7 @@
 """Where other servers of this protocol were found wanting, one test each; and wrong input."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pymilvus import Collection, DataType, MilvusClient, connections
 
@@ -261,6 +263,37 @@ def test_partial_upsert_leaves_other_fields_alone(client, name):
     client.upsert(name, [{"id": 1, "n": 2}], partial_update=True)
     row = query(client, name, "id == 1", output_fields=["n", "vector"])[0]
     assert (row["n"], [float(x) for x in row["vector"]]) == (2, unit(1))
+
+
+def test_partial_upserts_of_one_row_at_once_all_stay(client, name):
+    if CLIENT < (2, 6):
+        pytest.skip("this client has no partial upsert")
+    fields = [f"n{i}" for i in range(4)]
+    create(client, name, *((field, DataType.INT64, {"nullable": True}) for field in fields))
+    client.insert(name, [{"id": 1, "vector": unit(1), **{field: 0 for field in fields}}])
+
+    def count_up(field):
+        for n in range(1, 26):
+            client.upsert(name, [{"id": 1, field: n}], partial_update=True)
+
+    with ThreadPoolExecutor(len(fields)) as pool:
+        for done in [pool.submit(count_up, field) for field in fields]:
+            done.result()
+    assert query(client, name, "id == 1", output_fields=fields)[0] == {
+        "id": 1, **{field: 25 for field in fields}}
+
+
+def test_partial_upserts_stay_within_the_limits_of_a_row(client, name):
+    if CLIENT < (2, 6):
+        pytest.skip("this client has no partial upsert")
+    create(client, name, dynamic=True)
+    client.insert(name, [{"id": 1, "vector": unit(1)}])
+    for i in range(7):
+        client.upsert(name, [{"id": 1, f"key{i}": "x" * 9000}], partial_update=True)
+    with refused(1100, "exceeds max length (65536)"):
+        client.upsert(name, [{"id": 1, "key7": "x" * 9000}], partial_update=True)
+    row = query(client, name, "id == 1", output_fields=["*"])[0]
+    assert sorted(key for key in row if key.startswith("key")) == [f"key{i}" for i in range(7)]
 
 
 def test_users_and_roles_answer_an_error(client):

@@ -158,6 +158,10 @@ def test_upsert_into_a_partition(client, name):
     client.upsert(name, [{"id": 1, "vector": unit(1)}], partition_name="other")
     client.upsert(name, [{"id": 1, "vector": unit(2)}], partition_name="other")
     assert count(client, name, partition_names=["other"]) == 1
+    client.upsert(name, [{"id": 1, "vector": unit(3)}])
+    assert count(client, name, partition_names=["other"]) == 1
+    assert count(client, name, partition_names=["_default"]) == 1
+    assert keys_of(query(client, name, "id > 0")) == [1]
 
 
 def test_unknown_partitions_are_errors(client, name):

@@ -239,11 +239,13 @@ export class DdlOwner {
     const count = 1 + Math.floor(this.#random() ** 2 * 30);
     const versions = new Map<Key, number>();
     for (const key of this.#drawKeys(count)) {
-      const isTaken = [...partitions.values()].some((rows) => rows.has(key));
+      const isTaken = partitions.get(partition)!.has(key);
       if (isUpsert || !isTaken) versions.set(key, this.#nextVersion());
     }
     if (versions.size === 0) return this.#deleteRows();
-    const after = this.#replaceRows([...versions.keys()], partition, versions);
+    // Rows of the same keys in other partitions stay.
+    const rowsAfter = new Map([...partitions.get(partition)!, ...versions]);
+    const after = { ...this.#state, partitions: new Map([...partitions, [partition, rowsAfter]]) };
     const rows = [...versions].map(([key, version]) => makeRow(key, version));
     const verb = isUpsert ? 'upsert' : 'insert';
     return { after, call: (client) => client[verb](this.#spec, rows, partition) };
@@ -252,23 +254,17 @@ export class DdlOwner {
   #deleteRows(): Step {
     const keys = this.#drawKeys(10);
     const filter = `key in [${quoteKeys(keys)}]`;
-    const after = this.#replaceRows(keys, '', new Map());
+    const after = { ...this.#state, partitions: this.#removeFromAll(new Set(keys)) };
     return { after, call: (client) => client.delete(this.#spec.name, filter) };
   }
 
-  /** Removes the keys from every partition and adds the new versions to one. */
-  #replaceRows(keys: readonly Key[], partition: string, versions: ReadonlyMap<Key, number>): State {
-    const gone = new Set(keys);
-    const partitions = new Map(
+  #removeFromAll(keys: ReadonlySet<Key>): State['partitions'] {
+    return new Map(
       [...this.#state.partitions].map(([name, rows]) => [
         name,
-        new Map([
-          ...[...rows].filter(([key]) => !gone.has(key)),
-          ...(name === partition ? versions : []),
-        ]),
+        new Map([...rows].filter(([key]) => !keys.has(key))),
       ]),
     );
-    return { ...this.#state, partitions };
   }
 
   #drawKeys(count: number): Key[] {

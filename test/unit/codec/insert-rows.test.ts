@@ -231,6 +231,37 @@ test('keys of the client are read for all rows', () => {
   assert.deepEqual(readKeys(texts.columns[0]!, makeRowIds(2)).values, ['a', 'é']);
 });
 
+test('keys are read as their rows have them: given, null, left out, generated', () => {
+  const random = new Random(SEED);
+  const kinds = [
+    { dataType: DataType.Int64, defaultValue: 7n },
+    { dataType: DataType.VarChar, defaultValue: 'seven' },
+    { dataType: DataType.Int64, isPrimaryKey: true, autoId: true },
+    { dataType: DataType.VarChar, isPrimaryKey: true, autoId: true },
+  ];
+  for (let round = 0; round < 200; round += 1) {
+    const field = makeField(random.pick(kinds));
+    const numRows = random.below(6) + 1;
+    const rows = Array.from({ length: numRows }, (_unused, i) =>
+      field.autoId || random.chance(0.4)
+        ? null
+        : field.dataType === DataType.Int64 ? BigInt(i) : `key ${i}`,
+    );
+    const isAbsent = field.autoId || random.chance(0.2);
+    const isCompact = random.chance(0.5);
+    const filler = field.dataType === DataType.Int64 ? 0n : '';
+    const values = isCompact
+      ? rows.filter((value) => value !== null)
+      : rows.map((value) => value ?? filler);
+    const data = makeFieldData(field, values, rows.map((value) => value !== null));
+    const checked = check([field], isAbsent ? [] : [data], { numRows });
+    const rowIds = makeRowIds(numRows);
+    const batch = new RowBatchReader(buildRowBatch(checked, rowIds));
+    const keys = readKeys(checked.columns[0]!, rowIds);
+    assert.deepEqual([...keys.values], readColumn(batch, field), `round ${round}`);
+  }
+});
+
 test('missing and null values become the default; $meta becomes an empty object', () => {
   const defaults = [
     { dataType: DataType.Int64, defaultValue: 7n },
@@ -240,7 +271,7 @@ test('missing and null values become the default; $meta becomes an empty object'
   for (const given of defaults) {
     const field = makeField(given);
     const value = given.defaultValue ?? '{}';
-    const mine = given.dataType === DataType.Int64 ? 1n : '"x"';
+    const mine = given.dataType === DataType.Int64 ? 1n : '{"x":1}';
     const absent = check([field], [], { numRows: 2 });
     const empty = check([field], [makeFieldData(field, [])], { numRows: 2 });
     const nulls = check([field], [makeFieldData(field, [], [false, false])], { numRows: 2 });

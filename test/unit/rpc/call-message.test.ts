@@ -23,6 +23,7 @@ interface FailureFields {
   message: string;
   retriable: boolean;
   isInputError: boolean;
+  isUnexecuted: boolean;
 }
 
 function encodeFailure(failure: Partial<FailureFields>): Uint8Array {
@@ -77,11 +78,12 @@ test('a reply is a CallReply with a payload, and read as one', () => {
 
 test('every error of the table is a CallFailure and comes back equal', () => {
   for (const name of Object.keys(ERRORS) as ErrorName[]) {
-    const error = new MilvusError(name, { fields: { имя: 'значение' } });
+    const isUnexecuted = ERRORS[name].code % 2 === 0;
+    const error = new MilvusError(name, { fields: { имя: 'значение' }, isUnexecuted });
     const bytes = encodeCallFailure(error);
     const decoded = lookup('CallReply').decode(bytes) as unknown as { failure: FailureFields };
     const { message, code, retriable, isInputError } = error;
-    const expected = { errorName: name, code, message, retriable, isInputError };
+    const expected = { errorName: name, code, message, retriable, isInputError, isUnexecuted };
     assert.deepEqual({ ...failureOf(decoded.failure) }, expected);
     const back = decodeFailure(bytes);
     assert.deepEqual({ ...failureOf(back), errorName: back.errorName }, expected);
@@ -105,6 +107,6 @@ test('fields that this version does not know are skipped', () => {
 });
 
 function failureOf(failure: FailureFields): FailureFields {
-  const { errorName, code, message, retriable, isInputError } = failure;
-  return { errorName, code, message, retriable, isInputError };
+  const { errorName, code, message, retriable, isInputError, isUnexecuted } = failure;
+  return { errorName, code, message, retriable, isInputError, isUnexecuted };
 }

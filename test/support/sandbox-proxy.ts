@@ -1,0 +1,62 @@
+// A proxy over the roles of a sandbox: the client API without a socket. Errors arrive as a client
+// sees them.
+
+import { join } from 'node:path';
+import { systemRuntime } from '../../src/base/system-runtime.ts';
+import { createHandlers } from '../../src/roles/proxy/handlers.ts';
+import { createProxy, type ProxyLimits } from '../../src/roles/proxy/proxy.ts';
+import { MilvusProto } from '../../src/rpc/milvus-proto.ts';
+import { toStatus } from '../../src/rpc/status.ts';
+import { ErrorLogger, type ClusterSandbox } from './cluster-sandbox.ts';
+import { MilvusClient } from './milvus-client.ts';
+
+/** Milvus' defaults. */
+const LIMITS: ProxyLimits = {
+  maxNameLength: 255,
+  maxFieldNum: 64,
+  maxVectorFieldNum: 10,
+  maxShardNum: 16,
+  maxDimension: 32768,
+  maxVarCharLength: 65535,
+  maxArrayCapacity: 4096,
+  maxCollectionDescriptionLength: 1024,
+  maxIndexParamsSize: 102400,
+  maxPartitionNum: 1024,
+  jsonMaxLength: 65536,
+  topK: 16384,
+  nq: 16384,
+  maxQueryResultWindow: 16384,
+  maxOutputSize: 100 * 1024 * 1024,
+  maxInsertSize: -1,
+};
+
+/** What ends a call is given to it here, because a test's client cannot. */
+export interface ProxyOptions {
+  readonly limits?: Partial<ProxyLimits>;
+  readonly signal?: AbortSignal;
+}
+
+export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): MilvusClient {
+  const proto = MilvusProto.load(join('dist', 'proto', 'milvus.json'));
+  const proxy = createProxy({
+    peers: sandbox.peers,
+    logger: new ErrorLogger(sandbox.errors),
+    limits: { ...LIMITS, ...options.limits },
+    defaultPartitionName: '_default',
+    version: 'v2.6.17',
+    buildTime: '',
+    runtime: systemRuntime,
+    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
+  });
+  const handlers = createHandlers(proxy, proto.methods);
+  const { signal } = options;
+  const context = { dbName: '', ...(signal === undefined ? {} : { signal }) };
+  return new MilvusClient(async (method, message) => {
+    const handler = handlers.get(method)!;
+    try {
+      return await handler.run(message, context);
+    } catch (error) {
+      return handler.encodeError(toStatus(error), error);
+    }
+  });
+}
