@@ -2,14 +2,21 @@
 #include <node_api.h>
 
 #include "functions.h"
+#include "js.h"
 #include "runtime.h"
+#include "util/guard.h"
 
 NAPI_MODULE_INIT() {
-  if (elanus::Runtime::create(env) == nullptr) return nullptr;
-  elanus::add_system_functions(env, exports);
-  elanus::add_segment_functions(env, exports);
-  elanus::add_index_functions(env, exports);
-  elanus::add_read_functions(env, exports);
-  elanus::add_writer_functions(env, exports);
+  using namespace elanus;
+  const Status status = guarded([&] {
+    if (Runtime::create(env) == nullptr) return Status::ok();
+    add_system_functions(env, exports);
+    add_segment_functions(env, exports);
+    add_index_functions(env, exports);
+    add_read_functions(env, exports);
+    add_writer_functions(env, exports);
+    return Status::ok();
+  });
+  if (!status.is_ok()) js::throw_status(env, status);
   return exports;
 }

@@ -1,5 +1,6 @@
 // The functions of src/index/native.ts, one group a file. Each adds its own to the module's
-// exports.
+// exports. JavaScript calls all of them through one function that lets no exception pass: what is
+// thrown becomes a JavaScript Error with a code.
 #pragma once
 
 #include <node_api.h>
@@ -13,14 +14,8 @@ struct Function {
   napi_callback callback;
 };
 
-inline void add_functions(napi_env env, napi_value exports,
-                          std::initializer_list<Function> functions) {
-  for (const Function& function : functions) {
-    napi_value value = nullptr;
-    napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, nullptr, &value);
-    napi_set_named_property(env, exports, function.name, value);
-  }
-}
+// Throws in JavaScript when there is no memory.
+void add_functions(napi_env env, napi_value exports, std::initializer_list<Function> functions);
 
 void add_system_functions(napi_env env, napi_value exports);
 void add_segment_functions(napi_env env, napi_value exports);

@@ -118,6 +118,7 @@ class BuildJob final : public Job {
  public:
   BuildJob(Runtime& runtime, double job_id)
       : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_job(job_id)) {}
+  ~BuildJob() override { runtime_.end_job(job_id_); }
 
   bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id,
             napi_value params) {
@@ -174,8 +175,6 @@ class BuildJob final : public Job {
     return is_made ? js::typed_array(env, napi_uint8_array, size, buffer, 0) : nullptr;
   }
 
-  void release(napi_env) override { runtime_.end_job(job_id_); }
-
  private:
   Status build(ThreadPool* pool) {
     const Field* field = segment_->schema().find(field_id_);
@@ -224,10 +223,8 @@ napi_value build_index(napi_env env, napi_callback_info info) {
   if (handle == nullptr || !js::read(env, args[3], "jobId", &job_id)) return nullptr;
   Runtime& runtime = Runtime::of(env);
   auto job = std::make_unique<BuildJob>(runtime, job_id);
-  if (job->read(env, handle->segment, args[1], args[2]))
-    return runtime.start(std::move(job), Runtime::Pool::kBuild);
-  job->release(env);
-  return nullptr;
+  if (!job->read(env, handle->segment, args[1], args[2])) return nullptr;
+  return runtime.start(std::move(job), Runtime::Pool::kBuild);
 }
 
 }  // namespace

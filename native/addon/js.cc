@@ -175,6 +175,7 @@ bool Keys::append_string(napi_env env, napi_value item) {
 
 bool PinnedBytes::pin(napi_env env, napi_value value, const char* name) {
   if (!read_bytes(env, value, name, &bytes_)) return false;
+  env_ = env;
   if (bytes_.size() > kCopyMaxBytes)
     return napi_create_reference(env, value, 1, &reference_) == napi_ok;
   copy_ = std::make_unique_for_overwrite<uint8_t[]>(bytes_.size() + 1);
@@ -183,9 +184,8 @@ bool PinnedBytes::pin(napi_env env, napi_value value, const char* name) {
   return true;
 }
 
-void PinnedBytes::unpin(napi_env env) {
-  if (reference_ != nullptr) napi_delete_reference(env, reference_);
-  reference_ = nullptr;
+PinnedBytes::~PinnedBytes() {
+  if (reference_ != nullptr) napi_delete_reference(env_, reference_);
 }
 
 napi_value undefined(napi_env env) {

@@ -81,21 +81,22 @@ class Keys {
 };
 
 // Bytes that another thread reads: copied when short, else the array is kept alive by a reference.
+// Made and destroyed on the JavaScript thread.
 class PinnedBytes {
  public:
   static constexpr size_t kCopyMaxBytes = 64 << 10;
   PinnedBytes() = default;
+  ~PinnedBytes();
   PinnedBytes(const PinnedBytes&) = delete;
   PinnedBytes& operator=(const PinnedBytes&) = delete;
 
   bool pin(napi_env env, napi_value value, const char* name);
-  // On the JavaScript thread, before destruction.
-  void unpin(napi_env env);
   std::span<const uint8_t> bytes() const { return bytes_; }
 
  private:
   std::span<const uint8_t> bytes_;
   std::unique_ptr<uint8_t[]> copy_;
+  napi_env env_ = nullptr;
   napi_ref reference_ = nullptr;
 };
 

@@ -51,7 +51,6 @@ class PlanBytes {
     *out = is_given_ ? plan : nullptr;
     return is_given_ ? Plan::decode(bytes_.bytes(), plan) : Status::ok();
   }
-  void release(napi_env env) { bytes_.unpin(env); }
 
  private:
   bool is_given_ = false;
@@ -148,11 +147,6 @@ class SearchJob final : public Job {
     return result;
   }
 
-  void release(napi_env env) override {
-    queries_.unpin(env);
-    plan_.release(env);
-  }
-
  private:
   bool read_metric(napi_env env, const std::string& name) {
     if (name == "L2") {
@@ -241,8 +235,6 @@ class QueryJob final : public Job {
     return result;
   }
 
-  void release(napi_env env) override { plan_.release(env); }
-
  private:
   std::vector<std::shared_ptr<const Segment>> segments_;
   QueryRequest request_;
@@ -260,10 +252,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   const napi_value id = js::get(env, args[1], "jobId");
   if (!js::is_undefined(env, id) && !js::read(env, id, "jobId", &job_id)) return nullptr;
   auto job = std::make_unique<ReadJob>(runtime, job_id);
-  if (!job->read(env, args[0], args[1])) {
-    job->release(env);
-    return nullptr;
-  }
+  if (!job->read(env, args[0], args[1])) return nullptr;
   return job->is_short() ? runtime.run_here(std::move(job))
                          : runtime.start(std::move(job), Runtime::Pool::kSearch);
 }

@@ -1,11 +1,11 @@
 #include "runtime.h"
 
-#include <new>
-#include <string>
+#include <functional>
 #include <utility>
 
 #include "js.h"
 #include "util/cpu.h"
+#include "util/guard.h"
 
 namespace elanus {
 namespace {
@@ -13,16 +13,6 @@ namespace {
 // Searches and queries that take turns beside one for each thread. Builds take none: two that share
 // a thread need the memory of both and the first ends no sooner.
 constexpr size_t kSpareSearchThreads = 32;
-
-Status run_guarded(Job& job, ThreadPool* pool) {
-  try {
-    return job.run(pool);
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kMemoryLimit, "out of memory"};
-  } catch (const std::exception& error) {
-    return {StatusCode::kInternal, std::string("native: ") + error.what()};
-  }
-}
 
 }  // namespace
 
@@ -81,51 +71,55 @@ Status Runtime::configure_threads(size_t search_threads, size_t build_threads) {
 }
 
 napi_value Runtime::start(std::unique_ptr<Job> job, Pool which) {
-  napi_value promise = nullptr;
-  if (napi_create_promise(env_, &job->deferred_, &promise) != napi_ok) {
-    job->release(env_);
-    return nullptr;
-  }
   ThreadPool& workers = pool(which);
-  if (pending_++ == 0) napi_ref_threadsafe_function(env_, wake_);
-  workers.submit([this, &workers, owned = job.release()] {
-    owned->status_ = shutdown_.is_canceled() ? Status(StatusCode::kCanceled, "the process ends")
-                                             : run_guarded(*owned, &workers);
+  const std::function<void()> task = [this, &workers, owned = job.get()] {
+    owned->status_ = guarded([&]() -> Status {
+      if (shutdown_.is_canceled()) return {StatusCode::kCanceled, "the process ends"};
+      return owned->run(&workers);
+    });
     finish(owned);
-  });
+  };
+  napi_value promise = nullptr;
+  if (napi_create_promise(env_, &job->deferred_, &promise) != napi_ok) return nullptr;
+  if (Status status = guarded([&] { return workers.submit(task); }); !status.is_ok()) {
+    job->status_ = std::move(status);
+    settle(std::move(job));
+    return promise;
+  }
+  (void)job.release();  // the task's, until it is done
+  if (pending_++ == 0) napi_ref_threadsafe_function(env_, wake_);
   return promise;
 }
 
 napi_value Runtime::run_here(std::unique_ptr<Job> job) {
   napi_value promise = nullptr;
-  if (napi_create_promise(env_, &job->deferred_, &promise) != napi_ok) {
-    job->release(env_);
-    return nullptr;
-  }
-  job->status_ = run_guarded(*job, nullptr);
+  if (napi_create_promise(env_, &job->deferred_, &promise) != napi_ok) return nullptr;
+  job->status_ = guarded([&] { return job->run(nullptr); });
   settle(std::move(job));
   return promise;
 }
 
-void Runtime::finish(Job* job) {
+void Runtime::finish(Job* job) noexcept {
   bool is_first;
   {
     const std::lock_guard lock(done_mutex_);
-    is_first = done_.empty();
-    done_.emplace_back(job);
+    is_first = first_done_ == nullptr;
+    (is_first ? first_done_ : last_done_->next_done_) = job;
+    last_done_ = job;
   }
   if (is_first) napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
 }
 
 void Runtime::deliver() {
-  std::vector<std::unique_ptr<Job>> done;
+  Job* next;
   {
     const std::lock_guard lock(done_mutex_);
-    done.swap(done_);
+    next = std::exchange(first_done_, nullptr);
   }
-  pending_ -= done.size();
-  if (pending_ == 0 && !done.empty()) napi_unref_threadsafe_function(env_, wake_);
-  for (std::unique_ptr<Job>& job : done) {
+  while (next != nullptr) {
+    std::unique_ptr<Job> job(next);
+    next = job->next_done_;
+    if (--pending_ == 0) napi_unref_threadsafe_function(env_, wake_);
     napi_handle_scope scope = nullptr;
     napi_open_handle_scope(env_, &scope);
     settle(std::move(job));
@@ -135,28 +129,30 @@ void Runtime::deliver() {
 
 void Runtime::settle(std::unique_ptr<Job> job) {
   napi_value value = nullptr;
-  if (job->status_.is_ok()) {
-    value = job->result(env_);
-    if (value == nullptr) {
+  Status status = std::move(job->status_);
+  if (status.is_ok()) {
+    status = guarded([&]() -> Status {
+      value = job->result(env_);
+      if (value != nullptr) return Status::ok();
       // What was refused is memory for the result.
       napi_value pending = nullptr;
       bool is_pending = false;
       napi_is_exception_pending(env_, &is_pending);
       if (is_pending) napi_get_and_clear_last_exception(env_, &pending);
-      job->status_ = {StatusCode::kMemoryLimit, "no memory for the result"};
-    }
+      return {StatusCode::kMemoryLimit, "no memory for the result"};
+    });
   }
-  job->release(env_);
-  if (job->status_.is_ok()) {
+  if (status.is_ok()) {
     napi_resolve_deferred(env_, job->deferred_, value);
   } else {
-    napi_reject_deferred(env_, job->deferred_, js::make_error(env_, job->status_));
+    napi_reject_deferred(env_, job->deferred_, js::make_error(env_, status));
   }
 }
 
 void Runtime::drop(std::shared_ptr<const void> object) {
   if (build_pool_ == nullptr || object == nullptr) return;
-  build_pool_->submit([object = std::move(object)] {});
+  // Refused, it is freed here.
+  (void)guarded([&] { return build_pool_->submit([object = std::move(object)] {}); });
 }
 
 CancelToken Runtime::begin_job(double job_id) {
@@ -176,8 +172,9 @@ void Runtime::stop() {
   for (const auto& [id, token] : jobs_) token.cancel();
   search_pool_.reset();
   build_pool_.reset();
-  for (const std::unique_ptr<Job>& job : done_) job->release(env_);
-  done_.clear();
+  while (first_done_ != nullptr) {
+    const std::unique_ptr<Job> job(std::exchange(first_done_, first_done_->next_done_));
+  }
   napi_release_threadsafe_function(wake_, napi_tsfn_abort);
 }
 

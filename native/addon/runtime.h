@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "util/cancel.h"
 #include "util/status.h"
@@ -19,7 +18,8 @@ namespace elanus {
 
 class Runtime;
 
-// Work behind a promise. Made and destroyed on the JavaScript thread.
+// Work behind a promise. Made and destroyed on the JavaScript thread, whose memory it may hold. What
+// `run` or `result` throws rejects the promise.
 class Job {
  public:
   virtual ~Job() = default;
@@ -28,13 +28,12 @@ class Job {
   virtual Status run(ThreadPool* pool) = 0;
   // On the JavaScript thread, after a run without error: what the promise resolves with.
   virtual napi_value result(napi_env env) = 0;
-  // On the JavaScript thread, in any case: lets go of JavaScript's memory.
-  virtual void release(napi_env) {}
 
  private:
   friend class Runtime;
   napi_deferred deferred_ = nullptr;
   Status status_;
+  Job* next_done_ = nullptr;
 };
 
 class Runtime {
@@ -44,7 +43,7 @@ class Runtime {
   static Runtime& of(napi_env env);
 
   enum class Pool { kSearch, kBuild };
-  // Queues the job and returns its promise.
+  // Queues the job and returns its promise; one that cannot be queued is rejected.
   napi_value start(std::unique_ptr<Job> job, Pool pool);
   // Runs the job at once and returns its settled promise.
   napi_value run_here(std::unique_ptr<Job> job);
@@ -64,7 +63,7 @@ class Runtime {
  private:
   explicit Runtime(napi_env env) : env_(env) {}
   ThreadPool& pool(Pool which);
-  void finish(Job* job);
+  void finish(Job* job) noexcept;
   void deliver();
   void settle(std::unique_ptr<Job> job);
   void stop();
@@ -79,7 +78,10 @@ class Runtime {
   CancelToken shutdown_;
   std::map<double, CancelToken> jobs_;  // those that can be canceled
   std::mutex done_mutex_;
-  std::vector<std::unique_ptr<Job>> done_;
+  // Finished jobs, owned, the first one first. Linked through the jobs: a worker that has finished
+  // one needs no memory to say so.
+  Job* first_done_ = nullptr;
+  Job* last_done_ = nullptr;
 };
 
 }  // namespace elanus

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,7 +43,7 @@ TEST(runs_every_submitted_task_once_before_it_is_destroyed) {
         options.spare_threads = 2;
         ThreadPool pool(options);
         for (int i = 0; i < 2000; ++i) {
-          pool.submit([&ran, i] {
+          const Status status = pool.submit([&ran, i] {
             // Some are stopped when the end comes.
             if (i % 500 == 0) {
               std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -49,6 +51,7 @@ TEST(runs_every_submitted_task_once_before_it_is_destroyed) {
             }
             ran.fetch_add(1);
           });
+          CHECK(status.is_ok());
         }
       }
       CHECK_EQ(ran.load(), 2000);
@@ -133,10 +136,11 @@ TEST(r22_requests_take_turns_on_a_worker) {
   ThreadPool pool(with_threads(1));
   std::promise<void> busy;
   std::promise<void> begin;
-  pool.submit([&] {
+  const Status status = pool.submit([&] {
     busy.set_value();
     begin.get_future().wait();
   });
+  CHECK(status.is_ok());
   busy.get_future().wait();
   std::promise<void> worked;
   const std::shared_future<void> all_worked = worked.get_future().share();
@@ -180,7 +184,7 @@ class Requests {
   void submit(Body body) {
     auto task = std::make_shared<std::packaged_task<void()>>(std::move(body));
     answers_.push_back(task->get_future());
-    pool_.submit([task] { (*task)(); });
+    CHECK(pool_.submit([task] { (*task)(); }).is_ok());
   }
   void wait() {
     for (std::future<void>& answer : answers_) answer.get();
@@ -196,10 +200,11 @@ class Blocker {
  public:
   explicit Blocker(ThreadPool& pool) {
     std::promise<void> begun;
-    pool.submit([&] {
+    const Status status = pool.submit([&] {
       begun.set_value();
       end_.get_future().wait();
     });
+    CHECK(status.is_ok());
     begun.get_future().wait();
   }
   void let_go() { end_.set_value(); }
@@ -335,7 +340,7 @@ TEST(r22_at_most_one_idle_worker_spins) {
   }
   CHECK(count_sleeping("idle-worker") >= 3);
   // Ends the spinning: the pool is being destroyed when this returns.
-  pool.submit([] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); });
+  CHECK(pool.submit([] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }).is_ok());
 }
 
 TEST(r22_build_threads_are_nice_and_search_threads_are_not) {
@@ -346,12 +351,116 @@ TEST(r22_build_threads_are_nice_and_search_threads_are_not) {
       ThreadPool::Options options = with_threads(1);
       options.low_priority = low;
       ThreadPool pool(options);
-      pool.submit(
+      const Status status = pool.submit(
           [&nice] { nice = getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))); });
+      CHECK(status.is_ok());
     }
     CHECK_EQ(nice.load(), low ? 9 : own);
   }
 }
+
+// No other task comes that would push the old one out of the worker's hands.
+TEST(a_task_is_destroyed_when_it_has_run_though_its_worker_goes_idle) {
+  for (const unsigned spin_us : {0u, 40u}) {
+    ThreadPool pool(with_threads(1, spin_us));
+    auto held = std::make_shared<int>(1);
+    const std::weak_ptr<int> watched = held;
+    CHECK(pool.submit([held = std::move(held)] {}).is_ok());
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!watched.expired() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    CHECK(watched.expired());
+  }
+}
+
+// A body that throws on the caller must not leave helpers behind that still use the caller's stack,
+// and one that throws on a helper must not end the process.
+TEST(what_a_loop_throws_reaches_its_caller_when_no_thread_is_in_it_any_more) {
+  for (const bool on_caller : {true, false}) {
+    for (const bool from_task : {true, false}) {
+      ThreadPool pool(with_threads(2));
+      std::atomic<int> inside{0};
+      std::atomic<size_t> begun{0};
+      std::atomic<bool> is_caught{false};
+      const auto loop = [&] {
+        const std::thread::id own = std::this_thread::get_id();
+        std::atomic<bool> is_thrown{false};
+        try {
+          pool.parallel_for(100000, 1, [&](size_t, size_t) {
+            inside.fetch_add(1);
+            begun.fetch_add(1);
+            const bool is_own = std::this_thread::get_id() == own;
+            if (is_own == on_caller && !is_thrown.exchange(true)) {
+              inside.fetch_sub(1);
+              throw std::bad_alloc();
+            }
+            // The other side goes on until somebody has thrown, so both are in the loop then.
+            while (!is_thrown.load()) std::this_thread::yield();
+            inside.fetch_sub(1);
+          });
+        } catch (const std::bad_alloc&) {
+          is_caught = inside.load() == 0;
+        }
+      };
+      if (from_task) {
+        Requests requests(pool);
+        requests.submit(loop);
+        requests.wait();
+      } else {
+        loop();
+      }
+      CHECK(is_caught.load());
+      CHECK(begun.load() < 100000);
+      // The pool has all its slots still.
+      std::atomic<size_t> items{0};
+      pool.parallel_for(64, 1, [&](size_t begin, size_t end) { items.fetch_add(end - begin); });
+      CHECK_EQ(items.load(), size_t{64});
+    }
+  }
+}
+
+TEST(a_loop_without_helpers_passes_on_what_its_body_throws) {
+  ThreadPool pool(with_threads(0));
+  bool is_caught = false;
+  try {
+    pool.parallel_for(10, 1, [](size_t begin, size_t) {
+      if (begin == 3) throw std::runtime_error("three");
+    });
+  } catch (const std::runtime_error&) {
+    is_caught = true;
+  }
+  CHECK(is_caught);
+}
+
+// A sanitizer's own memory does not fit under a limit.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(a_pool_without_threads_refuses_tasks_until_the_system_gives_one) {
+  // Finished threads' stacks are kept for new ones: these take what there is.
+  ThreadPool other(with_threads(64, 0));
+  std::ifstream statm("/proc/self/statm");
+  rlim_t pages = 0;
+  statm >> pages;
+  rlimit before{};
+  getrlimit(RLIMIT_AS, &before);
+  // Room for small memory and for no stack.
+  const rlimit tight{pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (4 << 20),
+                     before.rlim_max};
+  setrlimit(RLIMIT_AS, &tight);
+  std::atomic<int> ran{0};
+  {
+    ThreadPool pool(with_threads(2, 0));
+    const Status refused = pool.submit([&ran] { ran.fetch_add(1); });
+    std::atomic<size_t> items{0};
+    pool.parallel_for(10, 1, [&](size_t begin, size_t end) { items.fetch_add(end - begin); });
+    setrlimit(RLIMIT_AS, &before);
+    CHECK(refused.code() == StatusCode::kMemoryLimit);
+    CHECK_EQ(items.load(), size_t{10});  // by the caller alone
+    CHECK(pool.submit([&ran] { ran.fetch_add(1); }).is_ok());
+  }
+  CHECK_EQ(ran.load(), 1);
+}
+#endif
 
 TEST(r22_there_is_a_core_to_use) {
   CHECK(usable_cores() >= 1);

@@ -8,13 +8,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "util/cancel.h"
+#include "util/status.h"
 
 namespace elanus {
 
@@ -36,6 +37,7 @@ class ThreadPool {
     const char* name = "elanus";  // thread name, at most 15 characters
   };
 
+  // Starts as many of the threads as the system gives; the others when they are needed.
   explicit ThreadPool(const Options& options);
   // Runs what is queued, without turns, then joins. Nothing may be submitted meanwhile.
   ~ThreadPool();
@@ -44,20 +46,24 @@ class ThreadPool {
 
   size_t thread_count() const { return options_.threads; }
 
-  // `task` must not throw.
-  void submit(std::function<void()> task);
+  // Queues a task, which must not throw; it is destroyed as soon as it has run. Without an error it
+  // will run, on one of the pool's threads (without slots: at once, here). Errors: kMemoryLimit (no
+  // memory for it, or the pool has no thread and the system gives none).
+  Status submit(std::function<void()> task);
 
   // Calls body(begin, end) for pieces of at most `grain` items that cover [0, count) once, on the
   // workers and on the calling thread (also from inside a task); returns when all are done. Between
   // pieces the threads give way. Pieces not yet begun are skipped once `cancel` is raised. At most
-  // `max_threads` (0: no limit) threads take part, the caller included.
+  // `max_threads` (0: no limit) threads take part, the caller included. What a body throws, on
+  // whichever thread, the caller gets when no thread is in a body any more; pieces not yet begun
+  // are skipped then, and of several exceptions the first counts.
   void parallel_for(size_t count, size_t grain,
                     const std::function<void(size_t begin, size_t end)>& body,
                     const CancelToken* cancel = nullptr, size_t max_threads = 0);
 
   // Lets other requests have their turn when this thread's is over. To be called between the steps
   // of long work, without locks held. Does nothing on a thread that is no pool's.
-  static void give_way();
+  static void give_way() noexcept;
 
  private:
   class Work;
@@ -69,17 +75,21 @@ class ThreadPool {
     std::shared_ptr<Work> work;
     Worker* stopped = nullptr;
   };
+  // Lists, because their nodes move between queue and worker: no thread of the pool needs memory to
+  // stop, to go on or to pass a loop on, so none of that can fail.
+  using Queue = std::list<Entry>;
+  using HelpQueue = std::list<std::shared_ptr<Work>>;
   using Clock = std::chrono::steady_clock;
 
   Worker* own_worker() const;
   std::shared_ptr<Work> next(Worker& self);
-  std::shared_ptr<Work> take_work();
+  std::shared_ptr<Work> take_work(Worker& taker);
   void end_turn(Worker& self);
   void release_slot();
   void wait_for_slot(Worker& self, std::unique_lock<std::mutex>& lock);
   void fill_slots();
-  void resume(std::deque<Entry>::iterator entry);
-  bool start_worker(std::shared_ptr<Work> work);
+  void resume(Queue::iterator entry);
+  bool start_worker(const std::shared_ptr<Work>& work);
   bool is_short(Clock::time_point idle_since) const;
   void run_worker(Worker& self);
   void count_queues();
@@ -90,8 +100,8 @@ class ThreadPool {
   const unsigned spin_us_;
   const unsigned busy_spin_us_;
   std::mutex mutex_;
-  std::deque<Entry> queue_;
-  std::deque<std::shared_ptr<Work>> help_;  // loops, a copy for each helper; after all requests
+  Queue queue_;
+  HelpQueue help_;  // loops, a copy for each helper; after all requests
   // For those who look without the lock: how many requests, and entries of both queues.
   std::atomic<size_t> requests_{0};
   std::atomic<size_t> queued_{0};
