@@ -14,16 +14,19 @@ namespace {
 
 class CreateJob final : public Job {
  public:
+  explicit CreateJob(const Runtime& runtime) : cancel_(runtime.shutdown()) {}
+
   bool read(napi_env env, napi_value segments, napi_value drop_deleted_up_to) {
     return open_segments(env, segments, &segments_) &&
            js::read_uint64(env, drop_deleted_up_to, "dropDeletedUpTo", &drop_deleted_up_to_);
   }
   Status run(ThreadPool*) override {
-    return SegmentWriter::create(std::move(segments_), drop_deleted_up_to_, &writer_);
+    return SegmentWriter::create(std::move(segments_), drop_deleted_up_to_, &writer_, &cancel_);
   }
   napi_value result(napi_env env) override { return make_writer(env, std::move(writer_)); }
 
  private:
+  const CancelToken cancel_;
   std::vector<std::shared_ptr<const Segment>> segments_;
   uint64_t drop_deleted_up_to_ = 0;
   std::unique_ptr<SegmentWriter> writer_;
@@ -31,9 +34,10 @@ class CreateJob final : public Job {
 
 napi_value create_writer(napi_env env, napi_callback_info info) {
   const js::Arguments<2> args(env, info);
-  auto job = std::make_unique<CreateJob>();
+  Runtime& runtime = Runtime::of(env);
+  auto job = std::make_unique<CreateJob>(runtime);
   if (!job->read(env, args[0], args[1])) return nullptr;
-  return Runtime::of(env).start(std::move(job), Runtime::Pool::kBuild);
+  return runtime.start(std::move(job), Runtime::Pool::kBuild);
 }
 
 napi_value writer_rows(napi_env env, napi_callback_info info) {
@@ -98,8 +102,10 @@ class ReadJob final : public Job {
     return js::refuse(env, "buffer", "the name of a buffer");
   }
   Status run(ThreadPool*) override {
+    Status status = writer_->check_range(field_id_, buffer_, offset_, length_);
+    if (!status.is_ok()) return status;
     bytes_ = std::make_unique_for_overwrite<uint8_t[]>(length_ + 1);
-    Status status = writer_->read_buffer(field_id_, buffer_, offset_, length_, bytes_.get());
+    status = writer_->read_buffer(field_id_, buffer_, offset_, length_, bytes_.get());
     writer_.reset();
     return status;
   }

@@ -161,6 +161,57 @@ TEST(zero_vectors_have_cosine_0_and_equal_vectors_nearly_1) {
   CHECK(std::abs(score_one(Metric::kCosine, some, 0.2f, some, 0.2f, 3) - 1.0f) < 1e-6f);
 }
 
+// In every form, so for ranges too: a vector must find itself in (r, 1].
+TEST(cosines_lie_between_minus_1_and_1_whatever_is_rounded) {
+  std::mt19937_64 random(kSeed);
+  for (const KernelSet* set : supported_kernel_sets()) {
+    set_kernel_set_for_test(set);
+    for (const size_t dim : {3u, 32u, 100u, 768u}) {
+      constexpr size_t kRows = 60;
+      std::normal_distribution<float> normal;
+      std::vector<float> base(2 * kRows * dim);
+      for (size_t i = 0; i < kRows * dim; ++i) {
+        base[i] = normal(random);
+        base[kRows * dim + i] = -base[i];
+      }
+      std::vector<float> norms(2 * kRows);
+      compute_inverse_norms(base.data(), 2 * kRows, dim, norms.data());
+      const VectorRows rows{base.data(), 2 * kRows, dim, Metric::kCosine, norms.data()};
+      const QueryBatch queries(base.data(), kRows, dim, Metric::kCosine);
+      std::vector<float> scores(2 * kRows);
+      for (size_t q = 0; q < kRows; ++q) {
+        Scorer(rows, queries, q).score_range(0, 2 * kRows, scores.data());
+        for (const float score : scores) CHECK(score >= -1.0f && score <= 1.0f);
+        CHECK(scores[q] > 1.0f - 1e-5f);
+        CHECK(scores[kRows + q] < -1.0f + 1e-5f);
+      }
+    }
+  }
+  set_kernel_set_for_test(nullptr);
+}
+
+TEST(cosine_does_not_depend_on_lengths_from_1e_minus_38_to_1e_38) {
+  const float direction[4] = {1, 0.5f, 0, -0.2f};
+  const float expected = 1 / std::sqrt(1.29f);
+  for (const float length : {1e-38f, 1e-30f, 1e-22f, 1e-12f, 1.0f, 1e18f, 1e20f, 1e30f, 1e38f}) {
+    const float row[4] = {length, 0, 0, 0};
+    const float score = score_one(Metric::kCosine, direction, inverse_norm(direction, 4), row,
+                                  inverse_norm(row, 4), 4);
+    CHECK(std::abs(score - expected) < 1e-6f);
+  }
+  const float denormal[2] = {1e-42f, 0};
+  CHECK_EQ(inverse_norm(denormal, 2), 0.0f);
+}
+
+TEST(a_score_that_overflows_is_a_number_and_the_worst) {
+  const float query[2] = {3e38f, 3e38f};
+  const float row[2] = {3e38f, -3e38f};
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  CHECK_EQ(score_one(Metric::kIp, query, 1, row, 1, 2), -kInfinity);
+  CHECK_EQ(score_one(Metric::kL2, query, 1, row, 1, 2), -kInfinity);
+  CHECK_EQ(score_one(Metric::kCosine, query, 1, row, 1, 2), -1.0f);
+}
+
 TEST(clients_see_squared_l2_and_plain_similarity_never_minus_zero) {
   CHECK_EQ(client_score(Metric::kL2, -4.0f), 4.0f);
   CHECK_EQ(client_score(Metric::kIp, 4.0f), 4.0f);

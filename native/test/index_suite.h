@@ -185,7 +185,8 @@ inline void check_odd_data(IndexBuildParams params) {
             size_t found;
             const std::vector<Hit> hits = search_index(*index, queries, 0, k, {}, visible, &found);
             CHECK(hits.size() <= std::min(k, visible == nullptr ? n : visible->count()));
-            CHECK(search_index(*index, nan_query, 0, k, {}, visible, &found).empty());
+            for (const Hit& hit : search_index(*index, nan_query, 0, k, {}, visible, &found))
+              CHECK(hit.id < n && hit.score == hit.score);
           }
         }
       }

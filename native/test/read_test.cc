@@ -13,6 +13,7 @@
 #include "distance/score.h"
 #include "expr_support.h"
 #include "index/vector_index.h"
+#include "plain_rows.h"
 #include "segment/query.h"
 #include "segment/search.h"
 #include "segment_fixture.h"
@@ -318,6 +319,120 @@ TEST(a_search_through_an_index_asks_on_until_k_keys_are_distinct) {
   CHECK_EQ(keys.size(), size_t{9});
   CHECK_EQ(*keys.begin(), 96);
   CHECK_EQ(*keys.rbegin(), 104);
+}
+
+// All rows at one place, each key twice: equal scores everywhere, whatever the lists hold.
+std::shared_ptr<const Segment> equal_rows(size_t count, int64_t first_key, bool is_sealed,
+                                          const std::string& path) {
+  auto growing = GrowingSegment::create(plain::make_schema(4));
+  const auto key_of = [=](size_t i) {
+    return first_key + 2 * static_cast<int64_t>(i * 7919 % count);
+  };
+  const auto fill = [](size_t, float* vector) { std::fill_n(vector, 4, 1.0f); };
+  plain::append_rows(*growing, count, 5, key_of, fill);
+  plain::append_rows(*growing, count, 7, key_of, fill);
+  return is_sealed ? fixture::seal({growing}, plain::make_schema(4), path)
+                   : std::shared_ptr<const Segment>(growing);
+}
+
+TEST(p4_r7_of_very_many_equal_scores_those_with_the_smallest_keys_are_shown) {
+  ThreadPool pool({.threads = 2});
+  constexpr size_t kCount = 10007;
+  for (const bool first_sealed : {false, true}) {
+    for (const bool second_sealed : {false, true}) {
+      fixture::TemporaryFile files[2];
+      const std::vector<std::shared_ptr<const Segment>> segments = {
+          equal_rows(kCount, 0, first_sealed, files[0].path()),
+          equal_rows(kCount, 1, second_sealed, files[1].path())};
+      const std::vector<float> queries(3 * 4, 0.5f);
+      for (const size_t k : {1u, 10u, 5000u}) {
+        SearchRequest request;
+        request.field_id = plain::kVector;
+        request.nq = 3;
+        request.k = k;
+        request.read_ts = kReadAll;
+        request.queries = {reinterpret_cast<const uint8_t*>(queries.data()),
+                           queries.size() * sizeof(float)};
+        SearchResult result;
+        CHECK(search_segments(segments, request, &pool, nullptr, &result).is_ok());
+        RowBatch batch;
+        CHECK(RowBatch::open(result.rows.data.get(), result.rows.size, &batch).is_ok());
+        CHECK_EQ(batch.rows(), 3 * k);
+        size_t wrong = 0;
+        for (size_t i = 0; i < batch.rows(); ++i) {
+          const bool is_right =
+              batch.find(plain::kKey)->value_at<int64_t>(i) == static_cast<int64_t>(i % k) &&
+              batch.find(kTimestampField)->value_at<uint64_t>(i) == 7;
+          wrong += is_right ? 0 : 1;
+        }
+        CHECK_EQ(wrong, size_t{0});
+      }
+    }
+  }
+}
+
+TEST(a_query_with_a_nan_finds_nothing_beside_one_that_finds) {
+  fixture::TemporaryFile file;
+  const std::shared_ptr<const Segment> segment = equal_rows(50, 0, false, file.path());
+  std::vector<float> queries(2 * 4, 1.0f);
+  queries[2] = std::nanf("");
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    SearchRequest request;
+    request.field_id = plain::kVector;
+    request.metric = metric;
+    request.nq = 2;
+    request.k = 5;
+    request.read_ts = kReadAll;
+    request.queries = {reinterpret_cast<const uint8_t*>(queries.data()),
+                       queries.size() * sizeof(float)};
+    SearchResult result;
+    CHECK(search_segments({&segment, 1}, request, nullptr, nullptr, &result).is_ok());
+    CHECK_EQ(result.counts[0], 0);
+    CHECK_EQ(result.counts[1], 5);
+  }
+}
+
+TEST(p4_rows_whose_score_overflows_are_hits) {
+  auto growing = GrowingSegment::create(plain::make_schema(4));
+  plain::append_rows(
+      *growing, 20, 1, [](size_t i) { return static_cast<int64_t>(i); },
+      [](size_t i, float* vector) {
+        for (size_t d = 0; d < 4; ++d) vector[d] = (i + d) % 2 == 0 ? 3e38f : -3e38f;
+        if (i < 10) std::fill_n(vector, 4, static_cast<float>(i));
+      });
+  const std::shared_ptr<const Segment> segment = growing;
+  const std::vector<float> query = {3e38f, 3e38f, 1.0f, 1.0f};
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    SearchRequest request;
+    request.field_id = plain::kVector;
+    request.metric = metric;
+    request.nq = 1;
+    request.k = 20;
+    request.read_ts = kReadAll;
+    request.queries = {reinterpret_cast<const uint8_t*>(query.data()), 4 * sizeof(float)};
+    SearchResult result;
+    CHECK(search_segments({&segment, 1}, request, nullptr, nullptr, &result).is_ok());
+    CHECK_EQ(result.counts[0], 20);
+    for (const float score : result.scores) CHECK(score == score);
+  }
+}
+
+TEST(a_search_for_more_hits_than_a_result_holds_is_refused_before_it_begins) {
+  fixture::TemporaryFile file;
+  const std::shared_ptr<const Segment> segment = equal_rows(10007, 0, false, file.path());
+  const std::vector<float> queries(16384 * 4, 1.0f);
+  SearchRequest request;
+  request.field_id = plain::kVector;
+  request.nq = 16384;
+  request.k = 16384;
+  request.read_ts = kReadAll;
+  request.queries = {reinterpret_cast<const uint8_t*>(queries.data()),
+                     queries.size() * sizeof(float)};
+  SearchResult result;
+  const Status status = search_segments({&segment, 1}, request, nullptr, nullptr, &result);
+  CHECK(status.code() == StatusCode::kMemoryLimit);
+  CHECK_EQ(status.message(),
+           "a search may find 268435456 hits, at most 67108864 fit into one result");
 }
 
 TEST(r21_reads_go_on_beside_a_writer) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "distance/dispatch.h"
 
@@ -10,9 +11,18 @@ namespace {
 
 constexpr size_t kPackQueries = 16;
 
-// The product's order is fixed: every form below must round alike.
+// A score is a number: sums of finite products overflow to infinities, and two of those of different
+// sign make a NaN, which would order like nothing. It counts as the worst.
+inline float number(float score) {
+  return score == score ? score : -std::numeric_limits<float>::infinity();
+}
+
+// The product's order is fixed: every form below must round alike. Three roundings leave up to
+// 2 * 10^-7 above 1 for a vector's cosine with itself; NaN becomes -1.
 inline float cosine(float inner_product, float query_inv_norm, float row_inv_norm) {
-  return inner_product * query_inv_norm * row_inv_norm;
+  const float product = inner_product * query_inv_norm * row_inv_norm;
+  const float low = product > -1.0f ? product : -1.0f;
+  return low < 1.0f ? low : 1.0f;
 }
 
 KernelSet::Batch batch_kernel(const KernelSet& set, Metric metric) {
@@ -23,11 +33,13 @@ KernelSet::Batch batch_kernel(const KernelSet& set, Metric metric) {
 void finish(const VectorRows& rows, float query_inv_norm, const uint32_t* ids, size_t begin,
             size_t count, float* out) {
   if (rows.metric == Metric::kL2) {
-    for (size_t i = 0; i < count; ++i) out[i] = 0.0f - out[i];
-  } else if (rows.metric == Metric::kCosine && ids != nullptr) {
+    for (size_t i = 0; i < count; ++i) out[i] = number(0.0f - out[i]);
+  } else if (rows.metric == Metric::kIp) {
+    for (size_t i = 0; i < count; ++i) out[i] = number(out[i]);
+  } else if (ids != nullptr) {
     for (size_t i = 0; i < count; ++i)
       out[i] = cosine(out[i], query_inv_norm, rows.inv_norms[ids[i]]);
-  } else if (rows.metric == Metric::kCosine) {
+  } else {
     for (size_t i = 0; i < count; ++i)
       out[i] = cosine(out[i], query_inv_norm, rows.inv_norms[begin + i]);
   }
@@ -35,9 +47,16 @@ void finish(const VectorRows& rows, float query_inv_norm, const uint32_t* ids, s
 
 }  // namespace
 
+// Squares of floats below 2^-63 lose bits or vanish, those above 2^64 overflow; doubles hold them
+// all.
 float inverse_norm(const float* v, size_t dim) {
+  constexpr float kSmallest = 0x1p-100f;  // what squares lose, below 2^-126, is less than a rounding
   const float square = kernels().inner_product(v, v, dim);
-  return square > 0.0f && std::isfinite(square) ? 1.0f / std::sqrt(square) : 0.0f;
+  if (square >= kSmallest && std::isfinite(square)) return 1.0f / std::sqrt(square);
+  double exact = 0;
+  for (size_t i = 0; i < dim; ++i) exact += static_cast<double>(v[i]) * v[i];
+  const double inverse = exact > 0 ? 1.0 / std::sqrt(exact) : 0.0;
+  return inverse <= std::numeric_limits<float>::max() ? static_cast<float>(inverse) : 0.0f;
 }
 
 void compute_inverse_norms(const float* rows, size_t row_count, size_t dim, float* out) {
@@ -54,9 +73,9 @@ QueryBatch::QueryBatch(const float* data, size_t count, size_t dim, Metric metri
 float score_one(Metric metric, const float* query, float query_inv_norm, const float* row,
                 float row_inv_norm, size_t dim) {
   const KernelSet& set = kernels();
-  if (metric == Metric::kL2) return 0.0f - set.l2_sq(query, row, dim);
+  if (metric == Metric::kL2) return number(0.0f - set.l2_sq(query, row, dim));
   const float product = set.inner_product(query, row, dim);
-  return metric == Metric::kIp ? product : cosine(product, query_inv_norm, row_inv_norm);
+  return metric == Metric::kIp ? number(product) : cosine(product, query_inv_norm, row_inv_norm);
 }
 
 const KernelSet& Scorer::kernels_in_use() { return kernels(); }

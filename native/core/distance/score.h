@@ -1,6 +1,6 @@
 // Scores of queries against rows under a metric. Every score that a client sees comes from here,
 // whatever found the candidate: brute force, a graph or inverted lists give the same bits for the
-// same pair.
+// same pair. A score is never NaN, and a cosine lies in [-1, 1], before anything compares it.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace elanus {
 
-// 1 / |v|, or 0 for a zero vector (whose cosine with anything is then 0).
+// 1 / |v|, or 0 (so that its cosine with anything is 0) for a zero vector, one shorter than
+// 3 * 10^-39, whose inverse no float holds, and one with a NaN.
 float inverse_norm(const float* v, size_t dim);
 // out[i] = inverse_norm(rows + i * dim). Used once per row: when it is appended, sealed or indexed.
 void compute_inverse_norms(const float* rows, size_t row_count, size_t dim, float* out);

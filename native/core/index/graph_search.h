@@ -2,8 +2,8 @@
 // the links. A Graph has:
 //   static constexpr bool kNodesAreRows         nodes are numbered as the rows they stand for
 //   size_t node_count() const, degree_max() const
-//   size_t neighbours(node, out) const          writes at most degree_max() nodes, each <
-//   node_count() uint32_t row(node) const                    its row, less than the number of rows
+//   size_t neighbours(node, out) const          writes at most degree_max() nodes < node_count()
+//   uint32_t row(node) const                    its row, less than the number of rows
 //   void prefetch(node) const                   of its links
 #pragma once
 
@@ -20,7 +20,7 @@
 namespace elanus {
 
 // A score and a node in one word that compares like (score, smaller node first), with a mark for
-// "expanded" in the lowest bit. Nodes are less than 2^31.
+// "expanded" in the lowest bit. Nodes are less than 2^31; a score is never NaN (score.h).
 namespace beam {
 
 inline uint64_t pack(float score, uint32_t node) {
@@ -37,7 +37,7 @@ inline bool is_expanded(uint64_t entry) { return (entry & 1) != 0; }
 
 }  // namespace beam
 
-// Nodes that a walk with heaps expands before it looks whether its turn is over: some 0.5 ms.
+// Nodes that a walk expands before it looks whether its turn is over: some 0.5 ms.
 constexpr size_t kStepsBetweenTurns = 64;
 
 // The unvisited neighbours of `node`, marked and scored: count; nodes in scratch.nodes, scores in
@@ -74,8 +74,7 @@ void prepare_scratch(const Graph& graph, SearchScratch& scratch) {
 }
 
 // Leaves the best ef nodes found from `entry` in scratch.beam, best first. The beam is one sorted
-// array: cheap while ef is small, because most scored nodes fall off its end. NaN scores are
-// dropped.
+// array: cheap while ef is small, because most scored nodes fall off its end.
 template <typename Graph>
 void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_t ef,
                  const CancelToken* cancel, SearchScratch& scratch) {
@@ -86,19 +85,19 @@ void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_
   size_t size = 1;
   scratch.visit(entry);
   size_t at = 0;
+  size_t steps = 0;
   while (at < size) {
     if (beam::is_expanded(entries[at])) {
       ++at;
       continue;
     }
     entries[at] |= 1;
+    if (++steps % kStepsBetweenTurns == 0) ThreadPool::give_way();
     if (is_canceled(cancel)) break;
     const size_t count = score_neighbours(graph, scorer, beam::node(entries[at]), scratch);
     size_t lowest = at + 1;
     for (size_t i = 0; i < count; ++i) {
-      const float score = scratch.scores[i];
-      if (score != score) continue;
-      const uint64_t entry_word = beam::pack(score, scratch.nodes[i]);
+      const uint64_t entry_word = beam::pack(scratch.scores[i], scratch.nodes[i]);
       if (size == ef && entry_word < entries[size - 1]) continue;
       const size_t place = static_cast<size_t>(
           std::upper_bound(entries, entries + size, entry_word, std::greater<uint64_t>()) -
@@ -127,7 +126,6 @@ void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size
   candidates.clear();
   results.clear();
   const auto offer = [&](float score, uint32_t node) {
-    if (score != score) return;
     const bool full = results.size() == ef;
     if (full && score < results.front().score) return;
     candidates.push_back({score, node});
@@ -135,6 +133,7 @@ void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size
     const uint32_t row = graph.row(node);
     if (visible != nullptr && ((visible[row >> 6] >> (row & 63)) & 1) == 0) return;
     if (full) {
+      if (!is_better({score, row}, results.front())) return;
       std::pop_heap(results.begin(), results.end(), is_better);
       results.pop_back();
     }

@@ -172,10 +172,8 @@ void HnswIndex::search_level0(const Scorer& scorer, uint32_t entry, size_t ef,
   }
   search_beam(graph, scorer, entry, ef, cancel, scratch);
   scratch.results.clear();
-  for (const uint64_t word : scratch.beam) {
-    const float score = beam::score(word);
-    if (score == score) scratch.results.push_back({score, beam::node(word)});
-  }
+  for (const uint64_t word : scratch.beam)
+    scratch.results.push_back({beam::score(word), beam::node(word)});
 }
 
 size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,

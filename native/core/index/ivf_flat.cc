@@ -12,6 +12,7 @@ namespace elanus {
 namespace {
 
 constexpr size_t kBatchRows = 256;
+constexpr size_t kBatchLists = 1024;  // some 0.3 ms of 768 dimensions
 
 Status damaged(const std::string& what) {
   return Status(StatusCode::kDataIntegrity, "IVF_FLAT index file: " + what);
@@ -90,7 +91,8 @@ size_t IvfFlatIndex::scan_list(size_t list, const Scorer& scorer, const IndexSea
   size_t found = 0;
   size_t at = list_begin_[list];
   const size_t end = list_begin_[list + 1];
-  while (at < end) {
+  while (at < end && !is_canceled(params.cancel)) {
+    ThreadPool::give_way();
     size_t count = 0;
     for (; at < end && count < kBatchRows; ++at) {
       const uint32_t row = list_rows_[at];
@@ -118,13 +120,17 @@ size_t IvfFlatIndex::search(const QueryBatch& queries, size_t query,
   // alike.
   std::vector<float> nearness(nlist);
   const bool is_l2 = rows_.metric == Metric::kL2;
-  (is_l2 ? kernels().l2_sq_batch : kernels().inner_product_batch)(
-      queries.query(query), centroids_, nullptr, nlist, rows_.dim, nearness.data());
+  for (size_t list = 0; list < nlist && !is_canceled(params.cancel); list += kBatchLists) {
+    ThreadPool::give_way();
+    (is_l2 ? kernels().l2_sq_batch : kernels().inner_product_batch)(
+        queries.query(query), centroids_ + list * rows_.dim, nullptr,
+        std::min(kBatchLists, nlist - list), rows_.dim, nearness.data() + list);
+  }
   std::vector<Hit>& lists = scratch.candidates;
   lists.clear();
   for (size_t list = 0; list < nlist; ++list)
     lists.push_back({is_l2 ? -nearness[list] : nearness[list], list});
-  // A NaN would break the order's rules, and such a query has no hits whatever the order.
+  // A NaN, from an overflow, would break the order's rules.
   for (Hit& list : lists) list.score = list.score == list.score ? list.score : 0;
   const size_t probed = std::min<size_t>(std::max<uint32_t>(1, params.nprobe), nlist);
   const auto middle = lists.begin() + static_cast<std::ptrdiff_t>(probed);

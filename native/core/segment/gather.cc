@@ -2,15 +2,21 @@
 #include "segment/gather.h"
 
 #include <algorithm>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "segment/chunked_column.h"
+#include "util/guard.h"
+#include "util/steps.h"
 
 namespace elanus {
 
 namespace {
+
+// Cost of copying a value: a row's place and bytes at some 4 GB/s.
+constexpr size_t copy_ns(size_t bytes) { return 20 + bytes / 4; }
+
+Status canceled() { return {StatusCode::kCanceled, "the read was canceled"}; }
 
 // Bytes of the value as an Array blob of a row batch.
 size_t blob_bytes(const ArrayValue& value) {
@@ -50,17 +56,20 @@ class GatherColumn {
     for (const SegmentSnapshot* source : sources) sources_.emplace_back(*source, field.field_id);
   }
 
-  BatchColumnSpec measure(std::span<const RowRef> rows) const {
-    BatchColumnSpec spec{.field_id = field_.field_id,
-                         .type = field_.type,
-                         .element_type = field_.element_type,
-                         .dim = field_.dim};
+  // Whether it was not canceled, as for those below.
+  bool measure(std::span<const RowRef> rows, Steps* steps, BatchColumnSpec* out) const {
+    BatchColumnSpec& spec = *out;
+    spec = {.field_id = field_.field_id,
+            .type = field_.type,
+            .element_type = field_.element_type,
+            .dim = field_.dim};
     const bool is_variable = is_variable_width(field_.type);
     const bool may_have_nulls =
         std::any_of(sources_.begin(), sources_.end(),
                     [](const ChunkedColumn& c) { return c.may_have_nulls(); });
-    if (!is_variable && !may_have_nulls) return spec;
+    if (!is_variable && !may_have_nulls) return true;
     for (const RowRef& ref : rows) {
+      if (!steps->take(copy_ns(0))) return false;
       const ColumnCell cell = sources_[ref.source].at(ref.row);
       if (!cell.is_valid()) {
         spec.has_validity = true;
@@ -68,21 +77,21 @@ class GatherColumn {
         spec.data_bytes += variable_bytes(cell);
       }
     }
-    return spec;
+    return true;
   }
 
-  void fill(std::span<const RowRef> rows, RowBatchWriter* writer, size_t column) const {
+  bool fill(std::span<const RowRef> rows, Steps* steps, RowBatchWriter* writer,
+            size_t column) const {
     if (uint8_t* validity = writer->validity(column)) {
       for (size_t i = 0; i < rows.size(); ++i) {
+        if (!steps->take(copy_ns(0))) return false;
         const bool is_valid = sources_[rows[i].source].at(rows[i].row).is_valid();
         validity[i >> 3] |= static_cast<uint8_t>(is_valid ? 1u << (i & 7) : 0);
       }
     }
-    if (is_variable_width(field_.type)) {
-      fill_variable(rows, writer->offsets(column), writer->data(column));
-    } else {
-      fill_fixed(rows, writer->data(column));
-    }
+    if (is_variable_width(field_.type))
+      return fill_variable(rows, steps, writer->offsets(column), writer->data(column));
+    return fill_fixed(rows, steps, writer->data(column));
   }
 
  private:
@@ -91,10 +100,11 @@ class GatherColumn {
     return blob_bytes(cell.view->array_at(cell.row));
   }
 
-  void fill_fixed(std::span<const RowRef> rows, uint8_t* data) const {
+  bool fill_fixed(std::span<const RowRef> rows, Steps* steps, uint8_t* data) const {
     const bool is_vector = field_.type == DataType::kFloatVector;
     const size_t width = is_vector ? sizeof(float) * field_.dim : fixed_width(field_.type);
     for (size_t i = 0; i < rows.size(); ++i) {
+      if (!steps->take(copy_ns(width))) return false;
       const ColumnCell cell = sources_[rows[i].source].at(rows[i].row);
       if (!cell.is_valid()) continue;
       if (field_.type == DataType::kBool) {
@@ -103,9 +113,11 @@ class GatherColumn {
         std::memcpy(data + width * i, cell.fixed(width), width);
       }
     }
+    return true;
   }
 
-  void fill_variable(std::span<const RowRef> rows, uint32_t* offsets, uint8_t* data) const {
+  bool fill_variable(std::span<const RowRef> rows, Steps* steps, uint32_t* offsets,
+                     uint8_t* data) const {
     uint32_t end = 0;
     for (size_t i = 0; i < rows.size(); ++i) {
       offsets[i] = end;
@@ -120,8 +132,10 @@ class GatherColumn {
         if (!value.empty()) std::memcpy(data + end, value.data(), value.size());
         end += static_cast<uint32_t>(value.size());
       }
+      if (!steps->take(copy_ns(end - offsets[i]))) return false;
     }
     offsets[rows.size()] = end;
+    return true;
   }
 
   Field field_;
@@ -144,7 +158,8 @@ Status find_field(std::span<const SegmentSnapshot* const> sources, int64_t field
 }
 
 Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
-                      std::span<const int64_t> field_ids, OwnedBytes* out) {
+                      std::span<const int64_t> field_ids, OwnedBytes* out,
+                      const CancelToken* cancel) {
   std::vector<int64_t> wanted(field_ids.begin(), field_ids.end());
   wanted.push_back(kTimestampField);
   if (!sources.empty()) wanted.push_back(sources[0]->schema().primary_key().field_id);
@@ -152,16 +167,19 @@ Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   std::vector<GatherColumn> columns;
   std::vector<BatchColumnSpec> specs;
+  Steps steps(cancel);
   for (const int64_t field_id : wanted) {
     const Field* field = nullptr;
     if (Status status = find_field(sources, field_id, &field); !status.is_ok()) return status;
     if (field == nullptr) continue;
     columns.emplace_back(*field, sources);
-    specs.push_back(columns.back().measure(rows));
+    if (!columns.back().measure(rows, &steps, &specs.emplace_back())) return canceled();
   }
   RowBatchWriter writer;
   if (Status status = writer.layout(rows.size(), std::move(specs)); !status.is_ok()) return status;
-  for (size_t c = 0; c < columns.size(); ++c) columns[c].fill(rows, &writer, c);
+  for (size_t c = 0; c < columns.size(); ++c) {
+    if (!columns[c].fill(rows, &steps, &writer, c)) return canceled();
+  }
   *out = writer.take();
   return Status::ok();
 }
@@ -169,12 +187,9 @@ Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span
 }  // namespace
 
 Status gather_rows(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
-                   std::span<const int64_t> field_ids, OwnedBytes* out) {
-  try {
-    return gather_columns(sources, rows, field_ids, out);
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kMemoryLimit, "no memory to gather rows"};
-  }
+                   std::span<const int64_t> field_ids, OwnedBytes* out,
+                   const CancelToken* cancel) {
+  return guarded([&] { return gather_columns(sources, rows, field_ids, out, cancel); });
 }
 
 }  // namespace elanus

@@ -7,6 +7,7 @@
 
 #include "segment/row_batch.h"
 #include "segment/segment.h"
+#include "util/cancel.h"
 #include "util/status.h"
 
 namespace elanus {
@@ -20,9 +21,10 @@ struct RowRef {
 // Makes a batch of these rows in this order, columns ascending by field id: timestamp (field 1),
 // the primary key and the fields named, each once. JSON comes as the client's text. A source that
 // does not know a field gives null; a field that no source knows has no column. Without sources the
-// batch has no columns. Errors: kInvalidParameter (a column of over 4 GiB of variable width, field
-// types that differ), kMemoryLimit.
+// batch has no columns. `cancel` may be null. Errors: kInvalidParameter (a column of over 4 GiB of
+// variable width, field types that differ), kMemoryLimit, kCanceled.
 Status gather_rows(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
-                   std::span<const int64_t> field_ids, OwnedBytes* out);
+                   std::span<const int64_t> field_ids, OwnedBytes* out,
+                   const CancelToken* cancel = nullptr);
 
 }  // namespace elanus

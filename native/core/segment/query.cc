@@ -3,19 +3,27 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <new>
 #include <string_view>
 
 #include "expr/evaluate.h"
 #include "segment/gather.h"
 #include "segment/row_mask.h"
+#include "util/guard.h"
+#include "util/step_sort.h"
+#include "util/steps.h"
 
 namespace elanus {
 namespace {
 
 // Rows of a sealed segment that are filtered at a time while looking for the first few.
 constexpr size_t kFirstPieceRows = 4096;
-constexpr size_t kLargestPieceRows = 65536;
+constexpr size_t kLargestPieceRows = 32768;
+constexpr size_t kFilterPieceRows = 16384;  // about 1 ms of a costly filter
+constexpr size_t kKeysPerStep = 512;
+// Cost of a row that is looked at, of one that is kept, of a key that is looked up.
+constexpr size_t kLookNs = 10;
+constexpr size_t kMatchNs = 60;
+constexpr size_t kLookupNs = 200;
 
 // A matching row with what orders it.
 struct Match {
@@ -36,13 +44,19 @@ bool is_before(const Match& a, const Match& b) {
 
 bool is_same_key(const Match& a, const Match& b) { return a.key == b.key && a.text == b.text; }
 
-// Sorts, keeps one match of each key and at most `limit` (0: all).
-void keep_newest(std::vector<Match>* matches, uint64_t limit) {
-  if (!std::is_sorted(matches->begin(), matches->end(), is_before)) {
-    std::sort(matches->begin(), matches->end(), is_before);
+// Sorts, keeps one match of each key and at most `limit` (0: all). False when canceled.
+bool keep_newest(std::vector<Match>* matches, uint64_t limit, const CancelToken* cancel) {
+  if (!sort_in_steps(matches, is_before, cancel)) return false;
+  Steps steps(cancel);
+  size_t kept = 0;
+  for (const Match& match : *matches) {
+    if (!steps.take(kLookNs)) return false;
+    if (kept != 0 && is_same_key((*matches)[kept - 1], match)) continue;
+    if (limit != 0 && kept == limit) break;
+    (*matches)[kept++] = match;
   }
-  matches->erase(std::unique(matches->begin(), matches->end(), is_same_key), matches->end());
-  if (limit != 0 && matches->size() > limit) matches->resize(limit);
+  matches->resize(kept);
+  return true;
 }
 
 // Ascending keys, each once.
@@ -65,6 +79,11 @@ struct SortedKeys {
     }
   }
 };
+
+KeySpan part_of(const KeySpan& keys, size_t first, size_t count) {
+  return keys.is_string ? KeySpan::of(keys.strings.subspan(first, count))
+                        : KeySpan::of(keys.ints.subspan(first, count));
+}
 
 // The keys that a filter lists, if it says nothing else. Views into the plan.
 std::optional<SortedKeys> listed_keys(const PlanNode& node, const Field& primary_key) {
@@ -92,7 +111,8 @@ std::optional<SortedKeys> listed_keys(const PlanNode& node, const Field& primary
 // asked for.
 class RowFilter {
  public:
-  Status prepare(const SegmentSnapshot& rows, const Plan* plan, size_t expected) {
+  Status prepare(const SegmentSnapshot& rows, const Plan* plan, size_t expected,
+                 const CancelToken* cancel) {
     if (plan == nullptr) return Status::ok();
     // A lookup in a scalar index covers all rows, which costs too much for a few.
     EvaluateOptions options;
@@ -102,7 +122,14 @@ class RowFilter {
     if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok())
       return status;
     truth_.assign(row_count_, false);
-    if (whole) return evaluator_->evaluate_range(0, row_count_, &truth_);
+    for (size_t begin = 0; whole && begin < row_count_; begin += kFilterPieceRows) {
+      ThreadPool::give_way();
+      if (is_canceled(cancel)) return Status::ok();
+      const size_t end = std::min(row_count_, begin + kFilterPieceRows);
+      Status status = evaluator_->evaluate_range(begin, end, &truth_);
+      if (!status.is_ok()) return status;
+    }
+    if (whole) return Status::ok();
     known_.assign((row_count_ + 63) / 64, false);
     return Status::ok();
   }
@@ -163,7 +190,7 @@ class Query {
       some(0, snapshots_.size());
     }
     if (!first_error.is_ok()) return first_error;
-    if (is_canceled(cancel_)) return {StatusCode::kCanceled, "the query was canceled"};
+    if (is_canceled(cancel_)) return canceled();
     return gather(result);
   }
 
@@ -172,6 +199,8 @@ class Query {
     uint64_t count = 0;          // count_only
     std::vector<Match> matches;  // else
   };
+
+  static Status canceled() { return {StatusCode::kCanceled, "the query was canceled"}; }
 
   Match match_at(size_t source, size_t row) const {
     const SegmentSnapshot& rows = *snapshots_[source];
@@ -191,22 +220,28 @@ class Query {
     Found& found = found_[source];
     if (rows.row_count() == 0) return Status::ok();
     RowFilter filter;
-    if (Status status = filter.prepare(rows, plan_, keys.size()); !status.is_ok()) return status;
-    Status error;
-    rows.find_rows(keys, [&](size_t, size_t row) {
-      if (!rows.is_visible(row, request_.read_ts)) return VisitNext::kRow;
-      bool is_match = false;
-      error = filter.matches(row, &is_match);
-      if (!error.is_ok()) return VisitNext::kStop;
-      if (!is_match) return VisitNext::kRow;
-      if (request_.count_only) {
-        ++found.count;
-        return VisitNext::kRow;
-      }
-      found.matches.push_back(match_at(source, row));
-      const bool is_enough = request_.limit != 0 && found.matches.size() >= request_.limit;
-      return is_enough ? VisitNext::kStop : VisitNext::kKey;
-    });
+    Status error = filter.prepare(rows, plan_, keys.size(), cancel_);
+    Steps steps(cancel_);
+    bool is_enough = false;
+    for (size_t first = 0; first < keys.size() && error.is_ok() && !is_enough;
+         first += kKeysPerStep) {
+      const size_t count = std::min(kKeysPerStep, keys.size() - first);
+      if (!steps.take(count * kLookupNs)) return canceled();
+      rows.find_rows(part_of(keys, first, count), [&](size_t, size_t row) {
+        if (!rows.is_visible(row, request_.read_ts)) return VisitNext::kRow;
+        bool is_match = false;
+        error = filter.matches(row, &is_match);
+        if (!error.is_ok()) return VisitNext::kStop;
+        if (!is_match) return VisitNext::kRow;
+        if (request_.count_only) {
+          ++found.count;
+          return VisitNext::kRow;
+        }
+        found.matches.push_back(match_at(source, row));
+        is_enough = request_.limit != 0 && found.matches.size() >= request_.limit;
+        return is_enough ? VisitNext::kStop : VisitNext::kKey;
+      });
+    }
     return error;
   }
 
@@ -221,16 +256,20 @@ class Query {
     Found& found = found_[source];
     found.count = mask.kept;
     if (request_.count_only || is_canceled(cancel_)) return Status::ok();
-    found.matches.reserve(mask.kept);
-    if (mask.all) {
-      for (size_t row = 0; row < rows.row_count(); ++row)
-        found.matches.push_back(match_at(source, row));
-    } else {
-      for_each_set(mask.bits.words(), mask.bits.word_count(),
-                   [&](size_t row) { found.matches.push_back(match_at(source, row)); });
+    if (request_.limit == 0) found.matches.reserve(mask.kept);
+    Steps steps(cancel_);
+    for (size_t row = 0; row < rows.row_count(); ++row) {
+      const bool is_kept = mask.keeps(row);
+      if (!steps.take(is_kept ? kMatchNs : 1)) return canceled();
+      if (!is_kept) continue;
+      found.matches.push_back(match_at(source, row));
+      // With a limit only so many are remembered, however many match.
+      if (request_.limit != 0 && found.matches.size() >= 2 * request_.limit + kFirstPieceRows &&
+          !keep_newest(&found.matches, request_.limit, cancel_)) {
+        return canceled();
+      }
     }
-    keep_newest(&found.matches, request_.limit);
-    return Status::ok();
+    return keep_newest(&found.matches, request_.limit, cancel_) ? Status::ok() : canceled();
   }
 
   // Rows of a sealed segment ascend by key, so it filters from the beginning until it has enough.
@@ -245,6 +284,7 @@ class Query {
       truth.assign(row_count, false);
     }
     std::vector<Match>& matches = found_[source].matches;
+    Steps steps(cancel_);
     // Whole pieces and the rest of the last key, whose newest row comes last.
     size_t piece = kFirstPieceRows;
     for (size_t begin = 0; begin < row_count && !is_canceled(cancel_);
@@ -256,6 +296,7 @@ class Query {
         if (!status.is_ok()) return status;
       }
       for (size_t row = begin; row < end; ++row) {
+        if (!steps.take(kLookNs)) return canceled();
         if (evaluator != nullptr && !truth.test(row)) continue;
         if (!rows.is_visible(row, request_.read_ts)) continue;
         const Match match = match_at(source, row);
@@ -282,15 +323,16 @@ class Query {
       } else {
         matches.insert(matches.end(), found.matches.begin(), found.matches.end());
       }
+      found = {};
     }
-    keep_newest(&matches, request_.limit);
+    if (!keep_newest(&matches, request_.limit, cancel_)) return canceled();
     if (!request_.count_only) result->count = matches.size();
     std::vector<RowRef> rows;
     rows.reserve(matches.size());
     for (const Match& match : matches) rows.push_back(match.ref);
     std::vector<const SegmentSnapshot*> sources;
     for (const auto& snapshot : snapshots_) sources.push_back(snapshot.get());
-    return gather_rows(sources, rows, request_.output_fields, &result->rows);
+    return gather_rows(sources, rows, request_.output_fields, &result->rows, cancel_);
   }
 
   const QueryRequest& request_;
@@ -307,12 +349,7 @@ class Query {
 Status query_segments(std::span<const std::shared_ptr<const Segment>> segments,
                       const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel,
                       QueryResult* result) {
-  try {
-    Query query(request, pool, cancel);
-    return query.run(segments, result);
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kMemoryLimit, "no memory for a query"};
-  }
+  return guarded([&] { return Query(request, pool, cancel).run(segments, result); });
 }
 
 }  // namespace elanus

@@ -1,6 +1,7 @@
 #include "segment/row_mask.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <mutex>
 
@@ -33,15 +34,24 @@ Status evaluate_filter(const SegmentSnapshot& snapshot, const Plan& plan, Thread
   return first_error;
 }
 
+// Bit i: row begin + i of the view, which is a multiple of 64, is valid.
+uint64_t valid_word(const ColumnView& view, size_t begin) {
+  const size_t rows = std::min<size_t>(64, view.rows - begin);
+  uint64_t valid = 0;
+  if (view.all_null) return valid;
+  if (view.valid_bits != nullptr) {
+    std::memcpy(&valid, view.valid_bits + begin / 8, (rows + 7) / 8);
+    return valid;
+  }
+  for (size_t i = 0; i < rows; ++i) valid |= uint64_t{view.is_valid(begin + i)} << i;
+  return valid;
+}
+
 void hide_nulls_of_chunk(const ColumnView& view, size_t first_row, Bitset* bits) {
   // Chunks begin at multiples of 64.
   uint64_t* words = bits->words() + first_row / 64;
-  for (size_t begin = 0; begin < view.rows; begin += 64) {
-    const size_t rows = std::min<size_t>(64, view.rows - begin);
-    uint64_t valid = 0;
-    for (size_t i = 0; i < rows; ++i) valid |= uint64_t{view.is_valid(begin + i)} << i;
-    words[begin / 64] &= valid;
-  }
+  for (size_t begin = 0; begin < view.rows; begin += 64)
+    words[begin / 64] &= valid_word(view, begin);
 }
 
 }  // namespace

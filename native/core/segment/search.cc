@@ -1,36 +1,49 @@
 #include "segment/search.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <mutex>
-#include <new>
 #include <string_view>
 #include <unordered_set>
 
+#include "distance/dispatch.h"
 #include "index/flat_scan.h"
 #include "index/vector_index.h"
 #include "segment/gather.h"
 #include "segment/index_file.h"
 #include "segment/row_mask.h"
+#include "segment/tied_rows.h"
+#include "util/guard.h"
 
 namespace elanus {
 namespace {
 
-// Queries that go through all segments together: bounds the memory for candidates.
+// Queries that go through all segments together, and what they may find there: 16 bytes a hit.
 constexpr size_t kGroupQueries = 256;
+constexpr size_t kGroupHits = size_t{8} << 20;
 // Cost of a float of a row that a graph visits, and of one that a scan reads: for deciding what is
 // worth a thread.
 constexpr double kVisitNs = 0.4;
 constexpr double kScanNs = 0.1;
 constexpr double kTaskNs = 1e6;
 constexpr double kWakeNs = 1e5;
+constexpr size_t kTieBlockRows = 256;
 
 // Best rows of one query in one segment.
 struct HitList {
-  std::vector<Hit> hits;  // best first
+  std::vector<Hit> hits;  // best first, of equal ones the smallest row first
   size_t asked = 0;
-  bool is_cut = false;  // there may be more, none better than the last
+  bool is_cut = false;    // there may be more, none better than the last
+  bool has_ties = false;  // those equal to the last that may be shown are all there, in any order
 };
+
+// Whether a number is missing, so that the query is near to nothing.
+bool has_nan(const float* query, size_t dim) {
+  // The squares of finite numbers add up to a number or to infinity.
+  const float square = kernels().inner_product(query, query, dim);
+  return square != square;
+}
 
 // One segment's share of the request.
 class Part {
@@ -84,7 +97,43 @@ class Part {
     });
   }
 
-  // The same for one query of the batch, deeper than before.
+  // Whether rows that a cut list lacks may come before `last` among those with the score of its
+  // last hit. Rows of a sealed segment ascend by primary key, and of equal scores scans and walks
+  // give the smallest rows: what the list lacks comes no earlier than its last row.
+  bool may_hide_ties(const HitList& list, const SegmentSnapshot& last, size_t last_row) const {
+    if (snapshot_->segment().is_growing()) return true;
+    return compare_keys(*snapshot_, list.hits.back().id, last, last_row) <= 0;
+  }
+
+  // Looks through all kept rows for those that have exactly the score of the list's last hit; the
+  // list gets the first `k` of them in the order of equal scores. One pass, whatever it finds.
+  void find_ties(const QueryBatch& queries, size_t query, size_t k, ThreadPool* pool,
+                 HitList* list) const {
+    const float score = list->hits.back().score;
+    TiedRows ties(*snapshot_, k);
+    std::mutex mutex;
+    for (size_t c = 0; c < snapshot_->chunk_count() && !is_canceled(cancel_); ++c) {
+      const ColumnView view = snapshot_->column(c, field_id_);
+      if (view.all_null) continue;
+      const Scorer scorer(vector_rows(c, view, queries.metric()), queries, query);
+      const size_t chunk_begin = snapshot_->chunk_begin(c);
+      run(pool, view.rows, rows_per_task(dim_, 1), [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end && !is_canceled(cancel_); i += kTieBlockRows) {
+          std::array<uint32_t, kTieBlockRows> rows;
+          const size_t last = std::min(end, i + kTieBlockRows);
+          const size_t count = rows_with_score(scorer, score, chunk_begin, i, last, rows.data());
+          const std::lock_guard lock(mutex);
+          for (size_t j = 0; j < count; ++j)
+            ties.add(static_cast<uint32_t>(chunk_begin + rows[j]));
+        }
+      });
+    }
+    while (!list->hits.empty() && list->hits.back().score == score) list->hits.pop_back();
+    for (const uint32_t row : ties.take()) list->hits.push_back({score, row});
+    list->has_ties = true;
+  }
+
+  // The same as `search` for one query of the batch, deeper than before.
   void search_deeper(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
                      ThreadPool* pool, HitList* list) const {
     const size_t ask = std::min(mask_.kept, list->asked * 2);
@@ -134,14 +183,34 @@ class Part {
     for (size_t q = 0; q < queries.count(); ++q) keep(heaps[q], ask, &lists[q]);
   }
 
+  // Kept rows of the chunk's rows [begin, end) that have exactly this score: how many.
+  size_t rows_with_score(const Scorer& scorer, float score, size_t chunk_begin, size_t begin,
+                         size_t end, uint32_t* rows) const {
+    std::array<float, kTieBlockRows> scores;
+    size_t kept = 0;
+    for (size_t row = begin; row < end; ++row) {
+      if (mask_.keeps(chunk_begin + row)) rows[kept++] = static_cast<uint32_t>(row);
+    }
+    scorer.score_ids(rows, kept, scores.data());
+    size_t count = 0;
+    for (size_t i = 0; i < kept; ++i) {
+      if (scores[i] == score) rows[count++] = rows[i];
+    }
+    return count;
+  }
+
+  VectorRows vector_rows(size_t chunk, const ColumnView& view, Metric metric) const {
+    const float* norms =
+        metric == Metric::kCosine ? snapshot_->inv_norms(chunk, field_id_) : nullptr;
+    return {static_cast<const float*>(view.data), view.rows, dim_, metric, norms};
+  }
+
   void scan_chunk(size_t chunk, const QueryBatch& queries, const IndexSearchParams& params,
                   ThreadPool* pool, TopK* heaps) const {
     const ColumnView view = snapshot_->column(chunk, field_id_);
     if (view.all_null || view.rows == 0) return;
     FlatScanArgs args;
-    args.rows = {static_cast<const float*>(view.data), view.rows, dim_, queries.metric(), nullptr};
-    if (queries.metric() == Metric::kCosine)
-      args.rows.inv_norms = snapshot_->inv_norms(chunk, field_id_);
+    args.rows = vector_rows(chunk, view, queries.metric());
     args.row_begin = snapshot_->chunk_begin(chunk);
     args.visible = mask_.words();
     args.range = params.range;
@@ -168,6 +237,7 @@ class Part {
     list->hits = best.take_sorted();
     list->asked = ask;
     list->is_cut = list->hits.size() >= ask && ask < mask_.kept;
+    list->has_ties = false;
   }
 
   std::unique_ptr<SegmentSnapshot> snapshot_;
@@ -205,11 +275,14 @@ class Search {
 
   Status run(SearchResult* result) {
     set_params();
+    if (Status status = check_size(); !status.is_ok()) return status;
     // One more than asked for, to see whether equal scores follow the last.
     const size_t ask = request_.k + 1;
+    const size_t group =
+        std::clamp<size_t>(kGroupHits / (ask * std::max<size_t>(1, parts_.size())), 1, kGroupQueries);
     std::vector<RowRef> rows;
-    for (size_t begin = 0; begin < request_.nq; begin += kGroupQueries) {
-      const size_t count = std::min(kGroupQueries, request_.nq - begin);
+    for (size_t begin = 0; begin < request_.nq; begin += group) {
+      const size_t count = std::min(group, request_.nq - begin);
       search_group(begin, count, ask);
       if (is_canceled(cancel_)) return canceled();
       for (size_t q = 0; q < count; ++q) {
@@ -226,7 +299,7 @@ class Search {
       sources.push_back(&part.snapshot());
       result->visible_rows += part.visible_rows();
     }
-    return gather_rows(sources, rows, request_.output_fields, &result->rows);
+    return gather_rows(sources, rows, request_.output_fields, &result->rows, cancel_);
   }
 
   static Status canceled() { return {StatusCode::kCanceled, "the search was canceled"}; }
@@ -256,6 +329,17 @@ class Search {
     return Status::ok();
   }
 
+  // Before anything is allocated for the hits.
+  Status check_size() const {
+    size_t rows = 0;
+    for (const Part& part : parts_) rows += part.kept();
+    const size_t hits = request_.nq * std::min(request_.k, rows);
+    if (hits <= kSearchHitsMax) return Status::ok();
+    return {StatusCode::kMemoryLimit, "a search may find " + std::to_string(hits) +
+                                          " hits, at most " + std::to_string(kSearchHitsMax) +
+                                          " fit into one result"};
+  }
+
   void set_params() {
     if (request_.ef != 0) params_.ef = request_.ef;
     if (request_.nprobe != 0) params_.nprobe = request_.nprobe;
@@ -272,7 +356,10 @@ class Search {
   template <typename Body>
   void for_each_part(bool share, Body&& body) {
     const auto pieces = [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end && !is_canceled(cancel_); ++i) body(i);
+      for (size_t i = begin; i < end && !is_canceled(cancel_); ++i) {
+        ThreadPool::give_way();
+        body(i);
+      }
     };
     if (share && pool_ != nullptr && parts_.size() > 1) {
       pool_->parallel_for(parts_.size(), 1, pieces, cancel_);
@@ -298,7 +385,10 @@ class Search {
     if (is_canceled(cancel_)) return;
     const double merge_ns = 100.0 * static_cast<double>(count * std::min(ask, size_t{1000}));
     const auto merge_some = [&](size_t begin, size_t end) {
-      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q) pick(queries, q, count);
+      for (size_t q = begin; q < end && !is_canceled(cancel_); ++q) {
+        ThreadPool::give_way();
+        if (!has_nan(queries.query(q), dim_)) pick(queries, q, count);
+      }
     };
     if (pool == nullptr || merge_ns < kWakeNs) {
       merge_some(0, count);
@@ -307,33 +397,46 @@ class Search {
     }
   }
 
-  // Chooses the best k rows with distinct keys of one query; asks parts for more rows where a list
-  // ends too early.
+  // Chooses the best k rows with distinct keys of one query. Where a list ends too early for that
+  // its part is asked for more rows; where only equal scores may follow, for those (P4).
   void pick(const QueryBatch& queries, size_t query, size_t count) {
-    std::vector<Candidate>& picked = picked_[query];
-    while (!is_canceled(cancel_)) {
-      const float needed = pick_from_lists(query, count, &picked);
-      bool is_deeper = false;
+    bool is_complete = false;
+    while (!is_complete && !is_canceled(cancel_)) {
+      const std::vector<Candidate>& picked = pick_from_lists(query, count);
+      const bool is_full = picked.size() == request_.k;
+      is_complete = true;
       for (size_t i = 0; i < parts_.size(); ++i) {
         HitList& list = lists_[i * count + query];
-        if (!may_hide(list, needed)) continue;
-        parts_[i].search_deeper(queries, query, params_, pool_, &list);
-        is_deeper = true;
+        if (!list.is_cut) continue;
+        const float worst = list.hits.back().score;
+        if (!is_full || picked.back().score < worst) {
+          parts_[i].search_deeper(queries, query, params_, pool_, &list);
+          is_complete = false;
+        }
       }
-      if (!is_deeper) return;
+      if (is_complete) is_complete = !find_ties(queries, query, count);
     }
   }
 
-  // Whether rows that the list does not have may come before or beside a row of this score.
-  bool may_hide(const HitList& list, float score) const {
-    if (!list.is_cut) return false;
-    const float worst = list.hits.back().score;
-    // Among very many equal scores which ones are returned does not matter enough.
-    return score < worst || (score == worst && list.asked < 4 * request_.k + 1024);
+  // Whether a list has changed. A list is asked at most once for the score of the last row picked:
+  // further rows of that score do not change how many are better.
+  bool find_ties(const QueryBatch& queries, size_t query, size_t count) {
+    if (picked_[query].size() < request_.k) return false;
+    const Candidate& last = picked_[query].back();
+    bool has_changed = false;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      HitList& list = lists_[i * count + query];
+      if (!list.is_cut || list.has_ties || list.hits.back().score != last.score) continue;
+      if (!parts_[i].may_hide_ties(list, parts_[last.ref.source].snapshot(), last.ref.row))
+        continue;
+      parts_[i].find_ties(queries, query, request_.k, pool_, &list);
+      has_changed = true;
+    }
+    return has_changed;
   }
 
-  // Returns the score down to which all rows had to be known.
-  float pick_from_lists(size_t query, size_t count, std::vector<Candidate>* picked) {
+  const std::vector<Candidate>& pick_from_lists(size_t query, size_t count) {
+    std::vector<Candidate>* picked = &picked_[query];
     std::vector<Candidate> all;
     for (size_t i = 0; i < parts_.size(); ++i) {
       for (const Hit& hit : lists_[i * count + query].hits) {
@@ -358,9 +461,9 @@ class Search {
                               : keys.insert(rows.key_at(all[i].ref.row)).second;
       if (!is_new) continue;
       picked->push_back(all[i]);
-      if (picked->size() == request_.k) return all[i].score;
+      if (picked->size() == request_.k) break;
     }
-    return -std::numeric_limits<float>::infinity();
+    return *picked;
   }
 
   // Best score, then smallest key, then newest row.
@@ -368,18 +471,8 @@ class Search {
     if (a.score != b.score) return a.score > b.score;
     const SegmentSnapshot& rows_a = parts_[a.ref.source].snapshot();
     const SegmentSnapshot& rows_b = parts_[b.ref.source].snapshot();
-    if (has_string_keys_) {
-      const int order = rows_a.key_string_at(a.ref.row).compare(rows_b.key_string_at(b.ref.row));
-      if (order != 0) return order < 0;
-    } else {
-      const int64_t key_a = rows_a.key_at(a.ref.row);
-      const int64_t key_b = rows_b.key_at(b.ref.row);
-      if (key_a != key_b) return key_a < key_b;
-    }
-    const uint64_t time_a = rows_a.timestamp_at(a.ref.row);
-    const uint64_t time_b = rows_b.timestamp_at(b.ref.row);
-    if (time_a != time_b) return time_a > time_b;
-    if (a.ref.row != b.ref.row) return a.ref.row > b.ref.row;
+    if (is_row_before(rows_a, a.ref.row, rows_b, b.ref.row)) return true;
+    if (is_row_before(rows_b, b.ref.row, rows_a, a.ref.row)) return false;
     return a.ref.source > b.ref.source;
   }
 
@@ -400,14 +493,12 @@ class Search {
 Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,
                        const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel,
                        SearchResult* result) {
-  try {
+  return guarded([&]() -> Status {
     Search search(request, pool, cancel);
     if (Status status = search.prepare(segments); !status.is_ok()) return status;
     if (is_canceled(cancel)) return Search::canceled();
     return search.run(result);
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kMemoryLimit, "no memory for a search"};
-  }
+  });
 }
 
 }  // namespace elanus

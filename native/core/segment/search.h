@@ -19,6 +19,10 @@
 
 namespace elanus {
 
+// Hits of all queries together that one result holds: 4 bytes of score, 8 of row and some 20 of
+// primary key and timestamp each, so about 2 GiB. More are refused before anything is searched.
+inline constexpr size_t kSearchHitsMax = size_t{1} << 26;
+
 struct SearchRequest {
   int64_t field_id = 0;
   Metric metric = Metric::kL2;
@@ -42,10 +46,12 @@ struct SearchResult {
   uint64_t visible_rows = 0;    // that passed filter and visibility, over all segments
 };
 
-// Equal scores come in the order of their primary keys; of a repeated key the best score counts, of
-// equal ones the newest row. Rows whose vector is null are never hits. The calling thread takes
-// part; `pool` and `cancel` may be null. Errors: kInvalidParameter (field, query length, filter),
-// kCanceled, kMemoryLimit.
+// Equal scores come in the order of their primary keys, and at rank k those with the smallest keys
+// are shown: exactly for scans, among the rows that a walk found for an index. Of a repeated key the
+// best score counts, of equal ones the newest row. Rows whose vector is null are never hits, and a
+// query with a NaN has none. The calling thread takes part; `pool` and `cancel` may be null.
+// Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit (memory, more
+// than kSearchHitsMax hits).
 Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,
                        const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel,
                        SearchResult* result);

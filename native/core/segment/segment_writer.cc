@@ -3,17 +3,24 @@
 #include "segment/segment_writer.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
-#include <new>
 #include <string>
 #include <utility>
 
 #include "segment/chunked_column.h"
 #include "segment/gather.h"
+#include "util/guard.h"
+#include "util/step_sort.h"
+#include "util/steps.h"
 
 namespace elanus {
 
 namespace {
+
+constexpr size_t kRowNs = 20;  // a row's value is looked at
+
+Status canceled() { return {StatusCode::kCanceled, "the layout of a segment was canceled"}; }
 
 // Takes pieces of a stream, keeps those bytes that the caller asked for.
 class RangeSink {
@@ -96,9 +103,11 @@ struct SegmentWriter::State {
 
   Status choose_fields();
   template <typename Key, typename KeyAt>
-  Status choose_rows(uint64_t drop_deleted_up_to, KeyAt&& key_at);
-  void measure(OutputColumn* column, ColumnPlan* plan) const;
-  void measure_variable(OutputColumn* column, ColumnPlan* plan) const;
+  Status choose_rows(uint64_t drop_deleted_up_to, const CancelToken* cancel, KeyAt&& key_at);
+  // Whether it was not canceled, like the one below.
+  bool measure(OutputColumn* column, ColumnPlan* plan, Steps* steps) const;
+  bool measure_variable(OutputColumn* column, ColumnPlan* plan, Steps* steps) const;
+  const ColumnPlan* find_plan(int64_t field_id) const;
 
   const std::vector<int64_t>* offsets_of(const OutputColumn& column, SegmentBuffer buffer) const;
   void read_data(const OutputColumn& column, uint64_t offset, uint64_t length, uint8_t* out) const;
@@ -145,7 +154,9 @@ Status SegmentWriter::State::choose_fields() {
 }
 
 template <typename Key, typename KeyAt>
-Status SegmentWriter::State::choose_rows(uint64_t drop_deleted_up_to, KeyAt&& key_at) {
+Status SegmentWriter::State::choose_rows(uint64_t drop_deleted_up_to, const CancelToken* cancel,
+                                         KeyAt&& key_at) {
+  Steps steps(cancel);
   std::vector<SortRow<Key>> chosen;
   size_t most = 0;
   for (const auto& input : inputs) most += input->row_count();
@@ -153,6 +164,7 @@ Status SegmentWriter::State::choose_rows(uint64_t drop_deleted_up_to, KeyAt&& ke
   for (uint32_t s = 0; s < inputs.size(); ++s) {
     const SegmentSnapshot& input = *inputs[s];
     for (uint32_t row = 0; row < input.row_count(); ++row) {
+      if (!steps.take(kRowNs)) return canceled();
       const uint64_t deleted_at = input.delete_timestamp_at(row);
       if (deleted_at != 0 && deleted_at <= drop_deleted_up_to) continue;
       chosen.push_back({key_at(input, row), input.timestamp_at(row), {s, row}});
@@ -161,14 +173,13 @@ Status SegmentWriter::State::choose_rows(uint64_t drop_deleted_up_to, KeyAt&& ke
   if (chosen.size() >= std::numeric_limits<uint32_t>::max()) {
     return {StatusCode::kInvalidParameter, "a segment holds less than 2^32 rows"};
   }
-  // One sealed input comes sorted; a second pass over it would only cost time.
-  if (!std::is_sorted(chosen.begin(), chosen.end())) std::sort(chosen.begin(), chosen.end());
+  if (!sort_in_steps(&chosen, std::less<SortRow<Key>>(), cancel)) return canceled();
   rows.reserve(chosen.size());
   for (const SortRow<Key>& row : chosen) rows.push_back(row.ref);
   return Status::ok();
 }
 
-void SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan) const {
+bool SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan, Steps* steps) const {
   const Field& field = column->field;
   plan->field = field;
   const bool may_have_nulls =
@@ -177,6 +188,7 @@ void SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan) const
   if (may_have_nulls) {
     column->validity.assign((rows.size() + 7) / 8, 0);
     for (size_t i = 0; i < rows.size(); ++i) {
+      if (!steps->take(kRowNs)) return false;
       const bool is_valid = column->at(rows[i]).is_valid();
       column->validity[i >> 3] |= static_cast<uint8_t>(is_valid ? 1u << (i & 7) : 0);
       plan->null_count += is_valid ? 0 : 1;
@@ -184,9 +196,8 @@ void SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan) const
     if (plan->null_count == 0) column->validity = {};
     plan->validity_bytes = column->validity.size();
   }
-  if (is_variable_width(field.type)) {
-    measure_variable(column, plan);
-  } else if (field.type == DataType::kBool) {
+  if (is_variable_width(field.type)) return measure_variable(column, plan, steps);
+  if (field.type == DataType::kBool) {
     plan->data_bytes = (rows.size() + 7) / 8;
   } else {
     const uint64_t width = field.type == DataType::kFloatVector
@@ -194,9 +205,11 @@ void SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan) const
                                : fixed_width(field.type);
     plan->data_bytes = width * rows.size();
   }
+  return true;
 }
 
-void SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* plan) const {
+bool SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* plan,
+                                            Steps* steps) const {
   const Field& field = column->field;
   const bool is_json = field.type == DataType::kJson;
   const bool is_array = field.type == DataType::kArray;
@@ -211,6 +224,7 @@ void SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* pl
     if (is_json) column->variant_offsets.push_back(other_end);
     if (has_strings) column->child_chars.push_back(other_end);
     if (i == rows.size()) break;
+    if (!steps->take(kRowNs)) return false;
     const ColumnCell cell = column->at(rows[i]);
     if (!cell.is_valid()) continue;
     if (is_array) {
@@ -227,7 +241,7 @@ void SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* pl
   if (is_json) plan->variant_data_bytes = static_cast<uint64_t>(other_end);
   if (!is_array) {
     plan->data_bytes = static_cast<uint64_t>(end);
-    return;
+    return true;
   }
   plan->child_rows = static_cast<uint64_t>(end);
   if (has_strings) {
@@ -238,6 +252,7 @@ void SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* pl
   } else {
     plan->data_bytes = plan->child_rows * fixed_width(field.element_type);
   }
+  return true;
 }
 
 template <typename ValueOf>
@@ -371,32 +386,32 @@ SegmentWriter::SegmentWriter(std::unique_ptr<State> state) : state_(std::move(st
 SegmentWriter::~SegmentWriter() = default;
 
 Status SegmentWriter::create(std::vector<std::shared_ptr<const Segment>> inputs,
-                             uint64_t drop_deleted_up_to, std::unique_ptr<SegmentWriter>* out) {
+                             uint64_t drop_deleted_up_to, std::unique_ptr<SegmentWriter>* out,
+                             const CancelToken* cancel) {
   if (inputs.empty()) return {StatusCode::kInvalidParameter, "a segment writer needs an input"};
-  try {
+  return guarded([&]() -> Status {
     auto state = std::make_unique<State>();
     for (const auto& input : inputs) state->inputs.push_back(input->snapshot(kReadAll));
     if (Status status = state->choose_fields(); !status.is_ok()) return status;
     Status status;
     if (inputs[0]->schema().has_string_keys()) {
       status = state->choose_rows<std::string_view>(
-          drop_deleted_up_to,
+          drop_deleted_up_to, cancel,
           [](const SegmentSnapshot& input, size_t row) { return input.key_string_at(row); });
     } else {
       status = state->choose_rows<int64_t>(
-          drop_deleted_up_to,
+          drop_deleted_up_to, cancel,
           [](const SegmentSnapshot& input, size_t row) { return input.key_at(row); });
     }
     if (!status.is_ok()) return status;
     state->plans.resize(state->columns.size());
+    Steps steps(cancel);
     for (size_t c = 0; c < state->columns.size(); ++c) {
-      state->measure(&state->columns[c], &state->plans[c]);
+      if (!state->measure(&state->columns[c], &state->plans[c], &steps)) return canceled();
     }
     out->reset(new SegmentWriter(std::move(state)));
     return Status::ok();
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kMemoryLimit, "no memory to lay out a segment"};
-  }
+  });
 }
 
 size_t SegmentWriter::rows() const { return state_->rows.size(); }
@@ -419,12 +434,17 @@ uint64_t buffer_bytes(const ColumnPlan& plan, SegmentBuffer buffer) {
 
 }  // namespace
 
-Status SegmentWriter::read_buffer(int64_t field_id, SegmentBuffer buffer, uint64_t offset,
-                                  uint64_t length, uint8_t* out) const {
-  const auto plan = std::lower_bound(
-      state_->plans.begin(), state_->plans.end(), field_id,
-      [](const ColumnPlan& p, int64_t id) { return p.field.field_id < id; });
-  if (plan == state_->plans.end() || plan->field.field_id != field_id) {
+const ColumnPlan* SegmentWriter::State::find_plan(int64_t field_id) const {
+  const auto plan =
+      std::lower_bound(plans.begin(), plans.end(), field_id,
+                       [](const ColumnPlan& p, int64_t id) { return p.field.field_id < id; });
+  return plan == plans.end() || plan->field.field_id != field_id ? nullptr : &*plan;
+}
+
+Status SegmentWriter::check_range(int64_t field_id, SegmentBuffer buffer, uint64_t offset,
+                                  uint64_t length) const {
+  const ColumnPlan* plan = state_->find_plan(field_id);
+  if (plan == nullptr) {
     return {StatusCode::kInvalidParameter,
             "the segment has no field " + std::to_string(field_id)};
   }
@@ -433,9 +453,16 @@ Status SegmentWriter::read_buffer(int64_t field_id, SegmentBuffer buffer, uint64
     return {StatusCode::kInvalidParameter,
             "a range passes the end of a buffer of field " + std::to_string(field_id)};
   }
+  return Status::ok();
+}
+
+Status SegmentWriter::read_buffer(int64_t field_id, SegmentBuffer buffer, uint64_t offset,
+                                  uint64_t length, uint8_t* out) const {
+  if (Status status = check_range(field_id, buffer, offset, length); !status.is_ok())
+    return status;
   if (length == 0) return Status::ok();
   const OutputColumn& column =
-      state_->columns[static_cast<size_t>(plan - state_->plans.begin())];
+      state_->columns[static_cast<size_t>(state_->find_plan(field_id) - state_->plans.data())];
   switch (buffer) {
     case SegmentBuffer::kValidity:
       std::memcpy(out, column.validity.data() + offset, length);

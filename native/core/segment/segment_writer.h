@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "segment/segment.h"
+#include "util/cancel.h"
 
 namespace elanus {
 
@@ -48,20 +49,25 @@ class SegmentWriter {
   // (primary key, timestamp), equal ones in the order of the inputs. Columns: row id, timestamp,
   // and every field that an input knows; rows of an input that does not know a field are null
   // there, those of one that knows it without having a column have its default. Cost: O(rows · (log
-  // rows + columns)) and about 32 bytes a row while sorting, 8 · (1 + columns of variable width)
-  // afterwards. Errors: kInvalidParameter (no input, key kinds or field types that differ, over
-  // 2^32 - 1 rows), kMemoryLimit.
+  // rows + columns)) and about 32 bytes a row, at worst twice that, while sorting, 8 · (1 + columns of variable width)
+  // afterwards. `cancel` may be null. Errors: kInvalidParameter (no input, key kinds or field types
+  // that differ, over 2^32 - 1 rows), kMemoryLimit, kCanceled.
   static Status create(std::vector<std::shared_ptr<const Segment>> inputs,
-                       uint64_t drop_deleted_up_to, std::unique_ptr<SegmentWriter>* out);
+                       uint64_t drop_deleted_up_to, std::unique_ptr<SegmentWriter>* out,
+                       const CancelToken* cancel = nullptr);
   ~SegmentWriter();
 
   size_t rows() const;
   // Ascending by field id.
   const std::vector<ColumnPlan>& columns() const;
   // Copies bytes [offset, offset + length) of one buffer to `out`. Several threads may read at
-  // once. Errors: kInvalidParameter (field, buffer or range).
+  // once. Errors: as check_range.
   Status read_buffer(int64_t field_id, SegmentBuffer buffer, uint64_t offset, uint64_t length,
                      uint8_t* out) const;
+  // Whether there are such bytes: for a caller who must make room for them first. Errors:
+  // kInvalidParameter (field, buffer or range).
+  Status check_range(int64_t field_id, SegmentBuffer buffer, uint64_t offset,
+                     uint64_t length) const;
 
  private:
   struct State;
