@@ -21,17 +21,33 @@ constexpr double kShortReadNs = 60'000;
 constexpr double kScanNs = 0.1;    // a float of a row
 constexpr double kFilterNs = 30;   // a row through a filter
 constexpr double kGatherNs = 60;   // an output value
+constexpr double kCopyNs = 0.25;   // a byte of an output value, through a batch to JavaScript
 constexpr double kLookupNs = 200;  // a primary key
 constexpr double kDecodeNs = 3;    // a byte of a filter's plan
 
+// What a read may touch and copy.
+struct ReadSize {
+  double rows = 0;
+  double row_bytes = 0;  // of the output fields and the key, at most
+};
+
 // Growing segments only: the JavaScript thread never reads mapped bytes, which may be cold (R16).
-bool are_all_growing(const std::vector<std::shared_ptr<const Segment>>& segments, double* rows) {
-  *rows = 0;
+bool are_all_growing(const std::vector<std::shared_ptr<const Segment>>& segments,
+                     std::vector<int64_t> output_fields, ReadSize* size) {
+  if (!segments.empty()) output_fields.push_back(segments[0]->schema().primary_key().field_id);
   for (const auto& segment : segments) {
     if (!segment->is_growing()) return false;
-    *rows += static_cast<double>(segment->stats().rows);
+    const auto& growing = static_cast<const GrowingSegment&>(*segment);
+    size->rows += static_cast<double>(growing.stats().rows);
+    size->row_bytes =
+        std::max(size->row_bytes, static_cast<double>(growing.row_bytes_max(output_fields)));
   }
   return true;
+}
+
+// A row of the output.
+double gather_ns(size_t output_fields, double row_bytes) {
+  return kGatherNs * static_cast<double>(2 + output_fields) + kCopyNs * row_bytes;
 }
 
 // A filter of the request.
@@ -104,14 +120,15 @@ class SearchJob final : public Job {
   }
 
   bool is_short() const {
-    double rows = 0;
-    if (!are_all_growing(segments_, &rows)) return false;
+    ReadSize size;
+    if (!are_all_growing(segments_, request_.output_fields, &size)) return false;
+    const double rows = size.rows;
     const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
     const double hits =
         std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
     const double cost = plan_.decode_ns() + rows * floats * kScanNs +
                         (plan_.is_given() ? rows * kFilterNs : 0) +
-                        hits * kGatherNs * static_cast<double>(2 + request_.output_fields.size());
+                        hits * gather_ns(request_.output_fields.size(), size.row_bytes);
     return cost <= kShortReadNs;
   }
 
@@ -201,9 +218,9 @@ class QueryJob final : public Job {
   }
 
   bool is_short() const {
-    double rows = 0;
-    if (!are_all_growing(segments_, &rows)) return false;
-    const double fields = static_cast<double>(2 + request_.output_fields.size());
+    ReadSize size;
+    if (!are_all_growing(segments_, request_.output_fields, &size)) return false;
+    const double rows = size.rows;
     double found = rows;
     double cost = plan_.decode_ns() + (plan_.is_given() ? rows * kFilterNs : 0);
     if (request_.keys.has_value()) {
@@ -213,7 +230,8 @@ class QueryJob final : public Job {
       cost += rows * kGatherNs;
     }
     if (request_.limit != 0) found = std::min(found, static_cast<double>(request_.limit));
-    if (!request_.count_only) cost += found * fields * kGatherNs;
+    if (!request_.count_only)
+      cost += found * gather_ns(request_.output_fields.size(), size.row_bytes);
     return cost <= kShortReadNs;
   }
 

@@ -1,6 +1,7 @@
 // Merges the answers of several holders of rows into one: searches by score, queries by primary
-// key. Ties keep the smaller primary key first; a repeated key keeps its best (search) or newest
-// (query) row (R7). Used by the shard leader over segments and by the proxy over shards.
+// key. Ties keep the smaller primary key first; a repeated key keeps its best row in a search, of
+// equal ones the newest, and its newest row in a query (R7). Used by the shard leader over segments
+// and by the proxy over shards.
 
 import { concatRows, takeRows } from '../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../codec/row-batch.ts';
@@ -58,6 +59,7 @@ export function mergeSearches(
 ): SearchPart {
   const batches = parts.map((part) => new RowBatchReader(part.rows));
   const keys = batches.map((batch) => new KeyReader(batch, key));
+  const timestamps = batches.map(getTimestamps);
   const sign = isHigherBetter(metric) ? 1 : -1;
   const counts = new Int32Array(nq);
   const scores: number[] = [];
@@ -94,7 +96,9 @@ export function mergeSearches(
     const scoreA = parts[a]!.scores[cursors[a]!]! * sign;
     const scoreB = parts[b]!.scores[cursors[b]!]! * sign;
     if (scoreA !== scoreB) return scoreA > scoreB;
-    return compareKeys(keys[a]!.at(cursors[a]!), keys[b]!.at(cursors[b]!)) < 0;
+    const order = compareKeys(keys[a]!.at(cursors[a]!), keys[b]!.at(cursors[b]!));
+    if (order !== 0) return order < 0;
+    return timestamps[a]![cursors[a]!]! > timestamps[b]![cursors[b]!]!;
   }
 }
 
@@ -109,7 +113,7 @@ export function mergeQueries(
   if (found.length < 2) return found[0] ?? parts[0]!;
   const batches = found.map((part) => new RowBatchReader(part.rows));
   const keys = batches.map((batch) => new KeyReader(batch, key));
-  const timestamps = batches.map((batch) => batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64());
+  const timestamps = batches.map(getTimestamps);
   const starts = getRowStarts(batches);
   const cursors = found.map(() => 0);
   const picked: number[] = [];
@@ -147,6 +151,10 @@ function compareKeys(a: Key, b: Key): number {
     return Buffer.compare(Buffer.from(a), Buffer.from(b));
   }
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function getTimestamps(batch: RowBatchReader): BigInt64Array {
+  return batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64();
 }
 
 function getRowStarts(batches: readonly RowBatchReader[]): number[] {

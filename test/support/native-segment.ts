@@ -37,7 +37,11 @@ export function makeVector(random: Random): number[] {
 }
 
 /** Rows with the keys 0, 1, 2 and so on, all at one timestamp. */
-export function makeGrowing(rows: number, random: Random): NativeSegment {
+export function makeGrowing(
+  rows: number,
+  random: Random,
+  makeText: (key: number) => string = (key) => `text ${key}`,
+): NativeSegment {
   const segment = native.createGrowing(FIELDS);
   for (let at = 0; at < rows; at += ROWS_PER_BATCH) {
     const count = Math.min(ROWS_PER_BATCH, rows - at);
@@ -49,7 +53,7 @@ export function makeGrowing(rows: number, random: Random): NativeSegment {
         { fieldId: 0n, dataType: DataType.Int64, data },
         encodeColumn(SCHEMA.fields[0]!, list(BigInt)),
         encodeColumn(SCHEMA.fields[1]!, list(() => makeVector(random))),
-        encodeColumn(SCHEMA.fields[2]!, list((key) => `text ${key}`)),
+        encodeColumn(SCHEMA.fields[2]!, list(makeText)),
       ],
       count,
     );

@@ -187,6 +187,7 @@ GrowingSegment::GrowingSegment(Schema schema) : Segment(std::move(schema)) {
   columns_.push_back({row_id_field()});
   columns_.push_back({timestamp_field()});
   for (const Field& field : this->schema().fields()) columns_.push_back({field});
+  longest_ = std::vector<std::atomic<uint32_t>>(columns_.size());
   key_slot_ = 2 + this->schema().primary_key_index();
   choose_chunk_size();
 }
@@ -522,14 +523,17 @@ void GrowingSegment::copy_variable(const Pending& pending, size_t slot, const Ta
     }
     *ref = {memory, static_cast<uint32_t>(value.size())};
   };
+  uint32_t longest = longest_[slot].load(std::memory_order_relaxed);
   for (size_t i = 0; i < target.rows; ++i) {
     const size_t row = target.source + i;
     const bool is_valid = column->is_valid(row);
     copy(is_valid ? column->bytes_at(row) : std::string_view(), &data.refs[target.at + i]);
+    longest = std::max(longest, data.refs[target.at + i].bytes);
     if (data.variants == nullptr) continue;
     copy(is_valid ? pending.variants[slot].at(row) : std::string_view(),
          &data.variants[target.at + i]);
   }
+  longest_[slot].store(longest, std::memory_order_relaxed);
 }
 
 // Makes the rows reachable by key. Readers whose snapshot is older meet them in a chain and pass
@@ -586,6 +590,25 @@ SegmentStats GrowingSegment::stats() const {
     stats.max_timestamp = max_timestamp_.load(std::memory_order_acquire);
   }
   return stats;
+}
+
+size_t GrowingSegment::row_bytes_max(std::span<const int64_t> field_ids) const {
+  size_t bytes = 0;
+  for (const int64_t field_id : field_ids) {
+    const Field* field = schema().find(field_id);
+    if (field == nullptr) continue;
+    if (field->type == DataType::kFloatVector) {
+      bytes += sizeof(float) * size_t{field->dim};
+    } else if (!is_variable_width(field->type)) {
+      bytes += fixed_width(field->type);
+    } else {
+      const size_t slot = slot_of(field_id);
+      const size_t longest =
+          slot == kNoSlot ? 0 : longest_[slot].load(std::memory_order_relaxed);
+      bytes += std::max(longest, field->default_value.has_value() ? field->default_value->size() : 0);
+    }
+  }
+  return bytes;
 }
 
 size_t GrowingSegment::memory_bytes() const {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,8 @@ class GrowingSegment final : public Segment {
   std::unique_ptr<SegmentSnapshot> snapshot(uint64_t read_ts) const override;
   SegmentStats stats() const override;
   size_t memory_bytes() const override;
+  // No row's values of these fields take more bytes together. Those that no row has count 0.
+  size_t row_bytes_max(std::span<const int64_t> field_ids) const;
 
  protected:
   bool rows_ascend_by_timestamp() const override {
@@ -85,6 +88,8 @@ class GrowingSegment final : public Segment {
   void note_timestamps(size_t first, size_t rows);
 
   std::vector<Column> columns_;  // row id, timestamp, then the schema's fields
+  // By slot, of variable width: bytes of the longest value so far.
+  std::vector<std::atomic<uint32_t>> longest_;
   size_t key_slot_ = 0;
   size_t doubling_chunks_ = 0;  // chunks before those of full size
   size_t full_chunk_rows_ = 0;

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import {
@@ -122,6 +123,45 @@ test('R15 a process that ends while native threads work ends without a crash', (
   for (let round = 0; round < 3; round += 1) {
     const { status, signal, stderr } = spawnSync(process.execPath, [program]);
     assert.deepEqual([status, signal, String(stderr)], [0, null, '']);
+  }
+});
+
+// The keys lie in JavaScript's memory, are copied on the JavaScript thread and again, to be sorted,
+// on a search thread. 512 MiB hold 300 MiB once and 192 MiB twice.
+test(
+  'what has no memory, on whichever thread, is an error and not the end of the process',
+  { skip: process.platform !== 'linux' },
+  () => {
+    const program = fileURLToPath(new URL('./native-memory.js', import.meta.url));
+    const free = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+    const limitKiB = Number(free.stdout) + (512 << 10);
+    for (const keysMiB of ['300', '192']) {
+      const script = `ulimit -v ${limitKiB}; exec "$0" "$@"`;
+      const run = spawnSync('sh', ['-c', script, process.execPath, program, keysMiB], {
+        encoding: 'utf8',
+      });
+      assert.deepEqual([run.status, run.signal, run.stderr], [0, null, '']);
+      assert.deepEqual(JSON.parse(run.stdout), { code: 3, isSame: true });
+    }
+  },
+);
+
+test('P9 a few rows are read at once when their values are short, else on a thread', async () => {
+  const request = { readTimestamp: 2n, limit: 0, countOnly: false };
+  const keys = BigInt64Array.from({ length: 20 }, (_, i) => BigInt(i));
+  const isPending = (promise: Promise<unknown>): boolean => inspect(promise).includes('<pending>');
+  for (const [length, isLong] of [[100, false], [60_000, true]] as const) {
+    const segment = makeGrowing(50, new Random(SEED), (key) => (key < 20 ? 'x'.repeat(length) : ''));
+    const query = native.query([segment], { ...request, keys, outputFieldIds: [TEXT] });
+    assert.equal(isPending(query), isLong, `query of texts of ${length}`);
+    const found = search(segment, makeQueries(1), { k: 50, outputFieldIds: [TEXT] });
+    assert.equal(isPending(found), isLong, `search of texts of ${length}`);
+    // What is not read does not count.
+    const other = native.query([segment], { ...request, keys, outputFieldIds: [VECTOR] });
+    assert.equal(isPending(other), false);
+    assert.equal((await query).count, 20);
+    await Promise.all([found, other]);
+    native.closeSegment(segment);
   }
 });
 

@@ -7,7 +7,7 @@ import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import { TIMESTAMP_FIELD_ID } from '../../../src/model/schema.ts';
-import { mergeQueries, type QueryPart } from '../../../src/segment/reduce.ts';
+import { mergeQueries, mergeSearches, type QueryPart } from '../../../src/segment/reduce.ts';
 
 const KEY = { fieldId: 100n, dataType: DataType.VarChar };
 const ALL = { limit: 0, countOnly: false };
@@ -59,4 +59,36 @@ test('a part that is the only one with rows is the answer', () => {
   const part = makePart([['a', 1n], ['b', 1n]]);
   assert.equal(mergeQueries([makePart([]), part], ALL, KEY), part);
   assert.equal(mergeQueries([makePart([]), makePart([])], ALL, KEY).count, 0);
+});
+
+test('R7 of a repeated key with equal scores the newest row is the hit, whoever has it', () => {
+  const old = makePart([['a', 1n], ['b', 7n]]);
+  const young = makePart([['a', 5n], ['b', 3n]]);
+  const [both, swapped] = [[old, young], [young, old]].map((parts) =>
+    mergeSearches(
+      parts.map(({ rows }) => ({
+        counts: Int32Array.of(2),
+        scores: Float32Array.of(0.5, 0.5),
+        rows,
+        visibleRows: 2,
+      })),
+      { nq: 1, k: 2, metric: 'L2' },
+      KEY,
+    ),
+  );
+  for (const merged of [both!, swapped!]) {
+    assert.deepEqual(readRows({ count: 2, rows: merged.rows }), [['a', 5n], ['b', 7n]]);
+    assert.deepEqual([...merged.scores], [0.5, 0.5]);
+  }
+});
+
+test('R7 of a repeated key the better score counts, though its row is older', () => {
+  const near = { counts: Int32Array.of(1), scores: Float32Array.of(0.9), visibleRows: 1 };
+  const far = { ...near, scores: Float32Array.of(0.8) };
+  const merged = mergeSearches(
+    [{ ...far, rows: makePart([['a', 9n]]).rows }, { ...near, rows: makePart([['a', 1n]]).rows }],
+    { nq: 1, k: 5, metric: 'COSINE' },
+    KEY,
+  );
+  assert.deepEqual(readRows({ count: 1, rows: merged.rows }), [['a', 1n]]);
 });
