@@ -126,6 +126,7 @@ class Builder {
   };
 
   void draw_levels();
+  void draw_order();
   void prepare_image(std::vector<uint8_t>* out);
   Scratch& acquire_scratch();
   void release_scratch(Scratch& scratch);
@@ -138,21 +139,19 @@ class Builder {
   template <bool kLevel0>
   void add_link(const LockedLevel<kLevel0>& graph, uint32_t from, Link link, Scratch& scratch);
   template <bool kLevel0>
-  void choose(const LockedLevel<kLevel0>& graph, const std::vector<Link>& candidates, size_t count,
-              std::vector<Link>& kept) const;
+  void choose(const LockedLevel<kLevel0>& graph, uint32_t row, const std::vector<Link>& candidates,
+              size_t count, std::vector<Link>& kept) const;
   void join_unreachable(Scratch& scratch);
   void mark_reachable(uint32_t from, std::vector<bool>& reached);
-  bool add_bridge(uint32_t row, const std::vector<bool>& reached, Scratch& scratch);
+  void add_bridge(uint32_t row, Scratch& scratch);
 
-  float score_rows(uint32_t a, uint32_t b) const {
-    const size_t dim = rows_.dim;
-    const float* norms = rows_.inv_norms;
-    return score_one(rows_.metric, rows_.base + a * dim, norms != nullptr ? norms[a] : 1.0f,
-                     rows_.base + b * dim, norms != nullptr ? norms[b] : 1.0f, dim);
-  }
   Scorer scorer_of(uint32_t row) const {
     return Scorer(rows_, rows_.base + row * rows_.dim,
                   rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f);
+  }
+  // What a score with this row is multiplied by so that the row's length does not count.
+  float inverse_length(uint32_t row) const {
+    return inverse_lengths_.empty() ? 1.0f : inverse_lengths_[row];
   }
   bool is_present(size_t row) const {
     return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
@@ -166,6 +165,8 @@ class Builder {
   VectorRows rows_;
   const IndexBuildControl control_;
   HnswHeader header_{};
+  std::vector<uint32_t> order_;  // the rows of the graph, as they are inserted
+  std::vector<float> inverse_lengths_;  // by row; empty unless the metric is IP
   std::vector<uint8_t> level_of_;
   std::vector<uint32_t> upper_row_;    // ascending
   std::vector<uint32_t> upper_block_;  // upper_row_.size() + 1
@@ -202,6 +203,19 @@ void Builder::draw_levels() {
   }
 }
 
+// Rows lie in the order of their keys, which may follow clusters. Inserted so, each cluster's graph
+// would be finished before the next begins, with few ways from one to the other, and threads would
+// insert near rows at the same time, which cannot see each other. Drawn by the seed, so that the
+// same input gives the same file.
+void Builder::draw_order() {
+  order_.reserve(rows_.rows - header_.absent_rows);
+  for (uint32_t row = 0; row < rows_.rows; ++row) {
+    if (is_present(row)) order_.push_back(row);
+  }
+  std::mt19937_64 random(params_.seed);
+  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random() % i]);
+}
+
 void Builder::prepare_image(std::vector<uint8_t>* out) {
   header_.magic = kHnswMagic;
   header_.version = kHnswVersion;
@@ -232,6 +246,10 @@ void Builder::prepare_image(std::vector<uint8_t>* out) {
   } else {
     rows_.inv_norms = nullptr;
   }
+  if (rows_.metric == Metric::kIp) {
+    inverse_lengths_.resize(rows_.rows);
+    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inverse_lengths_.data());
+  }
   level0_.prepare(image + header_.level0_offset, hnsw_level0_stride(params_.m),
                   size_t{params_.m} * 2, rows_.rows);
   upper_.prepare(image + header_.upper_links_offset, size_t{params_.m} * 4, params_.m,
@@ -257,35 +275,32 @@ void Builder::release_scratch(Scratch& scratch) {
 
 // Leaves the level's best ef nodes in scratch.candidates, best first, and returns the best.
 template <bool kLevel0>
-uint32_t Builder::search_level(uint32_t level, const Scorer& scorer, uint32_t entry, size_t ef,
-                               Scratch& scratch) {
+uint32_t Builder::search_level(uint32_t level, const Scorer& scorer, uint32_t entry,
+                               size_t ef, Scratch& scratch) {
   search_beam(LockedLevel<kLevel0>(*this, level), scorer, entry, ef, nullptr, scratch.search);
   scratch.candidates.clear();
-  for (const uint64_t word : scratch.search.beam) {
-    const float score = beam::score(word);
-    if (score == score) scratch.candidates.push_back({score, beam::node(word)});
-  }
+  for (const uint64_t word : scratch.search.beam)
+    scratch.candidates.push_back({beam::score(word), beam::node(word)});
   return beam::node(scratch.search.beam[0]);
 }
 
-// The neighbour selection heuristic (algorithm 4): a candidate is kept if it is nearer to the new
-// row than to any kept before. Equally near is near enough: copies of one row fill each other's
-// lists, which loses fewer of them than saving room for links out of their island does (measured
-// with 100 to 1,000 copies of a row).
+// The neighbour selection heuristic (algorithm 4): a candidate for the list of `row` is kept if it is
+// nearer to that row than to any kept before. Under IP nearer means by angle: of the products a long
+// row has the largest with half of all candidates, which it would make redundant one and all.
 template <bool kLevel0>
-void Builder::choose(const LockedLevel<kLevel0>& graph, const std::vector<Link>& candidates,
-                     size_t count, std::vector<Link>& kept) const {
+void Builder::choose(const LockedLevel<kLevel0>& graph, uint32_t row,
+                     const std::vector<Link>& candidates, size_t count,
+                     std::vector<Link>& kept) const {
   kept.clear();
   for (const Link& candidate : candidates) {
     if (kept.size() == count) break;
-    bool is_kept = true;
-    for (const Link& other : kept) {
-      if (score_rows(graph.row(candidate.node), graph.row(other.node)) > candidate.score) {
-        is_kept = false;
-        break;
-      }
-    }
-    if (is_kept) kept.push_back(candidate);
+    const Scorer scorer = scorer_of(graph.row(candidate.node));
+    const float nearness = candidate.score * inverse_length(row);
+    const bool is_redundant = std::any_of(kept.begin(), kept.end(), [&](const Link& other) {
+      const uint32_t other_row = graph.row(other.node);
+      return scorer.score(other_row) * inverse_length(other_row) > nearness;
+    });
+    if (!is_redundant) kept.push_back(candidate);
   }
 }
 
@@ -310,7 +325,7 @@ void Builder::add_link(const LockedLevel<kLevel0>& graph, uint32_t from, Link li
   for (size_t i = 0; i < count; ++i) candidates.push_back({scores[i], list[i]});
   candidates.push_back(link);
   std::sort(candidates.begin(), candidates.end(), is_better_link);
-  choose(graph, candidates, table.degree, scratch.kept);
+  choose(graph, graph.row(from), candidates, table.degree, scratch.kept);
   const std::vector<Link>& kept = scratch.kept;
   for (size_t i = 0; i < count; ++i) {
     list[i] = i < kept.size() ? kept[i].node : kNoLink;
@@ -344,13 +359,13 @@ void Builder::insert(uint32_t row, Scratch& scratch) {
   for (uint32_t level = header_.max_level; level > 0; --level) {
     entry = search_level<false>(level, scorer, entry, level > top ? 1 : ef, scratch);
     if (level <= top) {
-      choose(LockedLevel<false>(*this, level), scratch.candidates, params_.m,
+      choose(LockedLevel<false>(*this, level), row, scratch.candidates, params_.m,
              scratch.chosen[level]);
     }
   }
   const uint32_t entry_row = header_.max_level > 0 ? upper_row_[entry] : header_.entry_row;
   search_level<true>(0, scorer, entry_row, ef, scratch);
-  choose(LockedLevel<true>(*this, 0), scratch.candidates, params_.m, scratch.chosen[0]);
+  choose(LockedLevel<true>(*this, 0), row, scratch.candidates, params_.m, scratch.chosen[0]);
   connect<true>(0, row, scratch.chosen[0], scratch);
   if (top == 0) return;
   const uint32_t upper = upper_of(row);
@@ -373,52 +388,65 @@ void Builder::mark_reachable(uint32_t from, std::vector<bool>& reached) {
   }
 }
 
-// Links the unreachable row from the nearest reachable one that has room.
-bool Builder::add_bridge(uint32_t row, const std::vector<bool>& reached, Scratch& scratch) {
+// Links the unreachable row from the nearest reachable one that has room. Where none near has, the
+// farthest neighbour of the nearest gives way and is reached through the row.
+void Builder::add_bridge(uint32_t row, Scratch& scratch) {
+  const auto put = [this](uint32_t from, size_t place, uint32_t to, float score) {
+    level0_.list(from)[place] = to;
+    level0_.score_list(from)[place] = score;
+  };
   search_level<true>(0, scorer_of(row), header_.entry_row, params_.ef_construction, scratch);
   for (const Link& link : scratch.candidates) {
-    const size_t count = level0_.counts[link.node];
-    if (!reached[link.node] || count == level0_.degree) continue;
-    level0_.list(link.node)[count] = row;
-    level0_.score_list(link.node)[count] = link.score;
-    ++level0_.counts[link.node];
-    return true;
+    if (level0_.counts[link.node] == level0_.degree) continue;
+    put(link.node, level0_.counts[link.node]++, row, link.score);
+    return;
   }
-  return false;
+  const Link& nearest = scratch.candidates.front();
+  const float* scores = level0_.score_list(nearest.node);
+  const size_t place =
+      static_cast<size_t>(std::min_element(scores, scores + level0_.degree) - scores);
+  const uint32_t moved = level0_.list(nearest.node)[place];
+  put(nearest.node, place, row, nearest.score);
+  // Nobody has come by the row yet: its last link is free to go.
+  const size_t last = std::min<size_t>(level0_.counts[row], level0_.degree - 1);
+  put(row, last, moved, scorer_of(row).score(moved));
+  level0_.counts[row] = static_cast<uint16_t>(last + 1);
 }
 
 // Pruning may leave a row with no way in. Few rows, if any.
 void Builder::join_unreachable(Scratch& scratch) {
   std::vector<bool> reached(rows_.rows, false);
   mark_reachable(header_.entry_row, reached);
-  for (uint32_t row = 0; row < rows_.rows; ++row) {
+  for (const uint32_t row : order_) {
     if (is_canceled(control_.cancel)) return;
-    if (!reached[row] && is_present(row) && add_bridge(row, reached, scratch))
-      mark_reachable(row, reached);
+    if (reached[row]) continue;
+    add_bridge(row, scratch);
+    mark_reachable(row, reached);
   }
 }
 
 Status Builder::build(std::vector<uint8_t>* out) {
   draw_levels();
   prepare_image(out);
+  draw_order();
   const auto insert_some = [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
-    for (size_t row = begin; row < end && !is_canceled(control_.cancel); ++row) {
-      if (row != header_.entry_row && is_present(row)) insert(static_cast<uint32_t>(row), scratch);
+    for (size_t i = begin; i < end && !is_canceled(control_.cancel); ++i) {
+      if (order_[i] != header_.entry_row) insert(order_[i], scratch);
     }
     release_scratch(scratch);
     if (control_.progress != nullptr)
       control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
   };
   if (control_.pool == nullptr) {
-    for (size_t i = 0; i < rows_.rows && !is_canceled(control_.cancel); i += kRowsPerTask) {
-      insert_some(i, std::min(rows_.rows, i + kRowsPerTask));
+    for (size_t i = 0; i < order_.size() && !is_canceled(control_.cancel); i += kRowsPerTask) {
+      insert_some(i, std::min(order_.size(), i + kRowsPerTask));
     }
   } else {
-    control_.pool->parallel_for(rows_.rows, kRowsPerTask, insert_some, control_.cancel,
+    control_.pool->parallel_for(order_.size(), kRowsPerTask, insert_some, control_.cancel,
                                 control_.max_threads);
   }
-  if (rows_.rows > header_.absent_rows) join_unreachable(acquire_scratch());
+  if (!order_.empty()) join_unreachable(acquire_scratch());
   if (!is_canceled(control_.cancel)) return Status::ok();
   out->clear();
   return Status(StatusCode::kCanceled, "the index build was canceled");
