@@ -2,7 +2,10 @@
 // cancelling.
 #include "index/hnsw.h"
 
+#include <array>
+#include <map>
 #include <set>
+#include <string>
 
 #include "index_suite.h"
 
@@ -119,25 +122,167 @@ TEST(hnsw_one_thread_gives_the_same_bytes_and_two_the_same_recall) {
   CHECK(std::abs(difference) < 0.03);
 }
 
-TEST(hnsw_islands_of_equal_rows_do_not_cut_the_graph) {
-  // 30 places with 100 equal rows each: more than a list holds.
-  IndexData data(3000, 30, 8, Metric::kL2, 6);
-  for (size_t i = 0; i < data.n; ++i) {
-    std::copy_n(data.base.begin() + static_cast<std::ptrdiff_t>(i % 30 * 8), 8,
-                data.base.begin() + static_cast<std::ptrdiff_t>(i * 8));
+// One text in many tenants: far more copies than all lists near them hold, and a filter that shows
+// few of them. What is shown is found exactly, as by a scan.
+TEST(p4_hnsw_finds_the_visible_ones_of_many_copies_of_a_row) {
+  for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
+    constexpr size_t kPlaces = 5;
+    IndexData data(20000, kPlaces, 8, metric, 6);
+    for (size_t i = 0; i < data.n; ++i) {
+      // Four of five rows are a copy.
+      if (i % 5 == 4) continue;
+      std::copy_n(data.query_floats.begin() + static_cast<std::ptrdiff_t>(i % kPlaces * 8), 8,
+                  data.base.begin() + static_cast<std::ptrdiff_t>(i * 8));
+    }
+    data.prepare();
+    const std::vector<uint8_t> image = build_image(hnsw_params(metric), data);
+    const auto index = open_image(image, data);
+    const QueryBatch queries = data.queries();
+    const Bitset all(data.n, true);
+    const Bitset tenth = random_bits(data.n, 0.1, 7);
+    const Bitset few = random_bits(data.n, 0.01, 8);
+    for (const Bitset* visible : {static_cast<const Bitset*>(nullptr), &all, &tenth, &few}) {
+      for (size_t q = 0; q < kPlaces; ++q) {
+        size_t found;
+        const size_t k = visible == &few ? 20 : 100;
+        const std::vector<Hit> hits =
+            search_index(*index, queries, q, k, with_ef(64), visible, &found);
+        const std::vector<Hit> truth = data.naive(queries, q, k, visible);
+        CHECK_EQ(found, k);
+        CHECK_EQ(hits.size(), k);
+        if (metric == Metric::kIp) continue;  // longer rows may be better
+        CHECK_EQ(common(hits, truth), k);
+      }
+    }
   }
+}
+
+TEST(hnsw_takes_nothing_but_copies_of_one_row) {
+  IndexData data(5000, 1, 8, Metric::kL2, 9);
+  for (size_t i = 0; i < data.n; ++i)
+    std::copy_n(data.query_floats.begin(), 8, data.base.begin() + static_cast<std::ptrdiff_t>(i * 8));
   data.prepare();
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries(data.base.data(), 30, 8, Metric::kL2);
-  size_t exact = 0;
-  for (size_t q = 0; q < 30; ++q) {
-    size_t found;
-    const std::vector<Hit> hits =
-        search_index(*index, queries, q, 10, with_ef(64), nullptr, &found);
-    exact += hits.size() == 10 && hits.back().score == 0.0f ? 1 : 0;
+  Bitset visible(data.n);
+  for (const size_t row : {17u, 18u, 2000u, 4999u}) visible.set(row);
+  size_t found;
+  const std::vector<Hit> shown =
+      search_index(*index, data.queries(), 0, 3, with_ef(10), &visible, &found);
+  CHECK_EQ(found, size_t{3});
+  CHECK(shown[0].id == 17 && shown[1].id == 18 && shown[2].id == 2000);
+  const std::vector<Hit> all =
+      search_index(*index, data.queries(), 0, 3000, with_ef(10), nullptr, &found);
+  CHECK_EQ(found, size_t{3000});
+  for (size_t i = 0; i < all.size(); ++i) CHECK_EQ(all[i].id, uint64_t{i});
+  ScoreRange range{-1.0f, 0.0f};
+  IndexSearchParams in_range = with_ef(10);
+  in_range.range = &range;
+  CHECK_EQ(search_index(*index, data.queries(), 0, 70, in_range, nullptr, &found).size(),
+           size_t{70});
+}
+
+TEST(twins_are_rows_of_equal_bytes_and_nothing_else) {
+  std::mt19937_64 random(11);
+  for (const size_t kinds : {1u, 3u, 50u, 100000u}) {
+    for (const size_t n : {0u, 1u, 2u, 1000u}) {
+      constexpr size_t kDim = 3;
+      std::vector<float> base(n * kDim);
+      std::vector<uint32_t> nodes;
+      for (uint32_t row = 0; row < n; ++row) {
+        const size_t kind = random() % kinds;
+        for (size_t d = 0; d < kDim; ++d) base[row * kDim + d] = static_cast<float>(kind >> d);
+        // 0 and -0 are equal floats of different bytes.
+        if (random() % 2 == 0) base[row * kDim + 2] = -base[row * kDim + 2];
+        if (row % 7 != 3) nodes.push_back(row);  // some have no vector
+      }
+      const VectorRows rows{base.data(), n, kDim, Metric::kL2, nullptr};
+      std::map<std::string, std::vector<uint32_t>> expected;
+      for (const uint32_t row : nodes) {
+        const char* bytes = reinterpret_cast<const char*>(base.data() + row * kDim);
+        expected[std::string(bytes, kDim * sizeof(float))].push_back(row);
+      }
+      std::vector<uint32_t> left = nodes;
+      TwinLists lists;
+      CHECK(find_twins(rows, nullptr, &left, &lists));
+      CHECK_EQ(left.size(), expected.size());
+      CHECK(std::is_sorted(left.begin(), left.end()));
+      CHECK(std::is_sorted(lists.heads.begin(), lists.heads.end()));
+      const Twins twins(lists.heads, lists.begins.data(), lists.rows);
+      size_t found = left.size();
+      for (const auto& [bytes, group] : expected) {
+        const std::span<const uint32_t> of = twins.of(group[0]);
+        CHECK(std::equal(of.begin(), of.end(), group.begin() + 1, group.end()));
+        CHECK(std::binary_search(left.begin(), left.end(), group[0]));
+        found += of.size();
+        for (const uint32_t row : of) CHECK(twins.of(row).empty());
+      }
+      CHECK_EQ(found, nodes.size());
+    }
   }
-  CHECK(exact >= 29);
+}
+
+// Differences of 12 bytes that change no CRC: it is linear, so combinations of bits whose own
+// changes add up to nothing.
+std::vector<std::array<uint8_t, 12>> crc_collisions() {
+  using Bytes = std::array<uint8_t, 12>;
+  const uint32_t zero = crc32c(Bytes{}.data(), 12);
+  std::vector<std::pair<uint32_t, Bytes>> basis;
+  std::vector<Bytes> collisions = {Bytes{}};
+  for (size_t bit = 0; bit < 96; ++bit) {
+    Bytes bytes{};
+    bytes[bit / 8] = static_cast<uint8_t>(1u << (bit % 8));
+    uint32_t change = crc32c(bytes.data(), 12) ^ zero;
+    for (const auto& [other, combination] : basis) {
+      if ((change ^ other) >= change) continue;
+      change ^= other;
+      for (size_t i = 0; i < 12; ++i) bytes[i] ^= combination[i];
+    }
+    if (change == 0) {
+      collisions.push_back(bytes);
+    } else {
+      basis.emplace_back(change, bytes);
+    }
+  }
+  return collisions;
+}
+
+TEST(twins_are_told_apart_when_their_hashes_are_equal) {
+  const std::vector<std::array<uint8_t, 12>> kinds = crc_collisions();
+  CHECK(kinds.size() > 60);
+  for (const std::array<uint8_t, 12>& kind : kinds)
+    CHECK_EQ(crc32c(kind.data(), 12), crc32c(kinds[0].data(), 12));
+  std::vector<float> base(3 * 1000);
+  std::vector<uint32_t> nodes;
+  for (uint32_t row = 0; row < 1000; ++row) {
+    std::memcpy(base.data() + 3 * row, kinds[row % kinds.size()].data(), 12);
+    nodes.push_back(row);
+  }
+  TwinLists lists;
+  CHECK(find_twins({base.data(), 1000, 3, Metric::kL2, nullptr}, nullptr, &nodes, &lists));
+  CHECK_EQ(nodes.size(), kinds.size());
+  CHECK_EQ(lists.rows.size(), 1000 - kinds.size());
+  const Twins twins(lists.heads, lists.begins.data(), lists.rows);
+  for (uint32_t row = 0; row < kinds.size(); ++row) {
+    for (const uint32_t twin : twins.of(row)) CHECK_EQ(twin % kinds.size(), size_t{row});
+  }
+}
+
+// As it was written before there were twins: the same links, a shorter header.
+TEST(hnsw_files_of_the_first_version_are_read) {
+  const IndexData data(1000, 20, 16, Metric::kCosine, 14);
+  std::vector<uint8_t> image = build_image(hnsw_params(Metric::kCosine), data);
+  HnswHeader header;
+  std::memcpy(&header, image.data(), sizeof(header));
+  CHECK_EQ(header.twin_heads, 0u);
+  CHECK_EQ(header.total_bytes, uint64_t{image.size()});
+  const double recall = recall_of(*open_image(image, data), data, 10, with_ef(32));
+  header.version = 1;
+  header.twin_heads = crc32c(&header, offsetof(HnswHeader, twin_heads));
+  header.twins_offset = 0;
+  header.crc = 0;
+  std::memcpy(image.data(), &header, sizeof(header));
+  CHECK_EQ(recall_of(*open_image(image, data), data, 10, with_ef(32)), recall);
 }
 
 TEST(hnsw_every_row_can_be_reached_by_searching_for_it) {
@@ -206,7 +351,13 @@ TEST(hnsw_keeps_null_rows_out_of_the_graph) {
 TEST(hnsw_survives_odd_data) { check_odd_data(hnsw_params(Metric::kL2)); }
 
 TEST(hnsw_survives_damaged_files) {
-  check_damage_is_survived(hnsw_params(Metric::kCosine), IndexData(500, 10, 8, Metric::kCosine, 9));
+  IndexData data(500, 10, 8, Metric::kCosine, 9);
+  check_damage_is_survived(hnsw_params(Metric::kCosine), data);
+  // With copies.
+  for (size_t i = 0; i < data.n / 2; ++i)
+    std::copy_n(data.base.begin(), 8, data.base.begin() + static_cast<std::ptrdiff_t>(i / 9 * 72));
+  data.prepare();
+  check_damage_is_survived(hnsw_params(Metric::kCosine), data);
 }
 
 TEST(hnsw_build_can_be_canceled) {

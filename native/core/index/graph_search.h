@@ -113,12 +113,13 @@ void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_
   scratch.beam.resize(size);
 }
 
-// The same with heaps: for a large ef, and for a filter. Nodes that are not visible are walked
-// through but are no results. Leaves (score, row) of the best ef visible nodes found in
-// scratch.results, best first.
-template <typename Graph>
+// The same with heaps: for a large ef, and for a filter. Nodes whose row is not visible, by
+// is_visible(row), are walked through but are no results. Leaves (score, row) of the best ef visible
+// nodes found in scratch.results, best first.
+template <typename Graph, typename IsVisible>
 void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size_t ef,
-                  const uint64_t* visible, const CancelToken* cancel, SearchScratch& scratch) {
+                  const IsVisible& is_visible, const CancelToken* cancel,
+                  SearchScratch& scratch) {
   prepare_scratch(graph, scratch);
   std::vector<Hit>& candidates = scratch.candidates;  // the best on top
   std::vector<Hit>& results = scratch.results;        // the worst on top
@@ -131,7 +132,7 @@ void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size
     candidates.push_back({score, node});
     std::push_heap(candidates.begin(), candidates.end(), is_worse);
     const uint32_t row = graph.row(node);
-    if (visible != nullptr && ((visible[row >> 6] >> (row & 63)) & 1) == 0) return;
+    if (!is_visible(row)) return;
     if (full) {
       if (!is_better({score, row}, results.front())) return;
       std::pop_heap(results.begin(), results.end(), is_better);

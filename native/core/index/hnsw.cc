@@ -12,6 +12,10 @@ namespace {
 // Beyond this many entries moving a sorted array costs more than a heap does.
 constexpr size_t kBeamMax = 1024;
 
+bool is_shown(const uint64_t* visible, uint32_t row) {
+  return ((visible[row >> 6] >> (row & 63)) & 1) != 0;
+}
+
 class Level0 {
  public:
   static constexpr bool kNodesAreRows = true;
@@ -82,13 +86,29 @@ Status damaged(const char* what) {
   return Status(StatusCode::kDataIntegrity, std::string("HNSW index file: ") + what);
 }
 
+// The header, with no twins when the file is of the version without. Checks what all else of it
+// relies on.
+Status read_header(std::span<const uint8_t> bytes, HnswHeader* header) {
+  if (bytes.size() < sizeof(*header)) return damaged("too short");
+  std::memcpy(header, bytes.data(), sizeof(*header));
+  if (header->magic != kHnswMagic) return damaged("bad magic number");
+  uint32_t crc = header->crc;
+  size_t crc_offset = offsetof(HnswHeader, crc);
+  if (header->version == kHnswFirstVersion) {
+    crc_offset = offsetof(HnswHeader, twin_heads);
+    crc = header->twin_heads;
+    header->twin_heads = 0;
+    header->twin_rows = 0;
+    header->twins_offset = header->total_bytes;
+  }
+  if (crc32c(bytes.data(), crc_offset) != crc) return damaged("the header's checksum is wrong");
+  if (header->version != kHnswFirstVersion && header->version != kHnswVersion)
+    return damaged(("unknown version " + std::to_string(header->version)).c_str());
+  return Status::ok();
+}
+
 Status check_header(const HnswHeader& header, std::span<const uint8_t> bytes, size_t n, size_t dim,
                     Metric metric) {
-  if (header.magic != kHnswMagic) return damaged("bad magic number");
-  if (header.crc != header_crc(header)) return damaged("the header's checksum is wrong");
-  if (header.version != kHnswVersion) {
-    return damaged(("unknown version " + std::to_string(header.version)).c_str());
-  }
   if (header.rows != n || header.dim != dim || header.metric != static_cast<uint32_t>(metric)) {
     return damaged("rows, dimension or metric differ from the segment's");
   }
@@ -97,6 +117,7 @@ Status check_header(const HnswHeader& header, std::span<const uint8_t> bytes, si
     return damaged("bad counts");
   if (header.upper_rows > header.rows || header.absent_rows > header.rows || header.max_level > 64)
     return damaged("bad counts");
+  if (uint64_t{header.absent_rows} + header.twin_rows > header.rows) return damaged("bad counts");
   if (header.rows > 0 && header.entry_row >= header.rows) return damaged("bad entry point");
   if (header.max_level > 0 && header.entry_upper >= header.upper_rows)
     return damaged("bad entry point");
@@ -105,7 +126,8 @@ Status check_header(const HnswHeader& header, std::span<const uint8_t> bytes, si
       !is_section(bytes, header.upper_row_offset, header.upper_rows, 4) ||
       !is_section(bytes, header.upper_block_offset, uint64_t{header.upper_rows} + 1, 4) ||
       !is_section(bytes, header.upper_links_offset, header.upper_blocks, uint64_t{header.m} * 4) ||
-      (cosine && !is_section(bytes, header.inv_norms_offset, header.rows, 4))) {
+      (cosine && !is_section(bytes, header.inv_norms_offset, header.rows, 4)) ||
+      !is_section(bytes, header.twins_offset, twin_words(header), 4)) {
     return damaged("a section lies outside");
   }
   return Status::ok();
@@ -123,32 +145,35 @@ HnswIndex::HnswIndex(const HnswHeader& header, const uint8_t* bytes, const float
   if (rows_.metric == Metric::kCosine) {
     rows_.inv_norms = reinterpret_cast<const float*>(bytes + header.inv_norms_offset);
   }
+  if (header.twin_heads == 0) return;
+  const auto* words = reinterpret_cast<const uint32_t*>(bytes + header.twins_offset);
+  const uint32_t* begins = words + header.twin_heads;
+  twins_ = Twins({words, header.twin_heads}, begins,
+                 {begins + header.twin_heads + 1, header.twin_rows});
 }
 
 Status HnswIndex::open(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
                        Metric metric, std::unique_ptr<VectorIndex>* out) {
   HnswHeader header;
-  if (bytes.size() < sizeof(header)) return damaged("too short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  Status status = check_header(header, bytes, n, dim, metric);
-  if (!status.is_ok()) return status;
+  if (Status status = read_header(bytes, &header); !status.is_ok()) return status;
+  if (Status status = check_header(header, bytes, n, dim, metric); !status.is_ok()) return status;
   *out = std::make_unique<HnswIndex>(header, bytes.data(), base);
   return Status::ok();
 }
 
 double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const {
-  if (kept == 0 || linked_rows() == 0) return 0;
+  if (kept == 0 || present_rows() == 0) return 0;
   const double ef = static_cast<double>(std::max<size_t>(params.ef, k));
-  const double n = static_cast<double>(linked_rows());
   // Fitted to M = 16 on 768 dimensions: 32 * ef^0.9. A filter makes the walk longer by the share it
   // hides.
-  const double walk = 2.0 * header_.m * std::pow(ef, 0.9) * n / static_cast<double>(kept);
-  return std::min(walk, n);
+  const double share = static_cast<double>(kept) / static_cast<double>(present_rows());
+  const double walk = 2.0 * header_.m * std::pow(ef, 0.9) / share;
+  return std::min(walk, static_cast<double>(node_count()));
 }
 
 // Greedy descent through the upper levels (algorithm 5, first loop).
 bool HnswIndex::find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const {
-  if (linked_rows() == 0) return false;
+  if (present_rows() == 0) return false;
   *row = header_.entry_row;
   if (header_.max_level == 0) return true;
   uint32_t node = header_.entry_upper;
@@ -166,14 +191,57 @@ void HnswIndex::search_level0(const Scorer& scorer, uint32_t entry, size_t ef,
                               const uint64_t* visible, const CancelToken* cancel,
                               SearchScratch& scratch) const {
   const Level0 graph(level0_, header_.rows, header_.m);
-  if (visible != nullptr || ef > kBeamMax) {
-    search_heaps(graph, scorer, entry, ef, visible, cancel, scratch);
+  if (visible != nullptr) {
+    const auto shows = [&](uint32_t node) { return is_visible(node, visible); };
+    search_heaps(graph, scorer, entry, ef, shows, cancel, scratch);
+    return;
+  }
+  if (ef > kBeamMax) {
+    search_heaps(graph, scorer, entry, ef, [](uint32_t) { return true; }, cancel, scratch);
     return;
   }
   search_beam(graph, scorer, entry, ef, cancel, scratch);
   scratch.results.clear();
   for (const uint64_t word : scratch.beam)
     scratch.results.push_back({beam::score(word), beam::node(word)});
+}
+
+// Whether one of the rows that a node stands for is visible.
+bool HnswIndex::is_visible(uint32_t node, const uint64_t* visible) const {
+  if (is_shown(visible, node)) return true;
+  if (twins_.empty()) return false;
+  const std::span<const uint32_t> twins = twins_.of(node);
+  return std::any_of(twins.begin(), twins.end(), [&](uint32_t row) {
+    return row < header_.rows && is_shown(visible, row);
+  });
+}
+
+// Pushes the visible rows that a node stands for, the smallest first, as long as they are taken:
+// how many were.
+size_t HnswIndex::push_rows(const Hit& hit, const uint64_t* visible, TopK& out) const {
+  const auto node = static_cast<uint32_t>(hit.id);
+  size_t pushed = 0;
+  if (visible == nullptr || is_shown(visible, node)) {
+    if (!out.push(hit.score, node)) return pushed;
+    ++pushed;
+  }
+  if (twins_.empty()) return pushed;
+  for (const uint32_t row : twins_.of(node)) {
+    if (row >= header_.rows || (visible != nullptr && !is_shown(visible, row))) continue;
+    if (!out.push(hit.score, row)) break;
+    ++pushed;
+  }
+  return pushed;
+}
+
+bool HnswIndex::has_rows_in_range(const std::vector<Hit>& hits, size_t wanted,
+                                  const ScoreRange& range, const uint64_t* visible) const {
+  TopK rows(wanted);
+  for (const Hit& hit : hits) {
+    if (range.contains(hit.score)) push_rows(hit, visible, rows);
+    if (rows.is_full()) return true;
+  }
+  return false;
 }
 
 size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
@@ -183,30 +251,31 @@ size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSea
   if (k == 0) return 0;
   const Scorer scorer(rows_, queries, query);
   // Every row of the graph is visible: the walk need not look.
-  if (kept == linked_rows()) visible = nullptr;
+  if (kept == present_rows()) visible = nullptr;
   uint32_t entry;
   if (!find_entry(scorer, scratch, &entry)) return 0;
-  size_t ef = std::min(kept, std::max<size_t>({params.ef, k, 1}));
+  const size_t nodes = std::min(kept, node_count());
+  size_t ef = std::min(nodes, std::max<size_t>({params.ef, k, 1}));
   for (;;) {
     search_level0(scorer, entry, ef, visible, params.cancel, scratch);
     const std::vector<Hit>& hits = scratch.results;
     if (params.range == nullptr) break;
-    // A range is complete when k hits lie in it, when the walk has left it, or when the graph has
+    // A range is complete when k rows lie in it, when the walk has left it, or when the graph has
     // no more.
-    const auto in_range = static_cast<size_t>(std::count_if(
-        hits.begin(), hits.end(), [&](const Hit& h) { return params.range->contains(h.score); }));
     const bool has_left = hits.size() < ef || !(hits.back().score > params.range->above);
-    if (in_range >= k || has_left || ef >= kept || is_canceled(params.cancel)) break;
-    ef = std::min(kept, ef * 2);
+    if (has_left || ef >= nodes || is_canceled(params.cancel) ||
+        has_rows_in_range(hits, k, *params.range, visible))
+      break;
+    ef = std::min(nodes, ef * 2);
   }
   size_t found = 0;
   for (const Hit& hit : scratch.results) {
     if (params.range != nullptr && !params.range->contains(hit.score)) continue;
-    if (found == k) break;
-    out.push(hit.score, hit.id);
-    ++found;
+    // Equal scores beyond the k-th may belong to smaller rows.
+    if (out.is_full() && hit.score < out.worst()) break;
+    found += push_rows(hit, visible, out);
   }
-  return found;
+  return std::min(found, k);
 }
 
 }  // namespace elanus

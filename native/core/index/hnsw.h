@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "index/hnsw_format.h"
+#include "index/twins.h"
 #include "index/vector_index.h"
 
 namespace elanus {
@@ -31,7 +32,13 @@ class HnswIndex final : public VectorIndex {
                 SearchScratch& scratch) const override;
 
  private:
-  size_t linked_rows() const { return header_.rows - header_.absent_rows; }
+  // Rows that have a vector, and the nodes of level 0 that stand for them.
+  size_t present_rows() const { return header_.rows - header_.absent_rows; }
+  size_t node_count() const { return present_rows() - header_.twin_rows; }
+  bool is_visible(uint32_t node, const uint64_t* visible) const;
+  size_t push_rows(const Hit& hit, const uint64_t* visible, TopK& out) const;
+  bool has_rows_in_range(const std::vector<Hit>& hits, size_t wanted, const ScoreRange& range,
+                         const uint64_t* visible) const;
   bool find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const;
   void search_level0(const Scorer& scorer, uint32_t entry, size_t ef, const uint64_t* visible,
                      const CancelToken* cancel, SearchScratch& scratch) const;
@@ -42,6 +49,7 @@ class HnswIndex final : public VectorIndex {
   const uint32_t* upper_rows_;
   const uint32_t* upper_blocks_;
   const uint32_t* upper_links_;
+  Twins twins_;
 };
 
 // See build_vector_index. `rows.inv_norms` may be null: under COSINE they are computed into the

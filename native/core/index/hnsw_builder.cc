@@ -11,6 +11,7 @@
 
 #include "index/graph_search.h"
 #include "index/hnsw.h"
+#include "index/twins.h"
 #include "util/cpu.h"
 
 namespace elanus {
@@ -125,8 +126,9 @@ class Builder {
     uint32_t level_;
   };
 
+  bool choose_nodes();
   void draw_levels();
-  void draw_order();
+  void shuffle_nodes();
   void prepare_image(std::vector<uint8_t>* out);
   Scratch& acquire_scratch();
   void release_scratch(Scratch& scratch);
@@ -165,7 +167,8 @@ class Builder {
   VectorRows rows_;
   const IndexBuildControl control_;
   HnswHeader header_{};
-  std::vector<uint32_t> order_;  // the rows of the graph, as they are inserted
+  std::vector<uint32_t> nodes_;  // the rows of the graph, ascending, then as they are inserted
+  TwinLists twins_;
   std::vector<float> inverse_lengths_;  // by row; empty unless the metric is IP
   std::vector<uint8_t> level_of_;
   std::vector<uint32_t> upper_row_;    // ascending
@@ -178,27 +181,36 @@ class Builder {
   std::vector<Scratch*> idle_;
 };
 
+// All rows that have a vector but the twins of others. False when canceled.
+bool Builder::choose_nodes() {
+  nodes_.reserve(rows_.rows);
+  for (uint32_t row = 0; row < rows_.rows; ++row) {
+    if (is_present(row)) nodes_.push_back(row);
+  }
+  header_.absent_rows = static_cast<uint32_t>(rows_.rows - nodes_.size());
+  if (!find_twins(rows_, control_.cancel, &nodes_, &twins_)) return false;
+  header_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
+  header_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
+  return true;
+}
+
 void Builder::draw_levels() {
   std::mt19937_64 random(params_.seed);
   const double scale = 1.0 / std::log(static_cast<double>(params_.m));
   level_of_.resize(rows_.rows);
   upper_block_.push_back(0);
-  for (size_t row = 0; row < rows_.rows; ++row) {
-    if (!is_present(row)) {
-      ++header_.absent_rows;
-      continue;
-    }
-    if (row == header_.absent_rows) header_.entry_row = static_cast<uint32_t>(row);
+  if (!nodes_.empty()) header_.entry_row = nodes_[0];
+  for (const uint32_t row : nodes_) {
     const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
     const auto level = static_cast<uint32_t>(-std::log(uniform) * scale);
     level_of_[row] = static_cast<uint8_t>(std::min(level, kLevelMax));
     if (level_of_[row] == 0) continue;
     if (level_of_[row] > header_.max_level) {
       header_.max_level = level_of_[row];
-      header_.entry_row = static_cast<uint32_t>(row);
+      header_.entry_row = row;
       header_.entry_upper = static_cast<uint32_t>(upper_row_.size());
     }
-    upper_row_.push_back(static_cast<uint32_t>(row));
+    upper_row_.push_back(row);
     upper_block_.push_back(upper_block_.back() + level_of_[row]);
   }
 }
@@ -207,13 +219,9 @@ void Builder::draw_levels() {
 // would be finished before the next begins, with few ways from one to the other, and threads would
 // insert near rows at the same time, which cannot see each other. Drawn by the seed, so that the
 // same input gives the same file.
-void Builder::draw_order() {
-  order_.reserve(rows_.rows - header_.absent_rows);
-  for (uint32_t row = 0; row < rows_.rows; ++row) {
-    if (is_present(row)) order_.push_back(row);
-  }
+void Builder::shuffle_nodes() {
   std::mt19937_64 random(params_.seed);
-  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random() % i]);
+  for (size_t i = nodes_.size(); i > 1; --i) std::swap(nodes_[i - 1], nodes_[random() % i]);
 }
 
 void Builder::prepare_image(std::vector<uint8_t>* out) {
@@ -235,6 +243,9 @@ void Builder::prepare_image(std::vector<uint8_t>* out) {
             reinterpret_cast<uint32_t*>(image + header_.upper_row_offset));
   std::copy(upper_block_.begin(), upper_block_.end(),
             reinterpret_cast<uint32_t*>(image + header_.upper_block_offset));
+  uint32_t* words = reinterpret_cast<uint32_t*>(image + header_.twins_offset);
+  for (const std::vector<uint32_t>* part : {&twins_.heads, &twins_.begins, &twins_.rows})
+    words = std::copy(part->begin(), part->end(), words);
   if (rows_.metric == Metric::kCosine) {
     float* norms = reinterpret_cast<float*>(image + header_.inv_norms_offset);
     if (rows_.inv_norms != nullptr) {
@@ -417,7 +428,7 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
 void Builder::join_unreachable(Scratch& scratch) {
   std::vector<bool> reached(rows_.rows, false);
   mark_reachable(header_.entry_row, reached);
-  for (const uint32_t row : order_) {
+  for (const uint32_t row : nodes_) {
     if (is_canceled(control_.cancel)) return;
     if (reached[row]) continue;
     add_bridge(row, scratch);
@@ -426,30 +437,32 @@ void Builder::join_unreachable(Scratch& scratch) {
 }
 
 Status Builder::build(std::vector<uint8_t>* out) {
+  const Status canceled(StatusCode::kCanceled, "the index build was canceled");
+  if (!choose_nodes()) return canceled;
   draw_levels();
   prepare_image(out);
-  draw_order();
+  shuffle_nodes();
   const auto insert_some = [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
     for (size_t i = begin; i < end && !is_canceled(control_.cancel); ++i) {
-      if (order_[i] != header_.entry_row) insert(order_[i], scratch);
+      if (nodes_[i] != header_.entry_row) insert(nodes_[i], scratch);
     }
     release_scratch(scratch);
     if (control_.progress != nullptr)
       control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
   };
   if (control_.pool == nullptr) {
-    for (size_t i = 0; i < order_.size() && !is_canceled(control_.cancel); i += kRowsPerTask) {
-      insert_some(i, std::min(order_.size(), i + kRowsPerTask));
+    for (size_t i = 0; i < nodes_.size() && !is_canceled(control_.cancel); i += kRowsPerTask) {
+      insert_some(i, std::min(nodes_.size(), i + kRowsPerTask));
     }
   } else {
-    control_.pool->parallel_for(order_.size(), kRowsPerTask, insert_some, control_.cancel,
+    control_.pool->parallel_for(nodes_.size(), kRowsPerTask, insert_some, control_.cancel,
                                 control_.max_threads);
   }
-  if (!order_.empty()) join_unreachable(acquire_scratch());
+  if (!nodes_.empty()) join_unreachable(acquire_scratch());
   if (!is_canceled(control_.cancel)) return Status::ok();
   out->clear();
-  return Status(StatusCode::kCanceled, "the index build was canceled");
+  return canceled;
 }
 
 }  // namespace
@@ -473,7 +486,9 @@ uint64_t hnsw_build_bytes(const IndexBuildParams& params, size_t n) {
   const uint64_t upper_blocks = n / std::max<uint32_t>(2, params.m) * 2 + 64;
   const uint64_t image = n * (hnsw_level0_stride(params.m) + 4) + upper_blocks * (params.m * 4 + 8);
   const uint64_t link_scores = n * params.m * 8 + upper_blocks * params.m * 4;
-  return image + link_scores + n * 16 + (4 << 20);
+  // A row's hash and its sorting, before there are links; then its level, lock, count, place in the
+  // order of insertion, length and twin.
+  return image + link_scores + n * 24 + (4 << 20);
 }
 
 }  // namespace elanus

@@ -1,8 +1,10 @@
 // The HNSW index file. Level 0 is an array of fixed blocks of 2 * m row numbers, padded to 64
 // bytes; a block ends at the first number that is not a row. Rows that reach higher levels have a
-// second, compact numbering ("upper"): their links on those levels are upper numbers, m a level.
+// second, compact numbering ("upper"): their links on those levels are upper numbers, m a level. Of
+// rows with equal vectors only the smallest has links; the others are its twins.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "index/file_image.h"
@@ -10,7 +12,10 @@
 namespace elanus {
 
 constexpr uint32_t kHnswMagic = 0x4e484c45;  // "ELHN"
-constexpr uint32_t kHnswVersion = 1;
+constexpr uint32_t kHnswVersion = 2;
+// The version without twins, whose header ends after `absent_rows` and a checksum.
+constexpr uint32_t kHnswFirstVersion = 1;
+constexpr size_t kHnswFirstHeaderBytes = 112;
 constexpr uint32_t kNoLink = 0xffffffff;
 
 struct HnswHeader {
@@ -34,9 +39,19 @@ struct HnswHeader {
   uint64_t inv_norms_offset;    // COSINE: one float a row; else 0
   uint64_t total_bytes;
   uint32_t absent_rows;  // without links, because they have no vector
+  uint32_t twin_heads;   // rows that have twins
+  // twin_heads heads, as many begins and one, twin_rows twins: 32 bits each, one after another.
+  uint64_t twins_offset;
+  uint32_t twin_rows;  // without links, because they are twins
   uint32_t crc;
 };
-static_assert(sizeof(HnswHeader) == 112);
+static_assert(sizeof(HnswHeader) == 128);
+static_assert(offsetof(HnswHeader, twin_heads) + sizeof(uint32_t) == kHnswFirstHeaderBytes);
+
+// 32-bit words of the section of twins.
+constexpr uint64_t twin_words(const HnswHeader& header) {
+  return header.twin_heads == 0 ? 0 : 2 * uint64_t{header.twin_heads} + 1 + header.twin_rows;
+}
 
 constexpr uint64_t hnsw_level0_stride(uint32_t m) {
   return align64(uint64_t{m} * 2 * sizeof(uint32_t));
@@ -54,6 +69,8 @@ inline void lay_out(HnswHeader& header) {
   header.total_bytes = align64(header.upper_links_offset + header.upper_blocks * header.m * 4);
   header.inv_norms_offset = cosine ? header.total_bytes : 0;
   if (cosine) header.total_bytes = align64(header.total_bytes + header.rows * 4);
+  header.twins_offset = header.total_bytes;
+  header.total_bytes = align64(header.twins_offset + twin_words(header) * 4);
 }
 
 }  // namespace elanus
