@@ -186,8 +186,10 @@ class BuildJob final : public Job {
     if (kind_ == "SCALAR") {
       if (cancel_.is_canceled()) return {StatusCode::kCanceled, "the build was canceled"};
       if (json_.is_present())
-        return build_json_path_index(*rows, field_id_, json_.path(), json_.cast_type(), &image_);
-      return build_scalar_index(*rows, field_id_, field->type, field->element_type, &image_);
+        return build_json_path_index(*rows, field_id_, json_.path(), json_.cast_type(), &image_,
+                                     &cancel_);
+      return build_scalar_index(*rows, field_id_, field->type, field->element_type, &image_,
+                                &cancel_);
     }
     const ColumnView column = rows->column(0, field_id_);
     if (field->type != DataType::kFloatVector || column.all_null) {

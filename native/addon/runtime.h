@@ -18,8 +18,8 @@ namespace elanus {
 
 class Runtime;
 
-// Work behind a promise. Made and destroyed on the JavaScript thread, whose memory it may hold. What
-// `run` or `result` throws rejects the promise.
+// Work behind a promise. Made and destroyed on the JavaScript thread, whose memory it may hold.
+// What `run` or `result` throws rejects the promise.
 class Job {
  public:
   virtual ~Job() = default;

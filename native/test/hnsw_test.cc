@@ -159,8 +159,10 @@ TEST(p4_hnsw_finds_the_visible_ones_of_many_copies_of_a_row) {
 
 TEST(hnsw_takes_nothing_but_copies_of_one_row) {
   IndexData data(5000, 1, 8, Metric::kL2, 9);
-  for (size_t i = 0; i < data.n; ++i)
-    std::copy_n(data.query_floats.begin(), 8, data.base.begin() + static_cast<std::ptrdiff_t>(i * 8));
+  for (size_t i = 0; i < data.n; ++i) {
+    const auto row = data.base.begin() + static_cast<std::ptrdiff_t>(i * 8);
+    std::copy_n(data.query_floats.begin(), 8, row);
+  }
   data.prepare();
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
   const auto index = open_image(image, data);

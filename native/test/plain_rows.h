@@ -29,8 +29,8 @@ inline Schema make_schema(uint32_t dim) {
   return schema;
 }
 
-// `count` rows in one batch, all of one timestamp. Row i has key_of(i), the text "<key>" repeated to
-// some 20 bytes, and the vector that `fill` writes.
+// `count` rows in one batch, all of one timestamp. Row i has key_of(i), the text "<key>" repeated
+// to some 20 bytes, and the vector that `fill` writes.
 inline void append_rows(GrowingSegment& segment, size_t count, uint64_t timestamp,
                         const std::function<int64_t(size_t)>& key_of,
                         const std::function<void(size_t, float*)>& fill) {

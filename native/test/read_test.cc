@@ -371,6 +371,29 @@ TEST(p4_r7_of_very_many_equal_scores_those_with_the_smallest_keys_are_shown) {
   }
 }
 
+TEST(a_limited_query_over_many_growing_rows_has_the_smallest_keys_and_newest_rows) {
+  fixture::TemporaryFile file;
+  const std::shared_ptr<const Segment> segment = equal_rows(10007, 3, false, file.path());
+  for (const uint64_t limit : {1u, 10u, 6000u, 20000u}) {
+    QueryRequest request;
+    request.read_ts = kReadAll;
+    request.limit = limit;
+    QueryResult result;
+    CHECK(query_segments({&segment, 1}, request, nullptr, nullptr, &result).is_ok());
+    RowBatch batch;
+    CHECK(RowBatch::open(result.rows.data.get(), result.rows.size, &batch).is_ok());
+    CHECK_EQ(batch.rows(), std::min<size_t>(limit, 10007));
+    size_t wrong = 0;
+    for (size_t i = 0; i < batch.rows(); ++i) {
+      const bool is_right =
+          batch.find(plain::kKey)->value_at<int64_t>(i) == 3 + 2 * static_cast<int64_t>(i) &&
+          batch.find(kTimestampField)->value_at<uint64_t>(i) == 7;
+      wrong += is_right ? 0 : 1;
+    }
+    CHECK_EQ(wrong, size_t{0});
+  }
+}
+
 TEST(a_query_with_a_nan_finds_nothing_beside_one_that_finds) {
   fixture::TemporaryFile file;
   const std::shared_ptr<const Segment> segment = equal_rows(50, 0, false, file.path());

@@ -13,6 +13,7 @@
 #include "index/hnsw.h"
 #include "index_suite.h"
 #include "plain_rows.h"
+#include "scalar/scalar_index.h"
 #include "segment/gather.h"
 #include "segment/query.h"
 #include "segment/search.h"
@@ -124,6 +125,23 @@ TEST(r22_canceled_reads_and_layouts_end_early) {
   const std::vector<RowRef> refs = fixture::all_rows(*snapshot);
   for (const int64_t field : {plain::kText, plain::kVector}) {
     CHECK(gather_rows({&source, 1}, refs, {&field, 1}, &bytes, &token).code() ==
+          StatusCode::kCanceled);
+  }
+}
+
+TEST(r22_a_canceled_scalar_build_ends_early) {
+  const std::shared_ptr<const Segment> segment = many_rows(kMany);
+  const std::unique_ptr<SegmentSnapshot> rows = segment->snapshot(kReadAll);
+  const CancelToken token;
+  std::vector<uint8_t> image;
+  for (const auto& [field, type] : {std::pair{plain::kKey, DataType::kInt64},
+                                    std::pair{plain::kText, DataType::kVarChar}}) {
+    CHECK(build_scalar_index(*rows, field, type, DataType::kNone, &image, &token).is_ok());
+  }
+  token.cancel();
+  for (const auto& [field, type] : {std::pair{plain::kKey, DataType::kInt64},
+                                    std::pair{plain::kText, DataType::kVarChar}}) {
+    CHECK(build_scalar_index(*rows, field, type, DataType::kNone, &image, &token).code() ==
           StatusCode::kCanceled);
   }
 }

@@ -11,8 +11,8 @@ namespace {
 
 constexpr size_t kPackQueries = 16;
 
-// A score is a number: sums of finite products overflow to infinities, and two of those of different
-// sign make a NaN, which would order like nothing. It counts as the worst.
+// A score is a number: sums of finite products overflow to infinities, and two of those of
+// different sign make a NaN, which would order like nothing. It counts as the worst.
 inline float number(float score) {
   return score == score ? score : -std::numeric_limits<float>::infinity();
 }
@@ -50,7 +50,8 @@ void finish(const VectorRows& rows, float query_inv_norm, const uint32_t* ids, s
 // Squares of floats below 2^-63 lose bits or vanish, those above 2^64 overflow; doubles hold them
 // all.
 float inverse_norm(const float* v, size_t dim) {
-  constexpr float kSmallest = 0x1p-100f;  // what squares lose, below 2^-126, is less than a rounding
+  // Above it what squares lose, below 2^-126, is less than a rounding.
+  constexpr float kSmallest = 0x1p-100f;
   const float square = kernels().inner_product(v, v, dim);
   if (square >= kSmallest && std::isfinite(square)) return 1.0f / std::sqrt(square);
   double exact = 0;

@@ -114,8 +114,8 @@ void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_
 }
 
 // The same with heaps: for a large ef, and for a filter. Nodes whose row is not visible, by
-// is_visible(row), are walked through but are no results. Leaves (score, row) of the best ef visible
-// nodes found in scratch.results, best first.
+// is_visible(row), are walked through but are no results. Leaves (score, row) of the best ef
+// visible nodes found in scratch.results, best first.
 template <typename Graph, typename IsVisible>
 void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size_t ef,
                   const IsVisible& is_visible, const CancelToken* cancel,

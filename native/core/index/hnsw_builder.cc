@@ -191,6 +191,8 @@ bool Builder::choose_nodes() {
   if (!find_twins(rows_, control_.cancel, &nodes_, &twins_)) return false;
   header_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
   header_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
+  if (control_.progress != nullptr)
+    control_.progress->fetch_add(rows_.rows - nodes_.size(), std::memory_order_relaxed);
   return true;
 }
 
@@ -295,9 +297,9 @@ uint32_t Builder::search_level(uint32_t level, const Scorer& scorer, uint32_t en
   return beam::node(scratch.search.beam[0]);
 }
 
-// The neighbour selection heuristic (algorithm 4): a candidate for the list of `row` is kept if it is
-// nearer to that row than to any kept before. Under IP nearer means by angle: of the products a long
-// row has the largest with half of all candidates, which it would make redundant one and all.
+// The neighbour selection heuristic (algorithm 4): a candidate for the list of `row` is kept if it
+// is nearer to that row than to any kept before. Under IP nearer means by angle: of the products a
+// long row has the largest with half of all candidates, which it would make redundant one and all.
 template <bool kLevel0>
 void Builder::choose(const LockedLevel<kLevel0>& graph, uint32_t row,
                      const std::vector<Link>& candidates, size_t count,

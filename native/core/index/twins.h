@@ -14,8 +14,8 @@
 
 namespace elanus {
 
-// As an index file has them: twins of heads[i] are rows[begins[i]] to rows[begins[i + 1] - 1]. Heads
-// ascend, and so do the twins of each; a head is smaller than its twins.
+// As an index file has them: twins of heads[i] are rows[begins[i]] to rows[begins[i + 1] - 1].
+// Heads ascend, and so do the twins of each; a head is smaller than its twins.
 struct TwinLists {
   std::vector<uint32_t> heads;
   std::vector<uint32_t> begins;  // heads.size() + 1, empty without heads

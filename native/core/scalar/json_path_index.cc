@@ -10,6 +10,7 @@
 #include "expr/json_path.h"
 #include "scalar/json_path_format.h"
 #include "scalar/scalar_index_format.h"
+#include "util/steps.h"
 
 namespace elanus {
 namespace {
@@ -25,12 +26,15 @@ bool is_exact_double(int64_t x) {
   return real < 0x1p63 && static_cast<int64_t>(real) == x;
 }
 
+constexpr size_t kWayNs = 100;  // to a value in a document
+
 // The values at the path as a column, a null row where the value has another type.
 class PathColumn final : public RowSource {
  public:
   PathColumn(const RowSource& source, DataType cast_type) : source_(source), type_(cast_type) {}
 
-  Status read(int64_t field_id, const std::vector<PathStep>& path) {
+  Status read(int64_t field_id, const std::vector<PathStep>& path, const CancelToken* cancel) {
+    Steps steps(cancel);
     chunks_.resize(source_.chunk_count());
     for (size_t c = 0; c < chunks_.size(); ++c) {
       const ColumnView json = source_.column(c, field_id);
@@ -41,6 +45,7 @@ class PathColumn final : public RowSource {
       }
       chunks_[c].resize(source_.chunk_rows(c), type_);
       for (size_t row = 0; row < source_.chunk_rows(c); ++row) {
+        if (!steps.take(kWayNs)) return {StatusCode::kCanceled, "the index build was canceled"};
         if (json.is_valid(row)) put(value_at(json.json_variant->string_at(row), path), row, c);
       }
     }
@@ -205,7 +210,7 @@ Status JsonPathIndex::open(std::span<const uint8_t> bytes, std::unique_ptr<JsonP
 
 Status build_json_path_index(const RowSource& source, int64_t field_id,
                              const std::vector<PathStep>& path, DataType cast_type,
-                             std::vector<uint8_t>* image) {
+                             std::vector<uint8_t>* image, const CancelToken* cancel) {
   if (!JsonPathIndex::is_cast_type(cast_type) ||
       path.size() > std::numeric_limits<uint16_t>::max()) {
     return {StatusCode::kInvalidParameter, "JSON path index: a path of at most 65535 steps, read "
@@ -213,8 +218,9 @@ Status build_json_path_index(const RowSource& source, int64_t field_id,
   }
   std::vector<uint8_t> inner;
   PathColumn column(source, cast_type);
-  if (Status s = column.read(field_id, path); !s.is_ok()) return s;
-  Status status = build_scalar_index(column, field_id, cast_type, DataType::kNone, &inner);
+  if (Status s = column.read(field_id, path, cancel); !s.is_ok()) return s;
+  Status status =
+      build_scalar_index(column, field_id, cast_type, DataType::kNone, &inner, cancel);
   if (!status.is_ok()) return status;
 
   std::vector<uint8_t> steps = encode_path(path);

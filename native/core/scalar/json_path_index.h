@@ -44,10 +44,10 @@ class JsonPathIndex {
 };
 
 // Builds the file over all rows of the source. Memory: that of build_scalar_index, and 17 bytes a
-// row. Errors: kInvalidParameter (not a JSON field's column, not a cast type, a path of more than
-// 65535 steps).
+// row. `cancel` may be null. Errors: kInvalidParameter (not a JSON field's column, not a cast type,
+// a path of more than 65535 steps), kCanceled.
 Status build_json_path_index(const RowSource& source, int64_t field_id,
                              const std::vector<PathStep>& path, DataType cast_type,
-                             std::vector<uint8_t>* image);
+                             std::vector<uint8_t>* image, const CancelToken* cancel = nullptr);
 
 }  // namespace elanus

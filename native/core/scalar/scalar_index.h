@@ -19,6 +19,7 @@
 #include "segment/column.h"
 #include "segment/row_source.h"
 #include "util/bitset.h"
+#include "util/cancel.h"
 #include "util/status.h"
 
 namespace elanus {
@@ -100,9 +101,10 @@ class ScalarIndex {
 };
 
 // Builds the file of the index over all rows of the source, in the source's row order. Memory:
-// about 16 bytes for each entry (24 for strings) plus the file. Types: Bool, Int8 to Int64, Float,
-// Double, VarChar, and Array of them.
+// about 16 bytes for each entry (24 for strings), half as much again while sorting, plus the file.
+// Types: Bool, Int8 to Int64, Float, Double, VarChar, and Array of them. `cancel` may be null.
 Status build_scalar_index(const RowSource& source, int64_t field_id, DataType type,
-                          DataType element_type, std::vector<uint8_t>* image);
+                          DataType element_type, std::vector<uint8_t>* image,
+                          const CancelToken* cancel = nullptr);
 
 }  // namespace elanus

@@ -1,14 +1,22 @@
 // Building a scalar index: gather (key, row) pairs, sort them, write each key's rows as a list or a
 // bitmap.
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "scalar/scalar_index.h"
 #include "scalar/scalar_index_format.h"
+#include "util/step_sort.h"
+#include "util/steps.h"
 
 namespace elanus {
 namespace {
+
+constexpr size_t kRowNs = 20;
+constexpr size_t kEntryNs = 4;
+
+Status canceled() { return {StatusCode::kCanceled, "the index build was canceled"}; }
 
 template <typename Key>
 using Entries = std::vector<std::pair<Key, uint32_t>>;
@@ -93,10 +101,11 @@ uint64_t char_bytes_of(const Entries<std::string_view>& entries,
   return bytes;
 }
 
-// The rows of each key: a list of 4 bytes a row, or a bitmap where that is smaller.
+// The rows of each key: a list of 4 bytes a row, or a bitmap where that is smaller. False when
+// canceled.
 template <typename Key>
-void put_rows(Writer* writer, const Entries<Key>& entries, const std::vector<size_t>& starts,
-              ScalarIndexHeader* header) {
+bool put_rows(Writer* writer, const Entries<Key>& entries, const std::vector<size_t>& starts,
+              ScalarIndexHeader* header, Steps* steps) {
   const size_t words = (header->rows + 63) / 64;
   const auto is_bitmap = [&](size_t k) { return (starts[k + 1] - starts[k]) * 4 > words * 8; };
   std::vector<uint32_t> begins;
@@ -105,6 +114,7 @@ void put_rows(Writer* writer, const Entries<Key>& entries, const std::vector<siz
   std::vector<uint64_t> bitmaps;
   uint64_t in_bitmaps = 0;
   for (size_t k = 0; k + 1 < starts.size(); ++k) {
+    if (!steps->take(kRowNs + kEntryNs * (starts[k + 1] - starts[k]))) return false;
     begins.push_back(static_cast<uint32_t>(lists.size()));
     if (!is_bitmap(k)) {
       for (size_t i = starts[k]; i < starts[k + 1]; ++i) lists.push_back(entries[i].second);
@@ -128,11 +138,13 @@ void put_rows(Writer* writer, const Entries<Key>& entries, const std::vector<siz
   writer->pad();
   writer->put(bitmap_keys.data(), bitmap_keys.size() * 8);
   writer->put(bitmaps.data(), bitmaps.size() * 8);
+  return true;
 }
 
 template <typename Key>
 Status build(const RowSource& source, int64_t field_id, ScalarIndexHeader header,
-             std::vector<uint8_t>* image) {
+             std::vector<uint8_t>* image, const CancelToken* cancel) {
+  Steps steps(cancel);
   Entries<Key> entries;
   std::vector<uint64_t> valid((header.rows + 63) / 64);
   for (size_t chunk = 0; chunk < source.chunk_count(); ++chunk) {
@@ -143,6 +155,7 @@ Status build(const RowSource& source, int64_t field_id, ScalarIndexHeader header
       return Status(StatusCode::kInternal, "scalar index: a column of another type");
     }
     for (size_t row = 0; row < source.chunk_rows(chunk); ++row) {
+      if (!steps.take(kRowNs)) return canceled();
       if (!column.is_valid(row)) continue;
       const size_t global = begin + row;
       valid[global / 64] |= uint64_t{1} << (global % 64);
@@ -150,7 +163,8 @@ Status build(const RowSource& source, int64_t field_id, ScalarIndexHeader header
       add_row(column, row, static_cast<uint32_t>(global), &entries);
     }
   }
-  std::sort(entries.begin(), entries.end());
+  if (!sort_in_steps(&entries, std::less<typename Entries<Key>::value_type>(), cancel))
+    return canceled();
   entries.erase(std::unique(entries.begin(), entries.end()), entries.end());
   if (entries.size() > std::numeric_limits<uint32_t>::max()) {
     return Status(StatusCode::kInvalidParameter,
@@ -166,7 +180,7 @@ Status build(const RowSource& source, int64_t field_id, ScalarIndexHeader header
   Writer writer;
   if (header.values < header.rows) writer.put(valid.data(), valid.size() * 8);
   put_keys(&writer, entries, starts);
-  put_rows(&writer, entries, starts, &header);
+  if (!put_rows(&writer, entries, starts, &header, &steps)) return canceled();
   *image = writer.finish(header);
   return Status::ok();
 }
@@ -174,7 +188,8 @@ Status build(const RowSource& source, int64_t field_id, ScalarIndexHeader header
 }  // namespace
 
 Status build_scalar_index(const RowSource& source, int64_t field_id, DataType type,
-                          DataType element_type, std::vector<uint8_t>* image) {
+                          DataType element_type, std::vector<uint8_t>* image,
+                          const CancelToken* cancel) {
   ScalarIndexHeader header;
   header.type = static_cast<uint8_t>(type);
   header.element_type = type == DataType::kArray ? static_cast<uint8_t>(element_type) : 0;
@@ -184,9 +199,10 @@ Status build_scalar_index(const RowSource& source, int64_t field_id, DataType ty
                   "scalar index: more than 4294967295 rows in one segment");
   }
   const DataType key = type == DataType::kArray ? element_type : type;
-  if (key == DataType::kVarChar) return build<std::string_view>(source, field_id, header, image);
+  if (key == DataType::kVarChar)
+    return build<std::string_view>(source, field_id, header, image, cancel);
   if (is_integral_key(key) || is_real_key(key))
-    return build<int64_t>(source, field_id, header, image);
+    return build<int64_t>(source, field_id, header, image, cancel);
   return Status(
       StatusCode::kInvalidParameter,
       "scalar index: data type " + std::to_string(static_cast<int>(key)) + " has no scalar index");

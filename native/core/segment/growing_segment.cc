@@ -605,7 +605,8 @@ size_t GrowingSegment::row_bytes_max(std::span<const int64_t> field_ids) const {
       const size_t slot = slot_of(field_id);
       const size_t longest =
           slot == kNoSlot ? 0 : longest_[slot].load(std::memory_order_relaxed);
-      bytes += std::max(longest, field->default_value.has_value() ? field->default_value->size() : 0);
+      const size_t missing = field->default_value.has_value() ? field->default_value->size() : 0;
+      bytes += std::max(longest, missing);
     }
   }
   return bytes;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <mutex>
 #include <string_view>
 
@@ -258,11 +259,12 @@ class Query {
     if (request_.count_only || is_canceled(cancel_)) return Status::ok();
     if (request_.limit == 0) found.matches.reserve(mask.kept);
     Steps steps(cancel_);
-    for (size_t row = 0; row < rows.row_count(); ++row) {
-      const bool is_kept = mask.keeps(row);
-      if (!steps.take(is_kept ? kMatchNs : 1)) return canceled();
-      if (!is_kept) continue;
-      found.matches.push_back(match_at(source, row));
+    for (size_t begin = 0; begin < rows.row_count(); begin += 64) {
+      const uint64_t all = ~uint64_t{0} >> (64 - std::min<size_t>(64, rows.row_count() - begin));
+      const uint64_t kept = mask.all ? all : mask.bits.words()[begin / 64];
+      for_each_set(&kept, 1,
+                   [&](size_t bit) { found.matches.push_back(match_at(source, begin + bit)); });
+      if (!steps.take(1 + kMatchNs * static_cast<size_t>(std::popcount(kept)))) return canceled();
       // With a limit only so many are remembered, however many match.
       if (request_.limit != 0 && found.matches.size() >= 2 * request_.limit + kFirstPieceRows &&
           !keep_newest(&found.matches, request_.limit, cancel_)) {

@@ -278,8 +278,8 @@ class Search {
     if (Status status = check_size(); !status.is_ok()) return status;
     // One more than asked for, to see whether equal scores follow the last.
     const size_t ask = request_.k + 1;
-    const size_t group =
-        std::clamp<size_t>(kGroupHits / (ask * std::max<size_t>(1, parts_.size())), 1, kGroupQueries);
+    const size_t lists = std::max<size_t>(1, parts_.size());
+    const size_t group = std::clamp<size_t>(kGroupHits / (ask * lists), 1, kGroupQueries);
     std::vector<RowRef> rows;
     for (size_t begin = 0; begin < request_.nq; begin += group) {
       const size_t count = std::min(group, request_.nq - begin);

@@ -47,9 +47,9 @@ struct SearchResult {
 };
 
 // Equal scores come in the order of their primary keys, and at rank k those with the smallest keys
-// are shown: exactly for scans, among the rows that a walk found for an index. Of a repeated key the
-// best score counts, of equal ones the newest row. Rows whose vector is null are never hits, and a
-// query with a NaN has none. The calling thread takes part; `pool` and `cancel` may be null.
+// are shown: exactly for scans, among the rows that a walk found for an index. Of a repeated key
+// the best score counts, of equal ones the newest row. Rows whose vector is null are never hits,
+// and a query with a NaN has none. The calling thread takes part; `pool` and `cancel` may be null.
 // Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit (memory, more
 // than kSearchHitsMax hits).
 Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,

@@ -49,9 +49,9 @@ class SegmentWriter {
   // (primary key, timestamp), equal ones in the order of the inputs. Columns: row id, timestamp,
   // and every field that an input knows; rows of an input that does not know a field are null
   // there, those of one that knows it without having a column have its default. Cost: O(rows · (log
-  // rows + columns)) and about 32 bytes a row, at worst twice that, while sorting, 8 · (1 + columns of variable width)
-  // afterwards. `cancel` may be null. Errors: kInvalidParameter (no input, key kinds or field types
-  // that differ, over 2^32 - 1 rows), kMemoryLimit, kCanceled.
+  // rows + columns)) and about 32 bytes a row, at worst twice that, while sorting, 8 · (1 + columns
+  // of variable width) afterwards. `cancel` may be null. Errors: kInvalidParameter (no input, key
+  // kinds or field types that differ, over 2^32 - 1 rows), kMemoryLimit, kCanceled.
   static Status create(std::vector<std::shared_ptr<const Segment>> inputs,
                        uint64_t drop_deleted_up_to, std::unique_ptr<SegmentWriter>* out,
                        const CancelToken* cancel = nullptr);

@@ -48,7 +48,7 @@ bool merge(T* begin, T* middle, T* end, std::vector<T>* left, const Less& less, 
 // order and number of copies mean nothing.
 template <typename T, typename Less>
 bool sort_in_steps(std::vector<T>* items, const Less& less, const CancelToken* cancel) {
-  static_assert(std::is_trivially_copyable_v<T>);
+  static_assert(std::is_nothrow_copy_assignable_v<T>);
   constexpr size_t kPiece = step_sort::kPieceItems;
   Steps steps(cancel);
   T* const data = items->data();

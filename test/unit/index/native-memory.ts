@@ -1,5 +1,5 @@
-// A process that gets no memory for a list of keys; native-reads.test.ts runs it. Without an argument
-// it says how many KiB of addresses it has before it asks for any.
+// A process that gets no memory for a list of keys; native-reads.test.ts runs it. Without an
+// argument it says how many KiB of addresses it has before it asks for any.
 
 import { readFileSync } from 'node:fs';
 

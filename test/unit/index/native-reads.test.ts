@@ -151,7 +151,8 @@ test('P9 a few rows are read at once when their values are short, else on a thre
   const keys = BigInt64Array.from({ length: 20 }, (_, i) => BigInt(i));
   const isPending = (promise: Promise<unknown>): boolean => inspect(promise).includes('<pending>');
   for (const [length, isLong] of [[100, false], [60_000, true]] as const) {
-    const segment = makeGrowing(50, new Random(SEED), (key) => (key < 20 ? 'x'.repeat(length) : ''));
+    const makeText = (key: number): string => (key < 20 ? 'x'.repeat(length) : '');
+    const segment = makeGrowing(50, new Random(SEED), makeText);
     const query = native.query([segment], { ...request, keys, outputFieldIds: [TEXT] });
     assert.equal(isPending(query), isLong, `query of texts of ${length}`);
     const found = search(segment, makeQueries(1), { k: 50, outputFieldIds: [TEXT] });
