@@ -1,18 +1,16 @@
 // Fills the metrics of a server: calls as they end, gauges when they are scraped. And serves port
 // 9091.
 
+import type { Health } from './base/health.ts';
 import { createMetrics, type Metrics } from './base/metrics.ts';
 import type { Logger } from './base/logger.ts';
-import {
-  startOperationsServer,
-  STATE_CODES,
-  type OperationsServer,
-} from './http/operations-server.ts';
+import { startOperationsServer, type OperationsServer } from './http/operations-server.ts';
 import { PrometheusRegistry } from './http/prometheus.ts';
 import type { QueryCoordRole } from './roles/querycoord/querycoord.ts';
 import type { QueryNodeRole } from './roles/querynode/querynode.ts';
 import type { RootCoordRole } from './roles/rootcoord/rootcoord.ts';
 import type { StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
+import { listComponents } from './rpc/component-health.ts';
 import { ROLE_NAMES } from './rpc/contract.ts';
 import type { RpcObserver } from './rpc/grpc-milvus.ts';
 
@@ -43,9 +41,11 @@ export interface WatchedRoles {
 export class ServerMetrics {
   readonly #registry = new PrometheusRegistry({ nodeId: NODE_ID });
   readonly #metrics: Metrics = createMetrics(this.#registry);
+  readonly #health: Health;
   #server: OperationsServer | undefined;
 
-  constructor(version: string) {
+  constructor(version: string, health: Health) {
+    this.#health = health;
     this.#metrics.buildInfo.set({ version, built: '', git_commit: '' }, 1);
     this.#metrics.runtimeInfo.set({ mq: 'local', meta: 'lmdb' }, 1);
     this.#metrics.rootcoordProxyNum.set({}, 1);
@@ -107,8 +107,7 @@ export class ServerMetrics {
       host,
       port,
       logger,
-      listHealth: () =>
-        ['proxy', ...ROLE_NAMES].map((name) => ({ name, code: STATE_CODES.Healthy })),
+      listHealth: () => listComponents(this.#health),
       renderMetrics: () => this.#registry.render(),
     });
     return this.#server.port;

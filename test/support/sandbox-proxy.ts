@@ -45,6 +45,7 @@ export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): 
     defaultPartitionName: '_default',
     version: 'v2.6.17',
     buildTime: '',
+    health: sandbox.health,
     runtime: systemRuntime,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });

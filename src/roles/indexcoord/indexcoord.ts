@@ -77,10 +77,24 @@ export class IndexCoordRole implements IndexCoord {
   /** Opens the known files at the query nodes and builds what is missing. When all roles are up. */
   async resume(): Promise<void> {
     for (const collectionId of this.#table.collectionIds()) {
-      const files = this.#table.listFiles(collectionId);
-      if (files.length > 0) await this.#deps.peers.querycoord.attachIndexes({ files }, {});
+      for (const file of this.#table.listFiles(collectionId)) await this.#attachOrRemake(file);
       this.#wake(collectionId);
     }
+  }
+
+  /** An index file holds nothing that its segment has not: one that cannot be opened is remade. */
+  async #attachOrRemake(file: IndexFile): Promise<void> {
+    try {
+      await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
+      return;
+    } catch (error) {
+      const fields = { collectionId: String(file.collectionId), file: file.file, error };
+      this.#deps.logger.warn(fields, 'an index file cannot be opened and is made anew');
+    }
+    const { collectionId } = file;
+    await this.#lines.run(collectionId, () =>
+      this.#dropFiles(collectionId, (other) => other.file !== file.file),
+    );
   }
 
   async stop(): Promise<void> {

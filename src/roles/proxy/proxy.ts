@@ -3,6 +3,7 @@
 // merges, encodes.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -40,6 +41,8 @@ export interface ProxyDeps {
   readonly version: string;
   readonly buildTime: string;
   readonly runtime: Runtime;
+  /** Of this process. */
+  readonly health: Health;
   /** Decodes a message of milvus.proto by its full name, for fields that carry encoded messages. */
   readonly decodeMessage: (typeName: string, bytes: Uint8Array) => object;
 }

@@ -1,6 +1,7 @@
 // What the root coordinator's verbs share: its dependencies, the names in memory, ids, timestamps.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Catalog } from '../../meta/catalog.ts';
 import type { Peers } from '../../rpc/contract.ts';
@@ -21,6 +22,7 @@ export interface RootCoordDeps {
   readonly catalog: Catalog;
   readonly peers: Peers;
   readonly logger: Logger;
+  readonly health: Health;
   readonly limits: RootCoordLimits;
   readonly runtime: Runtime;
 }

@@ -2,13 +2,14 @@
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
-import { decodeWalMessage } from '../../codec/wal-message.ts';
+import { decodeWalTarget } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
-import type { Wal } from '../../wal/wal.ts';
+import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Shard } from './shard.ts';
@@ -19,6 +20,9 @@ export interface StreamingNodeDeps {
   readonly peers: Peers;
   readonly logger: Logger;
   readonly runtime: Runtime;
+  readonly health: Health;
+  /** Serves without acknowledged records that the log has lost; else their shards are stopped. */
+  readonly isDamageAccepted: boolean;
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
@@ -35,6 +39,7 @@ export class StreamingNodeRole implements StreamingNode {
   readonly #collections = new Map<bigint, Shard[]>();
   #truncating: Promise<void> = Promise.resolve();
   #isStopping = false;
+  #isLogDamaged = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
@@ -57,7 +62,12 @@ export class StreamingNodeRole implements StreamingNode {
 
   /** A collection that is open stays as it is: the call may be a repeated one. */
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
-    if (!this.#collections.has(info.collectionId)) await this.#openShards(info);
+    if (this.#collections.has(info.collectionId)) return EMPTY;
+    await this.#openShards(info);
+    if (this.#isLogDamaged) {
+      // Damage in what was written before it was there must not stop it at the next start.
+      for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
+    }
     return EMPTY;
   };
 
@@ -87,7 +97,7 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly setLoaded: StreamingNode['setLoaded'] = async ({ collectionId, partitionIds }) => {
-    for (const shard of this.#collections.get(collectionId) ?? []) shard.setLoaded(partitionIds);
+    for (const shard of this.#collections.get(collectionId) ?? []) shard.loaded.set(partitionIds);
     return EMPTY;
   };
 
@@ -175,7 +185,11 @@ export class StreamingNodeRole implements StreamingNode {
         { collectionId: info.collectionId, vchannel },
         {},
       );
-      const hooks = { onCheckpoint: () => this.#truncateWal(), onWritten: () => this.#relieve() };
+      const hooks = {
+        onCheckpoint: () => this.#truncateWal(),
+        onWritten: () => this.#relieve(),
+        onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
+      };
       shards.push(
         new Shard(
           { ...this.#deps, budget: this.#budget, ...hooks },
@@ -189,12 +203,35 @@ export class StreamingNodeRole implements StreamingNode {
     this.#collections.set(info.collectionId, shards);
   }
 
-  /** One pass over the WAL for all shards: it is one stream (R9). */
+  /**
+   * One pass over the WAL for all shards: it is one stream (R9). What it has lost stops the shards
+   * that may have been in it.
+   */
   async #replay(): Promise<void> {
-    for await (const { position, place, record } of this.#deps.wal.read(0n)) {
-      const message = decodeWalMessage(record);
-      const shard = this.#collections.get(message.collectionId)?.[message.shardIndex];
-      shard?.replay(message, position, place);
+    const { wal } = this.#deps;
+    const onDamage = (damage: WalDamage): void =>
+      this.#meetDamage(damage.to, describeDamage(damage), damage.channels);
+    for await (const { position, place, record } of wal.read(0n, onDamage)) {
+      const target = decodeWalTarget(record);
+      if (target === undefined) {
+        this.#meetDamage(position, `${place}: a record of an unknown form`);
+        continue;
+      }
+      const shard = this.#collections.get(target.collectionId)?.[target.shardIndex];
+      shard?.replay(record, position, place);
+    }
+  }
+
+  /** Records up to `to` are missing: of these channels, or of nobody knows which. */
+  #meetDamage(to: bigint, reason: string, channels?: readonly string[]): void {
+    if (channels === undefined) this.#isLogDamaged = true;
+    if (this.#deps.isDamageAccepted) {
+      this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
+      return;
+    }
+    const concerned = channels === undefined ? undefined : new Set(channels);
+    for (const shard of this.#shards()) {
+      if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
     }
   }
 
@@ -220,6 +257,11 @@ export class StreamingNodeRole implements StreamingNode {
       .filter(({ segment }) => !segment.isSealing && segment.rows > 0)
       .sort((a, b) => b.segment.bytes - a.segment.bytes);
     growing[0]?.shard.seal(growing[0].segment.segmentId);
+  }
+
+  /** What its shards hold belongs together: a collection serves with all of them or not at all. */
+  #stopCollection(collectionId: bigint, reason: string): void {
+    for (const shard of this.#collections.get(collectionId) ?? []) shard.stop(reason);
   }
 
   #truncateWal(): void {
