@@ -160,7 +160,13 @@ async function start(
   );
   const indexcoord = roles.add(
     'indexcoord',
-    new IndexCoordRole({ catalog, peers, logger: logger.child({ role: 'indexcoord' }), runtime }),
+    new IndexCoordRole({
+      catalog,
+      peers,
+      logger: logger.child({ role: 'indexcoord' }),
+      runtime,
+      indexRowsMin: config.rootCoord.minSegmentSizeToEnableIndex,
+    }),
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
   const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
@@ -187,6 +193,7 @@ async function start(
       segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
       walBytesMax: config.elanus.walBytesMax,
       growingBytesMax: config.elanus.growingBytesMax,
+      growingLifeMsMax: config.dataCoord.segment.maxLife * 1000,
     }),
   );
 
@@ -369,6 +376,7 @@ function readLimits(config: Config): ProxyLimits {
     maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
     maxIndexParamsSize: proxy.maxIndexParamsSize,
     maxPartitionNum: rootCoord.maxPartitionNum,
+    mustUsePartitionKey: proxy.mustUsePartitionKey,
     jsonMaxLength: common.JSONMaxLength,
     topK: quotaAndLimits.limits.topK,
     nq: quotaAndLimits.limits.nq,

@@ -248,7 +248,7 @@ test('R9 damage: the newest files that are lost whole are missed at every start'
   }
 });
 
-test('R9 a log without its note of files, as older versions wrote it, opens and gets one', async () => {
+test('R9 a log without its note, as older versions wrote it, opens and gets one', async () => {
   const disk = await makeManyFiles();
   for (const spoil of [() => disk.unlink(`${DIRECTORY}/span`), () => change(disk, 'span', flip)]) {
     await spoil();

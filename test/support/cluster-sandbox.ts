@@ -42,6 +42,8 @@ export interface SandboxOptions {
   readonly segmentBytesMax?: number;
   readonly walBytesMax?: number;
   readonly growingBytesMax?: number;
+  /** Default a day. */
+  readonly growingLifeMsMax?: number;
   readonly isAutoCompactionOn?: boolean;
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
@@ -54,6 +56,7 @@ export interface SandboxOptions {
 
 const MIB = 1024 * 1024;
 const TEN_MINUTES_MS = 600_000;
+const DAY_MS = 86_400_000;
 
 type Stop = () => Promise<void>;
 
@@ -92,6 +95,7 @@ export class ClusterSandbox {
       segmentBytesMax: 64 * MIB,
       walBytesMax: 256 * MIB,
       growingBytesMax: 256 * MIB,
+      growingLifeMsMax: DAY_MS,
       isAutoCompactionOn: false,
       scrubIntervalMs: 0,
       nowMs: (options.runtime ?? systemRuntime).nowMs.bind(options.runtime ?? systemRuntime),
@@ -185,7 +189,7 @@ export class ClusterSandbox {
 
   async #start(options = this.#options): Promise<void> {
     const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
-    const { nowMs, growingBytesMax, scrubIntervalMs } = this.#options;
+    const { nowMs, growingBytesMax, growingLifeMsMax, scrubIntervalMs } = this.#options;
     const runtime = withClock(this.#options.runtime, nowMs);
     const { peers } = this;
     const { isDamageAccepted } = options;
@@ -231,7 +235,8 @@ export class ClusterSandbox {
       scrubIntervalMs,
       runtime,
     });
-    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime });
+    const indexRowsMin = 1024;
+    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime, indexRowsMin });
     const querycoord = new QueryCoordRole({ catalog, peers });
     const querynode = new QueryNodeRole({ storage });
     const datanode = new DataNodeRole({ storage });
@@ -248,6 +253,7 @@ export class ClusterSandbox {
       segmentBytesMax,
       walBytesMax,
       growingBytesMax,
+      growingLifeMsMax,
     });
     this.#roles = {
       rootcoord,

@@ -24,6 +24,7 @@ export interface ProxyLimits {
   readonly maxCollectionDescriptionLength: number;
   readonly maxIndexParamsSize: number;
   readonly maxPartitionNum: number;
+  readonly mustUsePartitionKey: boolean;
   readonly jsonMaxLength: number;
   readonly topK: number;
   readonly nq: number;

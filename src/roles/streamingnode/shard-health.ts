@@ -31,6 +31,11 @@ export class ShardHealth {
     this.#health.report(COMPONENT, `${this.#vchannel}/seal`, reason);
   }
 
+  /** Costs memory until the next start, and nothing else. */
+  reportReleaseFailure(error: unknown): void {
+    this.#logger.warn({ vchannel: this.#vchannel, error }, 'memory of a stopped shard not freed');
+  }
+
   clearSealFailure(): void {
     this.#health.clear(COMPONENT, `${this.#vchannel}/seal`);
   }

@@ -46,6 +46,8 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onCheckpoint: () => void;
   /** A record has been applied. */
   readonly onWritten: () => void;
+  /** A growing segment has got its first record. */
+  readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
   /** The shard has stopped; its collection cannot be served without it. */
   readonly onStopped: (reason: string) => void;
 }
@@ -319,10 +321,7 @@ export class Shard {
     this.#state = 'stopped';
     this.#health.reportStopped(this.info, reason);
     this.deps.onStopped(reason);
-    this.#release().catch((error: unknown) => {
-      const { vchannel } = this;
-      this.deps.logger.warn({ vchannel, error }, 'memory of a stopped shard not freed');
-    });
+    this.#release().catch((error: unknown) => this.#health.reportReleaseFailure(error));
   }
 
   /**
@@ -418,6 +417,7 @@ export class Shard {
         deletesUpTo: undefined,
       };
       this.view.growing.set(part.segmentId, growing);
+      this.deps.onBorn(part.segmentId, timestamp);
     }
     native.appendRows(growing.handle, part.batch, timestamp);
     growing.rows += part.rows;

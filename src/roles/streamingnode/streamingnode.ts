@@ -10,6 +10,7 @@ import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
+import { AgeSealer } from './age-sealer.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Shard } from './shard.ts';
@@ -30,11 +31,14 @@ export interface StreamingNodeDeps {
   readonly walBytesMax: number;
   /** Inserts are refused past it (R19). */
   readonly growingBytesMax: number;
+  /** Growing segments are written out at this age. */
+  readonly growingLifeMsMax: number;
 }
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
   readonly #budget: GrowingBudget;
+  readonly #ages: AgeSealer;
   /** Collection id → its shards, by index. */
   readonly #collections = new Map<bigint, Shard[]>();
   #truncating: Promise<void> = Promise.resolve();
@@ -44,6 +48,7 @@ export class StreamingNodeRole implements StreamingNode {
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
     this.#budget = new GrowingBudget(deps.growingBytesMax);
+    this.#ages = new AgeSealer(deps.growingLifeMsMax, deps.runtime);
   }
 
   async start(): Promise<void> {
@@ -51,11 +56,13 @@ export class StreamingNodeRole implements StreamingNode {
     for (const info of collections) await this.#openShards(info);
     await this.#replay();
     for (const shard of this.#shards()) await shard.openSealed();
+    this.#ages.start();
   }
 
   async stop(): Promise<void> {
     // A closed shard no longer says what it needs of the log: from here on nothing is cut.
     this.#isStopping = true;
+    await this.#ages.stop();
     for (const shard of this.#shards()) await shard.close();
     await this.#truncating;
   }
@@ -189,16 +196,12 @@ export class StreamingNodeRole implements StreamingNode {
         onCheckpoint: () => this.#truncateWal(),
         onWritten: () => this.#relieve(),
         onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
+        onBorn: (segmentId: bigint, timestamp: bigint) =>
+          this.#ages.add(shard, segmentId, timestamp),
       };
-      shards.push(
-        new Shard(
-          { ...this.#deps, budget: this.#budget, ...hooks },
-          info,
-          shardIndex,
-          channel,
-          segments,
-        ),
-      );
+      const deps = { ...this.#deps, budget: this.#budget, ...hooks };
+      const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
+      shards.push(shard);
     }
     this.#collections.set(info.collectionId, shards);
   }
