@@ -132,6 +132,7 @@ async function start(
       logger: logger.child({ role: 'rootcoord' }),
       runtime,
       health,
+      onNameGone: metrics.forget,
       limits: {
         maxDatabaseNum: config.rootCoord.maxDatabaseNum,
         maxPartitionNum: config.rootCoord.maxPartitionNum,
@@ -176,7 +177,7 @@ async function start(
     new IndexNodeRole({
       storage,
       nowMs,
-      onBuilt: (milliseconds) => metrics.observeBuild(milliseconds),
+      onBuilt: metrics.observeBuild,
     }),
   );
   const streamingnode = roles.add(
@@ -194,6 +195,7 @@ async function start(
       walBytesMax: config.elanus.walBytesMax,
       growingBytesMax: config.elanus.growingBytesMax,
       growingLifeMsMax: config.dataCoord.segment.maxLife * 1000,
+      onRead: metrics.observeRead,
     }),
   );
 
@@ -215,6 +217,29 @@ async function start(
   await indexcoord.resume();
   datacoord.resume();
 
+  metrics.watch({ rootcoord, datacoord, querycoord, querynode, streamingnode });
+  const server = buildClientApi(config, { root, peers, logger, health, metrics });
+  const port = await server.listen(ip, wantedPort);
+  stops.push(() => server.stop(STOP_GRACE_MS));
+  health.enter('serving');
+  stops.push(async () => health.enter('stopping'));
+  const banner = makeBanner({ version, host: ip, port, metricsPort, dataPath });
+  return { port, metricsPort, banner, logger, stop };
+}
+
+/** The proxy and its server, which does not listen yet. */
+function buildClientApi(
+  config: Config,
+  parts: {
+    readonly root: string;
+    readonly peers: Peers;
+    readonly logger: Logger;
+    readonly health: Health;
+    readonly metrics: ServerMetrics;
+  },
+): MilvusServer {
+  const { root, peers, logger, health, metrics } = parts;
+  const { nowMs, monotonicMs } = systemRuntime;
   const proto = MilvusProto.load(join(root, 'dist', 'proto', 'milvus.json'));
   const proxy = createProxy({
     peers,
@@ -227,22 +252,15 @@ async function start(
     health,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
-  metrics.watch({ rootcoord, querycoord, querynode, streamingnode });
-  const server = new MilvusServer({
+  return new MilvusServer({
     proto,
     handlers: createHandlers(proxy, proto.methods),
     receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
     sendBytesMax: config.proxy.grpc.serverMaxSendSize,
     observe: metrics.observeRpc,
-    nowMs: () => systemRuntime.monotonicMs(),
+    nowMs: monotonicMs,
     onDefect: (rpc, error) => logger.error({ rpc, error }, 'defect in a handler'),
   });
-  const port = await server.listen(ip, wantedPort);
-  stops.push(() => server.stop(STOP_GRACE_MS));
-  health.enter('serving');
-  stops.push(async () => health.enter('stopping'));
-  const banner = makeBanner({ version, host: ip, port, metricsPort, dataPath });
-  return { port, metricsPort, banner, logger, stop };
 }
 
 interface Stores {

@@ -214,6 +214,7 @@ export class ClusterSandbox {
       logger,
       runtime,
       health,
+      onNameGone: () => undefined,
       limits: {
         maxDatabaseNum: 64,
         maxPartitionNum: 1024,
@@ -254,6 +255,7 @@ export class ClusterSandbox {
       walBytesMax,
       growingBytesMax,
       growingLifeMsMax,
+      onRead: () => undefined,
     });
     this.#roles = {
       rootcoord,

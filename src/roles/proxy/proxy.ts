@@ -52,6 +52,10 @@ export interface ProxyDeps {
 export interface RequestContext extends CallContext {
   /** gRPC metadata `dbname`; '' when absent. */
   readonly dbName: string;
+  /** For metrics, filled in on the way: the collection that the call is about, */
+  collection?: { readonly dbName: string; readonly schema: { readonly name: string } } | undefined;
+  /** and how many query vectors it searches for, or rows it writes. */
+  units?: number;
 }
 
 export interface Proxy {
@@ -91,7 +95,9 @@ export async function requireCollection(
   context: RequestContext,
 ): Promise<CollectionInfo> {
   checkName('collection', name, proxy.deps.limits.maxNameLength);
-  return proxy.peers.rootcoord.describeCollection({ dbName, name }, context);
+  const info = await proxy.peers.rootcoord.describeCollection({ dbName, name }, context);
+  context.collection = info;
+  return info;
 }
 
 /** Returns the ids of named partitions; none named = none returned, which means all. */

@@ -94,6 +94,7 @@ export async function searchShards(
     request.ids === undefined
       ? readQueryVectors(proxy, request, settings.field)
       : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
+  context.units = (context.units ?? 0) + nq;
   const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
   const params: SearchParams = {
     fieldId: field.fieldId,

@@ -13,6 +13,7 @@ export async function dropCollection(state: RootCoordState, info: CollectionInfo
   const record: DroppingRecord = { collectionId, partitionId: 0n };
   await state.deps.catalog.write([{ key: KEYS.dropping(collectionId, 0n), record }]);
   state.names.remove(collectionId);
+  state.deps.onNameGone(info.dbName, info.schema.name);
   await finishDrop(state, record);
 }
 

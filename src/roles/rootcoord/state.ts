@@ -24,6 +24,8 @@ export interface RootCoordDeps {
   readonly logger: Logger;
   readonly health: Health;
   readonly limits: RootCoordLimits;
+  /** A collection has gone, or has another name. */
+  readonly onNameGone: (dbName: string, name: string) => void;
   readonly runtime: Runtime;
 }
 

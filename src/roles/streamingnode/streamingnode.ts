@@ -6,6 +6,7 @@ import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import { decodeWalTarget } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
+import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
@@ -14,6 +15,8 @@ import { AgeSealer } from './age-sealer.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Shard } from './shard.ts';
+
+export type ReadKind = 'search' | 'query';
 
 export interface StreamingNodeDeps {
   readonly wal: Wal;
@@ -33,6 +36,8 @@ export interface StreamingNodeDeps {
   readonly growingBytesMax: number;
   /** Growing segments are written out at this age. */
   readonly growingLifeMsMax: number;
+  /** A shard has been read, in so many milliseconds. */
+  readonly onRead: (kind: ReadKind, milliseconds: number, isDone: boolean) => void;
 }
 
 export class StreamingNodeRole implements StreamingNode {
@@ -120,10 +125,14 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly search: StreamingNode['search'] = (request, call) =>
-    searchShard(this.#require(request.collectionId, request.vchannel), request, call);
+    this.#observe('search', () =>
+      searchShard(this.#require(request.collectionId, request.vchannel), request, call),
+    );
 
   readonly query: StreamingNode['query'] = (request, call) =>
-    queryShard(this.#require(request.collectionId, request.vchannel), request, call);
+    this.#observe('query', () =>
+      queryShard(this.#require(request.collectionId, request.vchannel), request, call),
+    );
 
   readonly flush: StreamingNode['flush'] = async ({ collectionId }) => {
     const segmentIds: bigint[] = [];
@@ -171,6 +180,30 @@ export class StreamingNodeRole implements StreamingNode {
   /** Bytes of growing data and their limit, for metrics. */
   getGrowingBytes(): number {
     return this.#budget.used;
+  }
+
+  /** For metrics: growing rows by collection. */
+  getGrowing(): CollectionTotals {
+    const totals = new CollectionTotals();
+    for (const shard of this.#shards()) {
+      for (const growing of shard.view.growing.values()) {
+        totals.add(shard.info.collectionId, growing);
+      }
+    }
+    return totals;
+  }
+
+  async #observe<Reply>(kind: ReadKind, read: () => Promise<Reply>): Promise<Reply> {
+    const { runtime, onRead } = this.#deps;
+    const started = runtime.monotonicMs();
+    let isDone = false;
+    try {
+      const reply = await read();
+      isDone = true;
+      return reply;
+    } finally {
+      onRead(kind, runtime.monotonicMs() - started, isDone);
+    }
   }
 
   #shards(): Shard[] {
