@@ -4,12 +4,12 @@
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { CONFIG_KEYS } from '../src/config-keys.ts';
 import { DataType, getDataTypeName } from '../src/model/data-type.ts';
 import {
   AUTOINDEX,
   FLOAT_METRICS,
   getEngine,
-  INDEX_ROWS_MIN,
   OTHER_SCALAR_INDEXES,
   OTHER_VECTOR_INDEXES,
   SCALAR_INDEXES,
@@ -23,6 +23,8 @@ import { RPC_TABLE } from '../src/roles/proxy/rpc-table.ts';
 const PROTO = 'proto/milvus/milvus.proto';
 const PROXY_FOLDER = 'src/roles/proxy';
 export const COMPATIBILITY_PAGE = 'docs/compatibility.md';
+
+const INDEX_ROWS_MIN = CONFIG_KEYS['rootCoord.minSegmentSizeToEnableIndex'].default;
 
 const LEAD = `# Compatibility
 
@@ -75,7 +77,14 @@ const DEVIATIONS = `## Deviations on purpose
   \`mmap.enabled\` is stored and echoed, and changes nothing.
 - **AUTOINDEX** on float vectors is HNSW; \`index_type\` may be left out.
 - **The server listens on 127.0.0.1** until \`proxy.ip\` (\`PROXY_IP\`) says otherwise.
-- **Authorization is not there yet**: a configuration that asks for it is refused at start.
+- **A collection may have 4,096 partitions** (\`rootCoord.maxPartitionNum\`; Milvus: 1,024). A
+  partition key gets 1,024 at most.
+- **One damaged file stops one collection**: its reads and writes answer 503 with file and reason,
+  everything else is served. \`CheckHealth\` is unhealthy and says so, \`/healthz\` says so and
+  stays 200. Dropping the collection, or mending the file and starting again, ends it.
+- **Settings of Milvus without effect here** are told at start, by name and reason.
+- **Authorization and TLS are not there yet**: a configuration that asks for them is refused at
+  start.
 `;
 
 const MISSING = `## Not there yet, in short

@@ -68,25 +68,16 @@ export const CONFIG_KEYS = {
   'proxy.maxShardNum': int(16, 'shards of a collection'),
   'proxy.maxDimension': int(32768, 'dimension of a vector field', { min: 2 }),
   'proxy.maxVarCharLength': int(65535, 'largest max_length of a VarChar field, bytes'),
-  'proxy.maxTextLength': int(2 * MIB, 'largest max_length of a Text field, bytes'),
   'proxy.maxArrayCapacity': int(4096, 'largest max_capacity of an Array field'),
   'proxy.maxIndexParamsSize': int(102400, 'parameters of one index in all, bytes'),
   'proxy.maxCollectionDescriptionLength': int(1024, 'description of a collection, bytes'),
-  'proxy.maxUserDescriptionLength': int(1024, 'description of a user or role, bytes'),
-  'proxy.maxUserNum': int(100, 'users'),
-  'proxy.maxRoleNum': int(10, 'roles'),
-  'proxy.maxUsernameLength': int(32, 'longest user name'),
-  'proxy.minPasswordLength': int(6, 'shortest password, bytes'),
-  'proxy.maxPasswordLength': int(72, 'longest password, bytes', { max: 72 }),
   'proxy.maxTaskNum': int(1024, 'requests of one kind in progress; more are refused with code 4'),
   'proxy.maxResultEntries': int(-1, 'entries of one search result (nq * topK); -1 = no limit', {
     min: -1,
   }),
-  'proxy.maxSearchAggregationResultEntries': int(10000, 'entries of one aggregated result'),
-  'proxy.mustUsePartitionKey': bool(false, 'refuse collections without a partition key'),
-  'proxy.nameValidation.allowedChars': text(
-    '$',
-    'further characters in names of roles and objects',
+  'proxy.mustUsePartitionKey': bool(
+    false,
+    'refuse to create, search and query collections without a partition key',
   ),
 
   'localStorage.path': text(
@@ -98,17 +89,24 @@ export const CONFIG_KEYS = {
   'log.format': choice('text', ['text', 'json'], 'one line of text or of JSON per event'),
 
   'common.defaultPartitionName': text('_default', 'partition that every collection has'),
-  'common.defaultIndexName': text('_default_idx', 'index name when the client gives none'),
-  'common.gracefulTime': int(5000, 'ms by which bounded consistency may lag', { min: 0 }),
   'common.JSONMaxLength': int(65536, 'one JSON value or the dynamic fields of one row, bytes'),
-  'common.groupBy.maxGroups': int(100000, 'groups of one grouped query'),
   'common.security.authorizationEnabled': {
     ...bool(false, 'ask every client for credentials; not available yet, so true is refused'),
     refuse: (value: boolean) =>
       value ? 'authorization is not available yet; leave it false' : undefined,
   },
+  'common.security.tlsMode': {
+    ...int(0, 'encryption of the client API; not available yet, so 1 and 2 are refused', {
+      min: 0,
+      max: 2,
+    }),
+    refuse: (value: number) => (value > 0 ? 'TLS is not available yet; leave it 0' : undefined),
+  },
 
-  'rootCoord.maxPartitionNum': int(1024, 'partitions of a collection'),
+  'rootCoord.maxPartitionNum': int(
+    4096,
+    'partitions of a collection; Milvus: 1024, which is still the most that a partition key gets',
+  ),
   'rootCoord.maxDatabaseNum': int(64, 'databases'),
   'rootCoord.maxGeneralCapacity': int(65536, 'sum of partitions * shards over all collections'),
   'rootCoord.minSegmentSizeToEnableIndex': int(1024, 'rows from which a segment is indexed', {
@@ -131,12 +129,10 @@ export const CONFIG_KEYS = {
   'quotaAndLimits.limits.topK': int(16384, 'hits per query vector'),
   'quotaAndLimits.limits.nq': int(16384, 'query vectors of one search'),
   'quotaAndLimits.limits.maxQueryResultWindow': int(16384, 'offset + limit of one request'),
-  'quotaAndLimits.limits.maxGroupSize': int(10, 'group_size of a grouping search'),
   'quotaAndLimits.limits.maxOutputSize': int(100 * MIB, 'one result, bytes'),
   'quotaAndLimits.limits.maxInsertSize': int(-1, 'one insert, bytes; -1 = no limit', { min: -1 }),
   'quotaAndLimits.limits.maxCollectionNum': int(65536, 'collections in all'),
   'quotaAndLimits.limits.maxCollectionNumPerDB': int(65536, 'collections of one database'),
-  'quotaAndLimits.limits.maxResourceGroupNumOfQueryNode': int(1024, 'resource groups'),
 
   'elanus.metrics.port': int(
     9091,

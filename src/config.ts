@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { CONFIG_KEYS } from './config-keys.ts';
 import type { ConfigKey, KeyRow } from './config-keys.ts';
+import { UNOBEYED_KEYS, UNOBEYED_SECTIONS } from './config-unobeyed.ts';
 import { readMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
 
@@ -51,7 +52,7 @@ export interface LoadConfigOptions {
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** What the user should know and the server can live with: unknown keys, one line each. */
+  /** What the user should know and the server can live with: a line for each key without effect. */
   readonly warnings: readonly string[];
   /** The files that were read. */
   readonly files: readonly string[];
@@ -69,6 +70,10 @@ const KEYS = Object.keys(CONFIG_KEYS) as ConfigKey[];
 const KEY_BY_FOLDED = new Map<string, ConfigKey>(KEYS.map((key) => [foldKey(key), key]));
 /** Milvus has this one in the environment only. */
 KEY_BY_FOLDED.set(foldKey('METRICS_PORT'), 'elanus.metrics.port');
+
+const UNOBEYED_BY_FOLDED = new Map(
+  Object.entries(UNOBEYED_KEYS).map(([key, reason]) => [foldKey(key), reason]),
+);
 
 const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
@@ -88,14 +93,20 @@ export function loadConfig(options: LoadConfigOptions = {}): LoadedConfig {
     files.push(path);
     for (const [name, raw] of parseSettings(content, path)) {
       const key = KEY_BY_FOLDED.get(foldKey(name));
-      if (key === undefined) warnings.push(`unknown setting ${name} in ${path} is ignored`);
+      if (key === undefined) warnings.push(describeUnused(name, `in ${path}`));
       else values.set(key, parseValue(key, raw, path));
     }
   }
   for (const [name, raw] of Object.entries(env)) {
     const key = KEY_BY_FOLDED.get(foldKey(name));
     // An empty variable counts as unset: compose files write NAME=${NAME:-}.
-    if (key === undefined || raw === undefined || raw === '') continue;
+    if (raw === undefined || raw === '') continue;
+    if (key === undefined) {
+      // Of the others nobody knows whose they are.
+      const isOurs = UNOBEYED_BY_FOLDED.has(foldKey(name)) || /^elanus_/i.test(name);
+      if (isOurs) warnings.push(describeUnused(name, 'in the environment'));
+      continue;
+    }
     values.set(key, parseValue(key, raw, `environment variable ${name}`));
   }
   resolveByMachine(values, machine);
@@ -105,6 +116,18 @@ export function loadConfig(options: LoadConfigOptions = {}): LoadedConfig {
 
 function foldKey(key: string): string {
   return key.replace(/[/._]/g, '').toLowerCase();
+}
+
+/** Says that a setting does nothing here, and why if it is known. */
+function describeUnused(name: string, place: string): string {
+  const sections = name.split('.').map((_part, i, parts) => parts.slice(0, i + 1).join('.'));
+  const section = sections.find((candidate) => candidate in UNOBEYED_SECTIONS);
+  const reason =
+    UNOBEYED_BY_FOLDED.get(foldKey(name)) ??
+    (section === undefined ? undefined : UNOBEYED_SECTIONS[section]);
+  return reason === undefined
+    ? `unknown setting ${name} ${place} is ignored`
+    : `setting ${name} ${place} has no effect: ${reason}`;
 }
 
 interface File {

@@ -1,20 +1,22 @@
 // Fills the metrics of a server: calls as they end, gauges when they are scraped. And serves port
 // 9091.
 
+import type { Health } from './base/health.ts';
 import { createMetrics, type Metrics } from './base/metrics.ts';
 import type { Logger } from './base/logger.ts';
-import {
-  startOperationsServer,
-  STATE_CODES,
-  type OperationsServer,
-} from './http/operations-server.ts';
+import { startOperationsServer, type OperationsServer } from './http/operations-server.ts';
 import { PrometheusRegistry } from './http/prometheus.ts';
+import type { Totals } from './model/collection-totals.ts';
+import type { DataCoordRole } from './roles/datacoord/datacoord.ts';
 import type { QueryCoordRole } from './roles/querycoord/querycoord.ts';
 import type { QueryNodeRole } from './roles/querynode/querynode.ts';
 import type { RootCoordRole } from './roles/rootcoord/rootcoord.ts';
-import type { StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
+import type { StreamingNodeDeps, StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
+import { listComponents } from './rpc/component-health.ts';
 import { ROLE_NAMES } from './rpc/contract.ts';
 import type { RpcObserver } from './rpc/grpc-milvus.ts';
+
+type CallFacts = Parameters<RpcObserver>[5];
 
 const NODE_ID = '1';
 
@@ -30,22 +32,37 @@ const MUTATIONS: ReadonlyMap<string, string> = new Map([
   ['Delete', 'delete'],
 ]);
 const DDL = /^(Create|Drop|Alter|Rename|Add)/;
-/** Per-collection labels need the request's text; the totals do without. */
-const ALL = { db_name: '', collection_name: '' };
+/** Collections with series of their own; all others share those without a name. */
+const NAMED_COLLECTIONS_MAX = 200;
+const FLUSHED = 'Flushed';
+const GROWING = 'Growing';
+const SEALED = 'Sealed';
 
 export interface WatchedRoles {
   readonly rootcoord: RootCoordRole;
+  readonly datacoord: DataCoordRole;
   readonly querycoord: QueryCoordRole;
   readonly querynode: QueryNodeRole;
   readonly streamingnode: StreamingNodeRole;
 }
 
+interface Place {
+  readonly db_name: string;
+  readonly collection_name: string;
+}
+
+const NOWHERE: Place = { db_name: '', collection_name: '' };
+
 export class ServerMetrics {
   readonly #registry = new PrometheusRegistry({ nodeId: NODE_ID });
   readonly #metrics: Metrics = createMetrics(this.#registry);
+  readonly #health: Health;
+  /** Collections with series of their own, as `database/name`. */
+  readonly #named = new Set<string>();
   #server: OperationsServer | undefined;
 
-  constructor(version: string) {
+  constructor(version: string, health: Health) {
+    this.#health = health;
     this.#metrics.buildInfo.set({ version, built: '', git_commit: '' }, 1);
     this.#metrics.runtimeInfo.set({ mq: 'local', meta: 'lmdb' }, 1);
     this.#metrics.rootcoordProxyNum.set({}, 1);
@@ -54,37 +71,85 @@ export class ServerMetrics {
     }
   }
 
-  readonly observeRpc: RpcObserver = (name, request, replyBytes, milliseconds, error) => {
+  readonly observeRpc: RpcObserver = (name, request, replyBytes, milliseconds, error, facts) => {
     const metrics = this.#metrics;
-    const outcome =
+    const status =
       error === undefined ? 'success' : error.isInputError ? 'fail_input' : 'fail_system';
-    for (const status of ['total', outcome]) {
-      metrics.proxyReqCount.inc({ function_name: name, status, ...ALL });
-    }
-    metrics.proxyReqLatency.observe({ function_name: name }, milliseconds);
+    const { db_name, collection_name } = NOWHERE;
+    const call = { function_name: name, status, db_name, collection_name };
+    metrics.proxyReqCount.inc(call);
+    call.status = 'total';
+    metrics.proxyReqCount.inc(call);
+    metrics.proxyReqLatency.observe(call, milliseconds);
     metrics.proxySendBytesCount.inc({}, replyBytes);
-    const read = READS.get(name);
-    const mutation = MUTATIONS.get(name);
-    if (read !== undefined) {
-      metrics.proxySearchLatency.observe({ query_type: read, ...ALL }, milliseconds);
-      metrics.proxyPlainSearchLatency.observe({ query_type: read }, milliseconds);
-    }
-    if (mutation !== undefined) {
-      metrics.proxyMutationLatency.observe({ msg_type: mutation, ...ALL }, milliseconds);
-      metrics.proxyReceiveBytesCount.inc({ msg_type: mutation, ...ALL }, request.byteLength);
+    const query_type = READS.get(name);
+    const msg_type = MUTATIONS.get(name);
+    if (query_type !== undefined) this.#observeRead(query_type, milliseconds, facts);
+    if (msg_type !== undefined) {
+      this.#observeMutation(msg_type, milliseconds, request.byteLength, facts);
     }
     if (DDL.test(name)) {
-      metrics.rootcoordDdlReqCount.inc({ function_name: name, status: outcome });
+      metrics.rootcoordDdlReqCount.inc({ function_name: name, status });
       metrics.rootcoordDdlReqLatency.observe({ function_name: name }, milliseconds);
     }
   };
 
-  observeBuild(milliseconds: number): void {
+  #observeRead(query_type: string, milliseconds: number, facts: CallFacts): void {
+    const metrics = this.#metrics;
+    const { db_name, collection_name } = this.#placeOf(facts);
+    metrics.proxySearchLatency.observe({ query_type, ...NOWHERE }, milliseconds);
+    metrics.proxyPlainSearchLatency.observe({ query_type }, milliseconds);
+    const own = { query_type, db_name, collection_name };
+    metrics.proxyCollectionSearchLatency.observe(own, milliseconds);
+    if (facts.units) metrics.proxySearchVectorsCount.inc(own, facts.units);
+  }
+
+  #observeMutation(
+    msg_type: string,
+    milliseconds: number,
+    requestBytes: number,
+    facts: CallFacts,
+  ): void {
+    const metrics = this.#metrics;
+    const { db_name, collection_name } = this.#placeOf(facts);
+    const total = { msg_type, ...NOWHERE };
+    metrics.proxyMutationLatency.observe(total, milliseconds);
+    metrics.proxyReceiveBytesCount.inc(total, requestBytes);
+    const own = { msg_type, db_name, collection_name };
+    metrics.proxyCollectionMutationLatency.observe(own, milliseconds);
+    if (facts.units) metrics.proxyInsertVectorsCount.inc(own, facts.units);
+  }
+
+  readonly observeRead: StreamingNodeDeps['onRead'] = (query_type, milliseconds, isDone) => {
+    const read = { query_type, status: isDone ? 'success' : 'fail', scope: 'OnLeader' };
+    this.#metrics.querynodeSearchReqCount.inc({ ...read, collection_id: '' });
+    this.#metrics.querynodeSearchReqLatency.observe(read, milliseconds);
+  };
+
+  readonly observeBuild = (milliseconds: number): void => {
     this.#metrics.indexnodeBuildIndexLatency.observe({}, milliseconds);
+  };
+
+  /** A collection has gone, and what was counted under its name goes too. */
+  readonly forget = (db_name: string, collection_name: string): void => {
+    if (!this.#named.delete(`${db_name}/${collection_name}`)) return;
+    this.#registry.forget({ db_name, collection_name });
+  };
+
+  #placeOf({ collection }: CallFacts): Place {
+    if (collection === undefined) return NOWHERE;
+    const { dbName, schema } = collection;
+    const key = `${dbName}/${schema.name}`;
+    if (!this.#named.has(key)) {
+      if (this.#named.size >= NAMED_COLLECTIONS_MAX) return NOWHERE;
+      this.#named.add(key);
+    }
+    return { db_name: dbName, collection_name: schema.name };
   }
 
   /** Gauges are read from the roles at each scrape. */
-  watch({ rootcoord, querycoord, querynode, streamingnode }: WatchedRoles): void {
+  watch(roles: WatchedRoles): void {
+    const { rootcoord, querycoord, querynode, streamingnode } = roles;
     const metrics = this.#metrics;
     const one = (read: () => number) => () => [{ labels: {}, value: read() }];
     metrics.rootcoordCollectionNum.collect(() => {
@@ -97,9 +162,53 @@ export class ServerMetrics {
     metrics.rootcoordPartitionNum.collect(
       one(() => rootcoord.names.list().reduce((sum, info) => sum + info.partitions.length, 0)),
     );
+    metrics.rootcoordTimestamp.collect(one(() => rootcoord.getAllocated().timestampMs));
+    metrics.rootcoordIdAllocCount.collect(one(() => rootcoord.getAllocated().ids));
     metrics.querynodeCollectionNum.collect(one(() => querycoord.getLoadedCount()));
     metrics.segmentCount.collect(one(() => querynode.getSegmentCount()));
     metrics.datanodeInsertBufferSize.collect(one(() => streamingnode.getGrowingBytes()));
+    metrics.healthProblems.collect(one(() => this.#health.count));
+    this.#watchSegments(roles);
+  }
+
+  #watchSegments({ rootcoord, datacoord, querynode, streamingnode }: WatchedRoles): void {
+    const metrics = this.#metrics;
+    const kind = { segment_level: 'L1', segment_is_sorted: 'true', segment_format: 'arrow' };
+    metrics.datacoordSegmentNum.collect(() => {
+      const { totals, tombstones } = datacoord.getStored();
+      const flushed = [...totals].reduce((sum, [, { segments }]) => sum + segments, 0);
+      return [{ state: FLUSHED, value: flushed }, { state: 'Dropped', value: tombstones }].map(
+        ({ state, value }) => ({
+          labels: { segment_state: state, segment_storage_version: '', ...kind },
+          value,
+        }),
+      );
+    });
+    const list = (totals: Iterable<[bigint, Totals]>, segment_state: string) =>
+      nameTotals(rootcoord, totals).map(({ labels, totals: own }) => ({
+        labels: { ...labels, segment_state },
+        totals: own,
+      }));
+    const listStored = () => list(datacoord.getStored().totals, FLUSHED);
+    const listHeld = () => [
+      ...list(querynode.held, SEALED),
+      ...list(streamingnode.getGrowing(), GROWING),
+    ];
+    metrics.datacoordStoredRowsNum.collect(() =>
+      listStored().map(({ labels, totals }) => ({ labels, value: totals.rows })),
+    );
+    metrics.datacoordStoredBinlogSize.collect(() =>
+      listStored().map(({ labels, totals }) => ({ labels, value: totals.bytes })),
+    );
+    metrics.querynodeEntityNum.collect(() =>
+      listHeld().map(({ labels, totals }) => ({ labels, value: totals.rows })),
+    );
+    metrics.querynodeSegmentNum.collect(() =>
+      listHeld().map(({ labels, totals }) => ({
+        labels: { ...labels, segment_level: 'L1' },
+        value: totals.segments,
+      })),
+    );
   }
 
   async listen(host: string, port: number, logger: Logger): Promise<number> {
@@ -107,8 +216,7 @@ export class ServerMetrics {
       host,
       port,
       logger,
-      listHealth: () =>
-        ['proxy', ...ROLE_NAMES].map((name) => ({ name, code: STATE_CODES.Healthy })),
+      listHealth: () => listComponents(this.#health),
       renderMetrics: () => this.#registry.render(),
     });
     return this.#server.port;
@@ -117,4 +225,26 @@ export class ServerMetrics {
   async close(): Promise<void> {
     await this.#server?.close();
   }
+}
+
+/** Gives collections their names; past NAMED_COLLECTIONS_MAX they are added up under none. */
+function nameTotals(
+  rootcoord: RootCoordRole,
+  all: Iterable<[bigint, Totals]>,
+): { labels: Place & { collection_id: string }; totals: Totals }[] {
+  const named: { labels: Place & { collection_id: string }; totals: Totals }[] = [];
+  const rest = { segments: 0, rows: 0, bytes: 0 };
+  for (const [collectionId, totals] of all) {
+    if (named.length >= NAMED_COLLECTIONS_MAX) {
+      rest.segments += totals.segments;
+      rest.rows += totals.rows;
+      rest.bytes += totals.bytes;
+      continue;
+    }
+    const info = rootcoord.names.findById(collectionId);
+    const place = { db_name: info?.dbName ?? '', collection_name: info?.schema.name ?? '' };
+    named.push({ labels: { ...place, collection_id: String(collectionId) }, totals });
+  }
+  if (rest.segments > 0) named.push({ labels: { ...NOWHERE, collection_id: '' }, totals: rest });
+  return named;
 }

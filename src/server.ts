@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FileSystem } from './base/file-system.ts';
+import { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
 import { NodeFileSystem } from './base/node-file-system.ts';
 import { createPinoLogger } from './base/pino-logger.ts';
@@ -107,25 +108,15 @@ async function start(
   stops.push(async () => native.unlockFile(lock));
   configureThreadsOnce(config);
 
-  const fileSystem = seams.fileSystem ?? new NodeFileSystem();
-  const kv =
-    seams.kv ?? (await openLmdbKv({ folder: join(dataPath, 'meta'), runtime: systemRuntime }));
-  stops.push(() => kv.close());
-  const catalog = new Catalog(kv);
-  await catalog.open();
-  const folder = join(dataPath, 'storage');
-  const storage = await LocalDirStorage.open({ root: folder, fileSystem, crc32c });
-  const wal = await LocalFileWal.open({
-    directory: join(dataPath, 'wal'),
-    fileSystem,
-    fileBytes: config.elanus.wal.fileBytes,
-    crc32c,
-    acceptDamage: config.elanus.wal.acceptDamage,
-    onDamage: (error) => logger.warn({ error }, 'damage in the WAL accepted by setting'),
-  });
-  stops.push(() => wal.close());
+  const health = new Health();
+  const metrics = new ServerMetrics(version, health);
+  // Before anything that takes time: probes are answered while the server starts and while it
+  // stops.
+  const { ip, port: wantedPort } = config.proxy;
+  const metricsPort = await metrics.listen(ip, config.elanus.metrics.port, logger);
+  stops.push(() => metrics.close());
 
-  const metrics = new ServerMetrics(version);
+  const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
   const runtime = systemRuntime;
   const { nowMs } = runtime;
   const mvccRetentionMs = config.elanus.mvccRetentionSeconds * 1000;
@@ -140,6 +131,8 @@ async function start(
       peers,
       logger: logger.child({ role: 'rootcoord' }),
       runtime,
+      health,
+      onNameGone: metrics.forget,
       limits: {
         maxDatabaseNum: config.rootCoord.maxDatabaseNum,
         maxPartitionNum: config.rootCoord.maxPartitionNum,
@@ -168,7 +161,13 @@ async function start(
   );
   const indexcoord = roles.add(
     'indexcoord',
-    new IndexCoordRole({ catalog, peers, logger: logger.child({ role: 'indexcoord' }), runtime }),
+    new IndexCoordRole({
+      catalog,
+      peers,
+      logger: logger.child({ role: 'indexcoord' }),
+      runtime,
+      indexRowsMin: config.rootCoord.minSegmentSizeToEnableIndex,
+    }),
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
   const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
@@ -178,7 +177,7 @@ async function start(
     new IndexNodeRole({
       storage,
       nowMs,
-      onBuilt: (milliseconds) => metrics.observeBuild(milliseconds),
+      onBuilt: metrics.observeBuild,
     }),
   );
   const streamingnode = roles.add(
@@ -189,10 +188,14 @@ async function start(
       peers,
       logger: logger.child({ role: 'streamingnode' }),
       runtime,
+      health,
+      isDamageAccepted: config.elanus.wal.acceptDamage,
       mvccRetentionMs,
       segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
       walBytesMax: config.elanus.walBytesMax,
       growingBytesMax: config.elanus.growingBytesMax,
+      growingLifeMsMax: config.dataCoord.segment.maxLife * 1000,
+      onRead: metrics.observeRead,
     }),
   );
 
@@ -214,6 +217,29 @@ async function start(
   await indexcoord.resume();
   datacoord.resume();
 
+  metrics.watch({ rootcoord, datacoord, querycoord, querynode, streamingnode });
+  const server = buildClientApi(config, { root, peers, logger, health, metrics });
+  const port = await server.listen(ip, wantedPort);
+  stops.push(() => server.stop(STOP_GRACE_MS));
+  health.enter('serving');
+  stops.push(async () => health.enter('stopping'));
+  const banner = makeBanner({ version, host: ip, port, metricsPort, dataPath });
+  return { port, metricsPort, banner, logger, stop };
+}
+
+/** The proxy and its server, which does not listen yet. */
+function buildClientApi(
+  config: Config,
+  parts: {
+    readonly root: string;
+    readonly peers: Peers;
+    readonly logger: Logger;
+    readonly health: Health;
+    readonly metrics: ServerMetrics;
+  },
+): MilvusServer {
+  const { root, peers, logger, health, metrics } = parts;
+  const { nowMs, monotonicMs } = systemRuntime;
   const proto = MilvusProto.load(join(root, 'dist', 'proto', 'milvus.json'));
   const proxy = createProxy({
     peers,
@@ -223,24 +249,61 @@ async function start(
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
     runtime: systemRuntime,
+    health,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
-  metrics.watch({ rootcoord, querycoord, querynode, streamingnode });
-  const server = new MilvusServer({
+  return new MilvusServer({
     proto,
     handlers: createHandlers(proxy, proto.methods),
     receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
     sendBytesMax: config.proxy.grpc.serverMaxSendSize,
     observe: metrics.observeRpc,
-    nowMs: () => systemRuntime.monotonicMs(),
+    nowMs: monotonicMs,
     onDefect: (rpc, error) => logger.error({ rpc, error }, 'defect in a handler'),
   });
-  const port = await server.listen(config.proxy.ip, config.proxy.port);
-  stops.push(() => server.stop(STOP_GRACE_MS));
-  const metricsPort = await metrics.listen(config.proxy.ip, config.elanus.metrics.port, logger);
-  stops.push(() => metrics.close());
-  const banner = makeBanner({ version, host: config.proxy.ip, port, metricsPort, dataPath });
-  return { port, metricsPort, banner, logger, stop };
+}
+
+interface Stores {
+  readonly catalog: Catalog;
+  readonly storage: LocalDirStorage;
+  readonly wal: LocalFileWal;
+}
+
+/** Opens what is on the disk. @throws MilvusError when the metadata or a folder is unusable */
+async function openStores(
+  config: Config,
+  seams: Seams,
+  { health, stops }: { health: Health; stops: (() => Promise<void>)[] },
+): Promise<Stores> {
+  const dataPath = config.localStorage.path;
+  const fileSystem = seams.fileSystem ?? new NodeFileSystem();
+  const watch = (component: string, subject: string) => (error: MilvusError | undefined) => {
+    if (error === undefined) health.clear(component, subject);
+    else health.report(component, subject, `${subject} fails: ${error.message}`);
+  };
+  const kv =
+    seams.kv ??
+    (await openLmdbKv({
+      folder: join(dataPath, 'meta'),
+      runtime: systemRuntime,
+      crc32c,
+      onFailure: watch('rootcoord', 'writing metadata'),
+    }));
+  stops.push(() => kv.close());
+  const catalog = new Catalog(kv);
+  if (await catalog.isNew()) await requireNoData(fileSystem, dataPath);
+  await catalog.open();
+  const root = join(dataPath, 'storage');
+  const storage = await LocalDirStorage.open({ root, fileSystem, crc32c });
+  const wal = await LocalFileWal.open({
+    directory: join(dataPath, 'wal'),
+    fileSystem,
+    fileBytes: config.elanus.wal.fileBytes,
+    crc32c,
+    onFailure: watch('streamingnode', 'writing the write-ahead log'),
+  });
+  stops.push(() => wal.close());
+  return { catalog, storage, wal };
 }
 
 /**
@@ -297,6 +360,27 @@ function lockDataDirectory(path: string): number {
   }
 }
 
+/**
+ * Without metadata nothing says what the files of a directory are: a start would take all of them
+ * for left over and remove them.
+ */
+async function requireNoData(fileSystem: FileSystem, dataPath: string): Promise<void> {
+  for (const folder of ['wal', 'storage/segments', 'storage/deletes', 'storage/indexes']) {
+    const path = join(dataPath, folder);
+    if ((await fileSystem.stat(path)) === undefined) continue;
+    const [found] = await fileSystem.readDirectory(path);
+    if (found === undefined) continue;
+    throw new MilvusError('DataIntegrity', {
+      message: 'the metadata store is missing or empty, but there is data',
+      fields: {
+        folder: join(dataPath, 'meta'),
+        found: join(path, found.name),
+        remedy: 'put meta/ back, from a backup, or begin in another directory; nothing was changed',
+      },
+    });
+  }
+}
+
 function readLimits(config: Config): ProxyLimits {
   const { proxy, quotaAndLimits, common, rootCoord } = config;
   return {
@@ -310,6 +394,7 @@ function readLimits(config: Config): ProxyLimits {
     maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
     maxIndexParamsSize: proxy.maxIndexParamsSize,
     maxPartitionNum: rootCoord.maxPartitionNum,
+    mustUsePartitionKey: proxy.mustUsePartitionKey,
     jsonMaxLength: common.JSONMaxLength,
     topK: quotaAndLimits.limits.topK,
     nq: quotaAndLimits.limits.nq,

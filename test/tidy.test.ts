@@ -34,7 +34,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 /** Files that roles may not import: they are built in server.ts and passed in. */
 const ADAPTERS = [
   /^base\/(node-file-system|pino-logger|system-runtime)\.ts$/,
-  /^meta\/(lmdb|local-kv|memory)\.ts$/,
+  /^meta\/(lmdb|lmdb-file|local-kv|memory)\.ts$/,
   /^rpc\/(grpc-[a-z0-9]+|milvus-proto)\.ts$/,
   /^storage\/(local-dir|memory)\.ts$/,
   /^wal\/(?!wal\.ts)/,
@@ -53,6 +53,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'node:fs': new RegExp(
     `^(${[
       ...['base/node-file-system', 'config', 'index/native', 'machine', 'meta/lmdb'],
+      ...['meta/lmdb-file'],
       ...['rpc/milvus-proto', 'server'],
     ].join('|')})\\.ts$`,
   ),

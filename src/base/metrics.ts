@@ -1,5 +1,5 @@
-// Metrics as roles see them, and the table of those this server fills. Names, labels and buckets
-// are Milvus' own, so that its stock dashboards and alerts work.
+// Metrics as roles see them, and the table of those this server fills, every one of them (a test
+// says so). Names, labels and buckets are Milvus' own: its stock dashboards and alerts work.
 // http/prometheus.ts keeps the numbers; roles need not know it.
 
 export interface MetricDefinition {
@@ -16,6 +16,8 @@ export type Labels<Name extends string> = Readonly<Record<Name, string>>;
 export interface Counter<Name extends string = never> {
   /** Adds `by` (default 1, never negative). */
   inc(labels: Labels<Name>, by?: number): void;
+  /** At each scrape, replaces everything that the counter says: for what is counted elsewhere. */
+  collect(provide: () => Iterable<Sample<Name>>): void;
 }
 
 export interface Sample<Name extends string> {
@@ -38,7 +40,7 @@ export interface MetricsRegistry {
   gauge<Name extends string>(definition: MetricDefinition): Gauge<Name>;
   histogram<Name extends string>(definition: MetricDefinition): Histogram<Name>;
   /** Drops every series that carries all of these labels: for what has been dropped itself. */
-  forget(labels: Readonly<Record<string, string>>): Promise<void>;
+  forget(labels: Readonly<Record<string, string>>): void;
 }
 
 /** 2^0 .. 2^17 milliseconds. */
@@ -167,7 +169,7 @@ export function createMetrics(registry: MetricsRegistry) {
     ),
     querynodeEntityNum: gauge<'collection_id' | 'segment_state' | Place>(
       'milvus_querynode_entity_num',
-      'rows that can be searched',
+      'rows of the segments that are searched',
       'db_name collection_name node_id collection_id segment_state',
     ),
     querynodeSegmentNum: gauge<'collection_id' | 'segment_state' | 'segment_level'>(
@@ -206,7 +208,7 @@ export function createMetrics(registry: MetricsRegistry) {
       'time of building one index, ms',
       'node_id',
     ),
-
+    healthProblems: gauge('elanus_health_problems', 'what is wrong, as CheckHealth lists it', ''),
     numNode: gauge<'node_id' | 'role_name'>(
       'milvus_num_node',
       'roles running',
@@ -235,8 +237,8 @@ const ignore = (): void => undefined;
 
 /** Keeps nothing: for tests and tools. */
 export const silentRegistry: MetricsRegistry = Object.freeze({
-  counter: () => ({ inc: ignore }),
+  counter: () => ({ inc: ignore, collect: ignore }),
   gauge: () => ({ set: ignore, collect: ignore }),
   histogram: () => ({ observe: ignore }),
-  forget: async () => undefined,
+  forget: ignore,
 });

@@ -130,16 +130,24 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   return pieces;
 }
 
+/** Whose record it is; undefined when it is of no known form. */
+export function decodeWalTarget(
+  record: Uint8Array,
+): Pick<WalMessage, 'collectionId' | 'shardIndex'> | undefined {
+  if (record.byteLength < HEADER_BYTES) return undefined;
+  const view = new DataView(record.buffer, record.byteOffset, HEADER_BYTES);
+  if (view.getUint32(0, true) !== MAGIC) return undefined;
+  return { collectionId: view.getBigInt64(8, true), shardIndex: view.getUint32(28, true) };
+}
+
 /**
  * Decodes a record; batches are views into it. Asserts on bytes that no version of this code has
  * written.
  */
 export function decodeWalMessage(record: Uint8Array): WalMessage {
+  const target = decodeWalTarget(record);
+  assert(target !== undefined, 'wal message: magic');
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  assert(
-    record.byteLength >= HEADER_BYTES && view.getUint32(0, true) === MAGIC,
-    'wal message: magic',
-  );
   const partCount = view.getUint32(4, true);
   const parts: MessagePart[] = [];
   let bodyAt = HEADER_BYTES + PART_HEADER_BYTES * partCount;
@@ -161,10 +169,9 @@ export function decodeWalMessage(record: Uint8Array): WalMessage {
     }
   }
   return {
-    collectionId: view.getBigInt64(8, true),
+    ...target,
     timestamp: view.getBigInt64(16, true),
     schemaVersion: view.getUint32(24, true),
-    shardIndex: view.getUint32(28, true),
     parts,
   };
 }

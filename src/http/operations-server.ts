@@ -1,27 +1,13 @@
 // The operations port (9091): health, liveness and metrics over HTTP, for probes and Prometheus.
 // Three GET routes that change nothing; anything else is 404 or 405. Answers are Milvus' own.
+// /livez says that the process answers; /healthz is 200 while it takes requests, 500 while it
+// starts or stops, and names what is wrong in the lines after the first.
 
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from '../base/logger.ts';
-
-/** Milvus' common.StateCode. */
-export const STATE_CODES = {
-  Initializing: 0,
-  Healthy: 1,
-  Abnormal: 2,
-  StandBy: 3,
-  Stopping: 4,
-} as const;
-
-export type StateCode = (typeof STATE_CODES)[keyof typeof STATE_CODES];
-
-export interface ComponentHealth {
-  /** The role, such as `querynode`. */
-  readonly name: string;
-  readonly code: StateCode;
-}
+import { STATE_CODES, type ComponentHealth } from '../rpc/component-health.ts';
 
 export interface OperationsServerOptions {
   readonly host: string;
@@ -131,7 +117,10 @@ async function answerHealth(
     const body = JSON.stringify({ state, detail });
     return { status, contentType: 'application/json', body };
   }
-  return { status, contentType: TEXT, body: state };
+  const lines = detail.flatMap(({ name, reasons = [] }) =>
+    reasons.map((reason) => `${name}: ${reason}`),
+  );
+  return { status, contentType: TEXT, body: [state, ...lines].join('\n') };
 }
 
 async function answerMetrics({ renderMetrics }: OperationsServerOptions): Promise<Answer> {

@@ -151,6 +151,11 @@ export class Catalog {
     this.#kv = kv;
   }
 
+  /** Whether nothing has ever been written: no start has got as far as `open`. */
+  async isNew(): Promise<boolean> {
+    return (await this.#kv.get(KEYS.version)) === undefined;
+  }
+
   /**
    * Refuses a data directory written by a newer format; marks a new one. Call before anything else.
    */

@@ -2,23 +2,31 @@
 // form: one file instead of eight, 15 ms less at every start.
 // LMDB runs without overlapping sync: a commit syncs its pages, writes the root page with O_DSYNC
 // and only then becomes visible: nobody reads what a power cut could take back (rule R11).
-// Keys are UTF-8 bytes; a value is its revision (8 bytes, big-endian) followed by the text.
-// Reserved: "\0revision" → last revision, "\0lease/<key>" → key to remove at the next open.
+// LMDB has no checksums: the file's structure is checked before it is opened (lmdb-file.ts), every
+// value carries a CRC32C that is compared when it is read. docs/formats/catalog.md has the layout.
+// Keys are UTF-8 bytes. Reserved: "\0revision" → last revision, "\0lease/<key>" → key to remove at
+// the next open.
 
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import type { Runtime } from '../base/clock.ts';
+import { crc32c as crc32cByTable, type Crc32c } from '../base/crc32c.ts';
 import { nextTurn } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import type { Kv, KvEntry } from './kv.ts';
+import { checkLmdbFile } from './lmdb-file.ts';
 import { LocalKv } from './local-kv.ts';
 import type { KvBackend, StoredWrite } from './local-kv.ts';
 
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 
 const REVISION_BYTES = 8;
+/** The revision's first byte when a checksum follows; values without one have 0 there. */
+const CHECKED_FORM = 1;
+const REVISION_BITS = 56;
+const CHECKSUM_BYTES = 4;
 const REVISION_KEY = Buffer.from('\0revision');
 const LEASE_PREFIX = Buffer.from('\0lease/');
 /** UTF-8 never has this byte: a prefix followed by it lies behind every key with the prefix. */
@@ -38,27 +46,82 @@ const UNBORN_BYTES = 2 * PAGE_BYTES;
 
 type Database = RootDatabase<Buffer, Buffer>;
 
+const REMEDY = 'put a backup of the data directory in its place; nothing has been changed';
+const ACCESS_REMEDY = 'the user that runs the server must be able to read and write the folder';
+
 export interface LmdbKvOptions {
   /** Made if absent. Holds data.mdb and lock.mdb. */
   readonly folder: string;
   readonly runtime: Runtime;
+  readonly crc32c?: Crc32c;
+  /** Told when transactions begin to fail, and with undefined when one has succeeded again. */
+  readonly onFailure?: (error: MilvusError | undefined) => void;
+}
+
+/** Values as bytes: revision, checksum over key and value, text. */
+class ValueCodec {
+  readonly #folder: string;
+  readonly #crc32c: Crc32c;
+
+  constructor(folder: string, crc32c: Crc32c) {
+    this.#folder = folder;
+    this.#crc32c = crc32c;
+  }
+
+  encode(key: Buffer, revision: bigint, text: string): Buffer {
+    const at = REVISION_BYTES + CHECKSUM_BYTES;
+    const bytes = Buffer.alloc(at + Buffer.byteLength(text));
+    bytes.writeBigUInt64BE(revision);
+    bytes[0] = CHECKED_FORM;
+    bytes.write(text, at);
+    bytes.writeUInt32BE(this.#sum(key, bytes), REVISION_BYTES);
+    return bytes;
+  }
+
+  /** @throws MilvusError DataIntegrity for a value that is not what was written */
+  decode(key: Buffer, bytes: Buffer): { revision: bigint; value: string } {
+    const isLong = bytes.length >= REVISION_BYTES;
+    // As versions before checksums wrote it; the next write gives it one.
+    if (isLong && bytes[0] === 0) {
+      return { revision: bytes.readBigUInt64BE(), value: bytes.toString('utf8', REVISION_BYTES) };
+    }
+    const at = REVISION_BYTES + CHECKSUM_BYTES;
+    const isWhole = bytes.length >= at && bytes[0] === CHECKED_FORM;
+    if (!isWhole || bytes.readUInt32BE(REVISION_BYTES) !== this.#sum(key, bytes)) {
+      throw new MilvusError('DataIntegrity', {
+        message: 'a metadata record is damaged: its checksum is wrong',
+        fields: { folder: this.#folder, key: key.toString(), remedy: REMEDY },
+      });
+    }
+    const revision = BigInt.asUintN(REVISION_BITS, bytes.readBigUInt64BE());
+    return { revision, value: bytes.toString('utf8', at) };
+  }
+
+  #sum(key: Buffer, bytes: Buffer): number {
+    const head = this.#crc32c(bytes.subarray(0, REVISION_BYTES), this.#crc32c(key, 0));
+    return this.#crc32c(bytes.subarray(REVISION_BYTES + CHECKSUM_BYTES), head);
+  }
 }
 
 class LmdbBackend implements KvBackend {
   readonly #database: Database;
+  readonly #values: ValueCodec;
   readonly #openRanges = new Set<() => void>();
 
-  constructor(database: Database) {
+  constructor(database: Database, values: ValueCodec) {
     this.#database = database;
+    this.#values = values;
   }
 
   get lastRevision(): bigint {
-    return this.#database.get(REVISION_KEY)?.readBigUInt64BE() ?? 0n;
+    const stored = this.#database.get(REVISION_KEY);
+    return stored === undefined ? 0n : this.#values.decode(REVISION_KEY, stored).revision;
   }
 
   find(key: string): KvEntry | undefined {
-    const stored = this.#database.get(Buffer.from(key));
-    return stored === undefined ? undefined : decodeEntry(key, stored);
+    const keyBytes = Buffer.from(key);
+    const stored = this.#database.get(keyBytes);
+    return stored === undefined ? undefined : { key, ...this.#values.decode(keyBytes, stored) };
   }
 
   async *range(prefix: string): AsyncIterable<KvEntry> {
@@ -78,7 +141,9 @@ class LmdbBackend implements KvBackend {
       for (;;) {
         if (isDone) throw new MilvusError('ServiceUnavailable', { message: 'store was closed' });
         const chunk = [...database.getRange(options)];
-        for (const { key, value } of chunk) yield decodeEntry(key.toString(), value);
+        for (const { key, value } of chunk) {
+          yield { key: key.toString(), ...this.#values.decode(key, value) };
+        }
         const last = chunk.at(-1);
         if (last === undefined || chunk.length < RANGE_CHUNK) return;
         options = { ...options, start: last.key, exclusiveStart: true };
@@ -94,7 +159,7 @@ class LmdbBackend implements KvBackend {
     const parts: Promise<boolean>[] = [];
     const whole = database.batch(() => {
       for (const write of writes) parts.push(...this.#write(write));
-      parts.push(database.put(REVISION_KEY, encodeRevision(revision)));
+      parts.push(database.put(REVISION_KEY, this.#values.encode(REVISION_KEY, revision, '')));
     });
     const failed = (await Promise.allSettled([whole, ...parts])).find(isRejected);
     if (failed !== undefined) throw await findCause(failed.reason);
@@ -125,10 +190,7 @@ class LmdbBackend implements KvBackend {
     const marker = Buffer.concat([LEASE_PREFIX, keyBytes]);
     const parts: Promise<boolean>[] = [];
     if (value === undefined) parts.push(database.remove(keyBytes));
-    else {
-      const stored = Buffer.concat([encodeRevision(revision), Buffer.from(value)]);
-      parts.push(database.put(keyBytes, stored));
-    }
+    else parts.push(database.put(keyBytes, this.#values.encode(keyBytes, revision, value)));
     if (isLeased) parts.push(database.put(marker, Buffer.alloc(0)));
     else if (database.doesExist(marker)) parts.push(database.remove(marker));
     return parts;
@@ -155,27 +217,51 @@ async function findCause(error: unknown): Promise<unknown> {
 /**
  * Opens or makes the store. The caller holds the data directory's lock: one process at a time.
  *
- * @throws MilvusError IoFailed, with the folder, when LMDB cannot open or write it
+ * @throws MilvusError DataIntegrity for a damaged file, IoFailed when LMDB cannot open or write it;
+ *   both name the folder and what would help
  */
-export async function openLmdbKv({ folder, runtime }: LmdbKvOptions): Promise<Kv> {
+export async function openLmdbKv(options: LmdbKvOptions): Promise<Kv> {
+  const { folder, runtime, crc32c = crc32cByTable, onFailure } = options;
+  const dataFile = join(folder, 'data.mdb');
+  let isBorn = false;
   try {
     mkdirSync(folder, { recursive: true });
-    const dataFile = join(folder, 'data.mdb');
-    const isBorn = (statSync(dataFile, { throwIfNoEntry: false })?.size ?? 0) > UNBORN_BYTES;
+    isBorn = (statSync(dataFile, { throwIfNoEntry: false })?.size ?? 0) > UNBORN_BYTES;
     if (!isBorn) rmSync(dataFile, { force: true });
-    const backend = new LmdbBackend(openDatabase(folder));
+    // Says who has the store open: nobody. What a crash or a damage has left in it is not believed.
+    rmSync(join(folder, 'lock.mdb'), { force: true });
+  } catch (error) {
+    throw createOpenError('IoFailed', folder, error);
+  }
+  if (isBorn) await requireSoundFile(folder, dataFile);
+  try {
+    const backend = new LmdbBackend(openDatabase(folder), new ValueCodec(folder, crc32c));
     if (!isBorn) sync(dataFile);
     sync(folder);
     sync(dirname(folder));
     await backend.removeLeased();
-    return new LocalKv(backend, runtime);
+    return new LocalKv(backend, runtime, onFailure);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new MilvusError('IoFailed', {
-      message: 'cannot open the metadata store',
-      fields: { folder, reason },
-    });
+    throw error instanceof MilvusError ? error : createOpenError('IoFailed', folder, error);
   }
+}
+
+async function requireSoundFile(folder: string, dataFile: string): Promise<void> {
+  try {
+    await checkLmdbFile(dataFile, PAGE_BYTES);
+  } catch (error) {
+    const isUnreadable = (error as NodeJS.ErrnoException).code !== undefined;
+    throw createOpenError(isUnreadable ? 'IoFailed' : 'DataIntegrity', folder, error);
+  }
+}
+
+function createOpenError(name: 'IoFailed' | 'DataIntegrity', folder: string, error: unknown) {
+  const reason = error instanceof Error ? error.message : String(error);
+  const isDamaged = name === 'DataIntegrity';
+  return new MilvusError(name, {
+    message: isDamaged ? 'the metadata store is damaged' : 'cannot open the metadata store',
+    fields: { folder, reason, remedy: isDamaged ? REMEDY : ACCESS_REMEDY },
+  });
 }
 
 function openDatabase(folder: string): Database {
@@ -203,15 +289,4 @@ function sync(path: string): void {
   } finally {
     closeSync(handle);
   }
-}
-
-function encodeRevision(revision: bigint): Buffer {
-  const bytes = Buffer.alloc(REVISION_BYTES);
-  bytes.writeBigUInt64BE(revision);
-  return bytes;
-}
-
-function decodeEntry(key: string, stored: Buffer): KvEntry {
-  const revision = stored.readBigUInt64BE();
-  return { key, value: stored.toString('utf8', REVISION_BYTES), revision };
 }

@@ -63,10 +63,21 @@ export class LocalKv implements Kv {
   #waiting: Pending[] = [];
   #revision: bigint;
   #running: Promise<void> | undefined;
+  readonly #onFailure: (error: MilvusError | undefined) => void;
+  /** The last commit failed. */
+  #isFailing = false;
   #isClosed = false;
 
-  constructor(backend: KvBackend, runtime: Runtime) {
+  /**
+   * @param onFailure is told when commits begin to fail, and with undefined when one succeeds again
+   */
+  constructor(
+    backend: KvBackend,
+    runtime: Runtime,
+    onFailure: (error: MilvusError | undefined) => void = () => undefined,
+  ) {
     this.#backend = backend;
+    this.#onFailure = onFailure;
     this.#revision = backend.lastRevision;
     this.#leases = new Leases(runtime, (id) => void this.#endLease(id).catch(() => undefined));
   }
@@ -174,11 +185,17 @@ export class LocalKv implements Kv {
       if (overlay.size > 0) await this.#backend.commit([...overlay.values()], revision);
     } catch (error) {
       const failure = createWriteError(error);
+      this.#isFailing = true;
+      this.#onFailure(failure);
       for (const { pending } of accepted) pending.result.reject(failure);
       for (const pending of refused) pending.result.reject(failure);
       return;
     }
     this.#revision = revision;
+    if (this.#isFailing && overlay.size > 0) {
+      this.#isFailing = false;
+      this.#onFailure(undefined);
+    }
     for (const one of accepted) this.#publish(one);
     for (const { result } of refused) result.resolve({ ok: false, revision });
   }

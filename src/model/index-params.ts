@@ -7,8 +7,6 @@ import { invalidParameter } from './error.ts';
 import { checkJsonCast, getJsonCastType } from './json-path.ts';
 import type { IndexInfo } from './segment-info.ts';
 
-/** Smaller segments are searched as they are and count as indexed (rule R23). */
-export const INDEX_ROWS_MIN = 1024;
 export const AUTOINDEX = 'AUTOINDEX';
 /** What AlterIndex changes: indexes that differ in nothing else are the same. */
 export const INDEX_PROPERTIES: ReadonlySet<string> = new Set([

@@ -335,6 +335,8 @@ export interface GrowingSegmentInfo {
   readonly segmentId: bigint;
   readonly partitionId: bigint;
   readonly vchannel: string;
+  /** No row is older. */
+  readonly firstTimestamp: bigint;
   readonly rows: number;
   readonly bytes: number;
   /** Takes no more rows; its file is being written. */

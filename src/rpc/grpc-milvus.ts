@@ -14,10 +14,19 @@ import { toStatus, type Status } from './status.ts';
  */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
+interface CallCollection {
+  readonly dbName: string;
+  readonly schema: { readonly name: string };
+}
+
 /** What a handler learns of the call. */
 export interface RpcContext {
   readonly dbName: string;
   readonly signal: AbortSignal;
+  /** What the handler has found out about the call, for the observer. */
+  readonly collection?: CallCollection | undefined;
+  /** Query vectors of a search, rows of a write. */
+  readonly units?: number;
 }
 
 export interface RpcHandler {
@@ -34,6 +43,7 @@ export type RpcObserver = (
   replyBytes: number,
   milliseconds: number,
   error: MilvusError | undefined,
+  facts: Pick<RpcContext, 'collection' | 'units'>,
 ) => void;
 
 export interface MilvusServerOptions {
@@ -82,7 +92,7 @@ function serve(
     const context = new CallContext(getDbName(call.headers));
     call.onCancel = () => context.cancel();
     const finish = (reply: Uint8Array, error?: MilvusError): Uint8Array => {
-      observe(name, call.message, reply.byteLength, nowMs() - started, error);
+      observe(name, call.message, reply.byteLength, nowMs() - started, error, context);
       return reply;
     };
     try {
@@ -101,6 +111,8 @@ function serve(
 /** Makes the signal when it is first asked for: most calls never do, and it is not cheap. */
 class CallContext implements RpcContext {
   readonly dbName: string;
+  collection: CallCollection | undefined;
+  units = 0;
   isCanceled = false;
   #abort: AbortController | undefined;
 

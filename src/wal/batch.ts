@@ -9,12 +9,16 @@ const COPIED_BYTES_MAX = 4096;
 const STAGING_BYTES = 64 * 1024;
 const ZEROS = new Uint8Array(8);
 
-/** A record that waits for its turn; `bodyCrc` covers the padded channel and payload. */
+/**
+ * A record that waits for its turn; `channelCrc` covers the padded channel, `bodyCrc` also the
+ * padded payload.
+ */
 export interface PendingRecord {
   readonly channel: Uint8Array;
   readonly pieces: readonly Uint8Array[];
   readonly payloadBytes: number;
   readonly bytes: number;
+  readonly channelCrc: number;
   readonly bodyCrc: number;
 }
 
@@ -24,13 +28,15 @@ export function makePendingRecord(
   crc32c: Crc32c,
 ): PendingRecord {
   const payloadBytes = sumBytes(pieces);
-  let crc = crc32c(getPadding(channel.byteLength), crc32c(channel, 0));
+  const channelCrc = crc32c(getPadding(channel.byteLength), crc32c(channel, 0));
+  let crc = channelCrc;
   for (const piece of pieces) crc = crc32c(piece, crc);
   return {
     channel,
     pieces,
     payloadBytes,
     bytes: getRecordBytes(channel.byteLength, payloadBytes),
+    channelCrc,
     bodyCrc: crc32c(getPadding(payloadBytes), crc),
   };
 }
@@ -56,7 +62,7 @@ export class Batch {
     encodeRecordHead(
       into,
       { ...head, payloadBytes: record.payloadBytes, channelBytes },
-      record.bodyCrc,
+      record,
       crc32c,
     );
     this.add(record.channel);

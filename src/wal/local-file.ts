@@ -15,11 +15,12 @@ import { toIoError } from './io-error.ts';
 import { activateSpare, closeQuietly, discardFile, prepareSpare } from './log-file.ts';
 import type { ActiveFile, Spare } from './log-file.ts';
 import { encodeHeader, FORMAT_VERSION, HEADER_BYTES } from './record-format.ts';
-import { recoverFiles, reportDamage } from './recovery.ts';
-import type { Recovered, WalDamage, WalFile } from './recovery.ts';
-import { scanRecords } from './record-scanner.ts';
-import { CHANNEL_BYTES_MAX, RECORD_BYTES_MAX } from './wal.ts';
-import type { Wal, WalEntry } from './wal.ts';
+import { readLogFile } from './log-reader.ts';
+import { recoverFiles } from './recovery.ts';
+import type { Recovered, WalFile } from './recovery.ts';
+import { removeSpan, writeSpan } from './span.ts';
+import { CHANNEL_BYTES_MAX, describeDamage, RECORD_BYTES_MAX } from './wal.ts';
+import type { Wal, WalDamage, WalEntry } from './wal.ts';
 
 const MIB = 1024 * 1024;
 /** A batch ends here though more waits: bounds the wait of the first in line. */
@@ -37,10 +38,8 @@ export interface LocalFileWalOptions {
   /** Bytes of records that may wait; past it appends are refused. Default 256 MiB. */
   readonly queueBytesMax?: number;
   readonly crc32c?: Crc32c;
-  /** Starts and reads on without acknowledged records that are damaged. Default false. */
-  readonly acceptDamage?: boolean;
-  /** Told of every damage that was accepted. */
-  readonly onDamage?: (damage: WalDamage) => void;
+  /** Told when appends begin to fail, and with undefined when one has succeeded again. */
+  readonly onFailure?: (error: MilvusError | undefined) => void;
 }
 
 interface Waiting extends PendingRecord {
@@ -56,28 +55,45 @@ export class LocalFileWal implements Wal {
    * Files with acknowledged records or a durable header, oldest first; the active one is the last.
    */
   readonly #files: WalFile[];
+  /** What the opening has found; reading finds the rest. */
+  #damage: WalDamage[];
+  /** Records from here on are in the files, or lost. */
+  #firstSequence: bigint;
   readonly #channels = new Map<string, Uint8Array>();
   #queue: Waiting[] = [];
   #queueBytes = 0;
   #last: bigint;
   #nextNumber: number;
+  /** Of the files that are there, or have been lost. */
+  #oldestNumber: number;
+  readonly #lostNumber: number;
+  /** The note on the disk says that no record comes any more. */
+  #isNotedLast: boolean;
   #active: ActiveFile | undefined;
   #spare: Promise<Spare | undefined> | undefined;
   #committing: Promise<void> | undefined;
   #truncating: Promise<void> = Promise.resolve();
+  #spanning: Promise<void> = Promise.resolve();
+  /** The last batch was rejected. */
+  #isFailing = false;
   #isClosed = false;
 
   private constructor(settings: Settings, recovered: Recovered) {
     this.#settings = settings;
     this.#files = recovered.files;
+    this.#damage = recovered.damage;
+    this.#firstSequence = recovered.firstSequence;
     this.#last = recovered.lastSequence;
     this.#nextNumber = recovered.nextNumber;
+    this.#oldestNumber = recovered.oldestNumber;
+    this.#lostNumber = recovered.lostNumber;
+    this.#isNotedLast = recovered.isNotedLast;
   }
 
   /**
    * Opens the log and cuts its torn tail. Reads the headers of all files and the records of the
-   * last. Later damage in older files is found by read.
-   * @throws MilvusError DataIntegrity naming file and offset of damage, DiskLimitExceeded, IoFailed
+   * last. Damage is told by read.
+   * @throws MilvusError DataIntegrity for a later format, DiskLimitExceeded, IoFailed
    */
   static async open(options: LocalFileWalOptions): Promise<LocalFileWal> {
     const settings: Settings = {
@@ -85,8 +101,7 @@ export class LocalFileWal implements Wal {
       firstFileBytes: 4 * MIB,
       queueBytesMax: 256 * MIB,
       crc32c: crc32cByTable,
-      acceptDamage: false,
-      onDamage: () => undefined,
+      onFailure: () => undefined,
       ...options,
     };
     const { fileSystem, directory } = settings;
@@ -123,12 +138,30 @@ export class LocalFileWal implements Wal {
     });
   }
 
-  async *read(from: bigint): AsyncGenerator<WalEntry> {
+  async *read(
+    from: bigint,
+    onDamage?: (damage: WalDamage) => void,
+  ): AsyncGenerator<WalEntry> {
     const end = this.#last;
+    const report = (found: WalDamage): void => {
+      if (found.to < from || found.from > found.to) return;
+      const damage = this.#nameDamage(found);
+      if (onDamage === undefined) throw createDamageError(damage);
+      onDamage(damage);
+    };
+    let expected = this.#firstSequence;
     for (const file of [...this.#files]) {
-      const last = file.last < end ? file.last : end;
-      if (last >= from && last >= file.first) yield* this.#readFile(file, from, last);
+      report({ file: file.path, offset: 0, from: expected, to: min(file.first - 1n, end) });
+      const last = min(file.last, end);
+      if (last >= from && last >= file.first) {
+        const isPatient = onDamage !== undefined;
+        const isKept = (): boolean => this.#files.includes(file);
+        yield* readLogFile(this.#settings, file, { from, last, isPatient, isKept, report });
+      }
+      if (file.last >= expected) expected = file.last + 1n;
     }
+    const file = this.#files.at(-1)?.path ?? this.#settings.directory;
+    report({ file, offset: 0, from: expected, to: end });
   }
 
   truncate(before: bigint): Promise<void> {
@@ -156,6 +189,7 @@ export class LocalFileWal implements Wal {
     this.#isClosed = true;
     while (this.#committing !== undefined) await this.#committing;
     await this.#truncating;
+    if (this.#files.length > 0) await this.#recordSpan().catch(() => undefined);
     const spare = await this.#spare;
     this.#spare = undefined;
     if (spare !== undefined) await discardFile(this.#settings.fileSystem, spare);
@@ -216,6 +250,9 @@ export class LocalFileWal implements Wal {
 
   async #beginFile(bytes: number): Promise<ActiveFile> {
     const { fileSystem, directory, fileBytes, firstFileBytes } = this.#settings;
+    // Once after a clean stop: what the note says must be true before the first acknowledgement.
+    if (this.#isNotedLast) await this.#recordSpan();
+    this.#isNotedLast = false;
     const needBytes = HEADER_BYTES + bytes;
     let spare: Spare | undefined;
     if (needBytes <= fileBytes) {
@@ -232,7 +269,7 @@ export class LocalFileWal implements Wal {
     }
     const place = {
       number: this.#nextNumber++,
-      previousNumber: this.#files.at(-1)?.number ?? 0,
+      previousNumber: Math.max(this.#files.at(-1)?.number ?? 0, this.#lostNumber),
       first: this.#last + 1n,
     };
     this.#active = await activateSpare(fileSystem, directory, spare, place);
@@ -264,6 +301,8 @@ export class LocalFileWal implements Wal {
     }
     this.#queueBytes -= bytes;
     active.file.bytes += bytes;
+    if (this.#isFailing) this.#settings.onFailure(undefined);
+    this.#isFailing = false;
     for (const record of waiting) {
       this.#last += 1n;
       active.file.last = this.#last;
@@ -286,8 +325,25 @@ export class LocalFileWal implements Wal {
     }
     await writeAll(active.handle, batch.finish(), active.isBegun ? file.bytes : 0);
     await active.handle.fdatasync();
-    if (!active.isBegun) this.#files.push(file);
+    if (active.isBegun) return;
+    this.#files.push(file);
     active.isBegun = true;
+    // Not waited for: it serves to notice later that a whole file has been lost. A failure leaves
+    // the file before as the last one known.
+    this.#recordSpan().catch(() => undefined);
+  }
+
+  /** Has the disk know which files there are to be. */
+  #recordSpan(): Promise<void> {
+    const recorded = this.#spanning.then(() => {
+      const { fileSystem, directory, crc32c } = this.#settings;
+      const last = Math.max(this.#files.at(-1)?.number ?? 0, this.#lostNumber);
+      const isLast = this.#isClosed;
+      const span = { first: this.#oldestNumber, last, lastSequence: this.#last, isLast };
+      return writeSpan(fileSystem, directory, span, crc32c);
+    });
+    this.#spanning = recorded.catch(() => undefined);
+    return recorded;
   }
 
   #makeHeader(active: ActiveFile): Uint8Array {
@@ -337,6 +393,8 @@ export class LocalFileWal implements Wal {
     const { fileSystem, directory } = this.#settings;
     for (const record of waiting) this.#queueBytes -= record.bytes;
     const reason = await toIoError(error, { fileSystem, directory, file, needBytes });
+    this.#isFailing = true;
+    this.#settings.onFailure(reason);
     for (const record of waiting) record.reject(reason);
   }
 
@@ -361,50 +419,29 @@ export class LocalFileWal implements Wal {
     await closeQuietly(active.handle);
   }
 
-  async *#readFile(file: WalFile, from: bigint, last: bigint): AsyncGenerator<WalEntry> {
-    const { fileSystem, directory, crc32c, acceptDamage } = this.#settings;
-    let handle;
-    try {
-      handle = await fileSystem.open(file.path, 'read');
-    } catch (error) {
-      if (!this.#files.includes(file)) return;
-      throw await toIoError(error, { fileSystem, directory, file: file.path });
-    }
-    const decodeChannel = makeChannelDecoder();
-    const options = { epoch: file.epoch, crc32c, stopAtBad: !acceptDamage };
-    let expected = file.first;
-    let offset = HEADER_BYTES;
-    try {
-      for await (const item of scanRecords(handle, options)) {
-        if (item.kind === 'bad') continue;
-        if (item.sequence > last) break;
-        if (item.sequence < expected) continue;
-        if (item.sequence > expected) this.#report(file, offset, expected, item.sequence - 1n);
-        const place = `${file.path}, offset ${offset}`;
-        offset = item.endOffset;
-        expected = item.sequence + 1n;
-        if (item.sequence >= from) {
-          const channel = decodeChannel(item.channel);
-          yield { position: item.sequence, channel, place, record: item.payload };
-        }
-        if (expected > last) break;
-      }
-      if (expected <= last) this.#report(file, offset, expected, last);
-    } catch (error) {
-      throw await toIoError(error, { fileSystem, directory, file: file.path });
-    } finally {
-      await closeQuietly(handle);
-    }
-  }
-
-  #report(file: WalFile, offset: number, from: bigint, to: bigint): void {
-    reportDamage(this.#settings, { file: file.path, offset, from, to });
+  /** Names the file that the opening found to be damaged or missing there, if it did. */
+  #nameDamage(damage: WalDamage): WalDamage {
+    const { from, to } = damage;
+    const found = this.#damage.find((other) => other.from <= to && other.to >= from);
+    return found === undefined ? damage : { ...damage, file: found.file, offset: found.offset };
   }
 
   /** Oldest first and each removal synced, so that a power cut never leaves a hole in the chain. */
   async #dropFiles(before: bigint): Promise<void> {
     const { fileSystem, directory } = this.#settings;
-    while (this.#files.length > 1 && this.#files[0]!.last < before) {
+    if (before > this.#firstSequence) this.#firstSequence = before;
+    this.#damage = this.#damage.filter(({ to }) => to >= before);
+    const keptAt = this.#files.findIndex(
+      (file, i) => file.last >= before || i === this.#files.length - 1,
+    );
+    const oldest = this.#files[keptAt]?.number ?? 0;
+    const isMissed = keptAt === 0 && this.#damage.length > 0;
+    if (oldest > this.#oldestNumber && !isMissed) {
+      this.#oldestNumber = oldest;
+      // A full disk must not keep the log from being cut: without the note nothing is missed.
+      await this.#recordSpan().catch(() => removeSpan(fileSystem, directory));
+    }
+    while (this.#files.length > 1 && this.#files[0]!.number < this.#oldestNumber) {
       const file = this.#files[0]!;
       try {
         await fileSystem.unlink(file.path).catch((error: unknown) => {
@@ -423,19 +460,14 @@ function getDiscarded(active: ActiveFile): { handle: FileHandle; path: string } 
   return { handle: active.handle, path: active.file.path };
 }
 
-function closedError(): MilvusError {
-  return new MilvusError('ServiceUnavailable', { message: 'write-ahead log is closed' });
+function createDamageError(damage: WalDamage): MilvusError {
+  return new MilvusError('DataIntegrity', { message: describeDamage(damage) });
 }
 
-/** Decodes names, remembering the last: most records of a run are of few channels. */
-function makeChannelDecoder(): (bytes: Uint8Array) => string {
-  let lastBytes = Buffer.alloc(0);
-  let lastName = '';
-  return (bytes) => {
-    if (!lastBytes.equals(bytes)) {
-      lastBytes = Buffer.from(bytes);
-      lastName = lastBytes.toString('utf8');
-    }
-    return lastName;
-  };
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function closedError(): MilvusError {
+  return new MilvusError('ServiceUnavailable', { message: 'write-ahead log is closed' });
 }

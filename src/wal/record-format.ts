@@ -9,6 +9,7 @@ export const HEADER_BYTES = 64;
 export const RECORD_HEAD_BYTES = 40;
 const MAGIC = 0x314c41574e414c45n; // "ELANWAL1"
 const HEADER_CRC_OFFSET = 60;
+const HEAD_CRC_OFFSET = 36;
 
 export interface FileHeader {
   readonly version: number;
@@ -74,13 +75,13 @@ export function decodeHeader(bytes: Uint8Array, crc32c: Crc32c): FileHeader | un
 
 /**
  * Writes a record's head into `into` (RECORD_HEAD_BYTES long).
- * @param bodyCrc  CRC of the padded channel and the padded payload, taken when the record came in:
- *   the head, known only when the record's turn comes, continues it.
+ * @param crcs  `channelCrc` of the padded channel, `bodyCrc` of that and the padded payload, taken
+ *   when the record came in: the head, known only when the record's turn comes, continues both.
  */
 export function encodeRecordHead(
   into: Uint8Array,
   head: RecordHead,
-  bodyCrc: number,
+  crcs: { readonly bodyCrc: number; readonly channelCrc: number },
   crc32c: Crc32c,
 ): void {
   const view = new DataView(into.buffer, into.byteOffset, RECORD_HEAD_BYTES);
@@ -89,8 +90,9 @@ export function encodeRecordHead(
   view.setBigUint64(16, head.sequence, true);
   view.setBigUint64(24, head.lastDurableSequence, true);
   view.setUint32(32, head.channelBytes, true);
-  view.setUint32(36, 0, true);
-  view.setUint32(0, crc32c(into.subarray(4, RECORD_HEAD_BYTES), bodyCrc), true);
+  const ownCrc = crc32c(into.subarray(4, HEAD_CRC_OFFSET), crcs.channelCrc);
+  view.setUint32(HEAD_CRC_OFFSET, ownCrc, true);
+  view.setUint32(0, crc32c(into.subarray(4, RECORD_HEAD_BYTES), crcs.bodyCrc), true);
 }
 
 export function decodeRecordHead(bytes: Uint8Array): RecordHead {
@@ -102,6 +104,16 @@ export function decodeRecordHead(bytes: Uint8Array): RecordHead {
     lastDurableSequence: view.getBigUint64(24, true),
     channelBytes: view.getUint32(32, true),
   };
+}
+
+/**
+ * Returns whether a record's head and padded channel are right, whatever has become of its payload.
+ * Records of versions that wrote 0 for this checksum never are.
+ */
+export function isHeadIntact(head: Uint8Array, channel: Uint8Array, crc32c: Crc32c): boolean {
+  const stored = new DataView(head.buffer, head.byteOffset).getUint32(HEAD_CRC_OFFSET, true);
+  const crc = crc32c(head.subarray(4, HEAD_CRC_OFFSET), crc32c(channel, 0));
+  return stored !== 0 && stored === crc;
 }
 
 /** Returns whether the CRC of a whole record, head to padding, is right. */

@@ -10,6 +10,7 @@ import {
   decodeRecordHead,
   getRecordBytes,
   HEADER_BYTES,
+  isHeadIntact,
   isRecordIntact,
   RECORD_HEAD_BYTES,
 } from './record-format.ts';
@@ -30,6 +31,8 @@ export interface ScannedRecord {
 export interface BadSpan {
   readonly kind: 'bad';
   readonly offset: number;
+  /** Of a record whose payload alone is damaged. */
+  readonly head?: { readonly sequence: bigint; readonly channel: Uint8Array };
 }
 
 export interface ScanOptions {
@@ -54,9 +57,10 @@ export async function* scanRecords(
       yield record;
       offset = record.endOffset;
     } else {
-      yield { kind: 'bad', offset };
+      const head = await scanner.readHead(offset);
+      yield { kind: 'bad', offset, ...(head === undefined ? {} : { head }) };
       if (options.stopAtBad) return;
-      offset = await scanner.findRecord(offset + 8);
+      offset = head?.endOffset ?? (await scanner.findRecord(offset + 8));
     }
   }
 }
@@ -112,6 +116,24 @@ class RecordScanner {
       channel: record.subarray(RECORD_HEAD_BYTES, RECORD_HEAD_BYTES + head.channelBytes),
       payload: record.subarray(payloadStart, payloadStart + head.payloadBytes),
     };
+  }
+
+  /** Returns what the head of a damaged record says, if the head itself is whole. */
+  async readHead(
+    offset: number,
+  ): Promise<{ sequence: bigint; channel: Uint8Array; endOffset: number } | undefined> {
+    const { epoch, crc32c } = this.#options;
+    const headBytes = await this.#load(offset, RECORD_HEAD_BYTES);
+    if (headBytes === undefined) return undefined;
+    const head = decodeRecordHead(headBytes);
+    if (head.epoch !== epoch || head.channelBytes > CHANNEL_BYTES_MAX) return undefined;
+    const channelEnd = RECORD_HEAD_BYTES + alignUp(head.channelBytes);
+    const bytes = await this.#load(offset, channelEnd);
+    if (bytes === undefined) return undefined;
+    const padded = bytes.subarray(RECORD_HEAD_BYTES, channelEnd);
+    if (!isHeadIntact(bytes.subarray(0, RECORD_HEAD_BYTES), padded, crc32c)) return undefined;
+    const endOffset = offset + getRecordBytes(head.channelBytes, head.payloadBytes);
+    return { sequence: head.sequence, channel: padded.subarray(0, head.channelBytes), endOffset };
   }
 
   /** Returns the offset of the first intact record at or after `from`, a multiple of 8. */

@@ -1,7 +1,8 @@
 // What a log directory holds when it is opened: reads the headers of all files and the records of
 // the last one, tells a torn tail from damage (R9), cuts the tail and removes files that are not
-// part of the log. Invariant: no bytes are changed before every file has been judged; damage leaves
-// the disk as it was.
+// part of the log. Invariant: no bytes are changed before every file has been judged; where there
+// is damage, nothing is cut or removed. Not here: what the records of older files are like; reading
+// finds that.
 
 import { readFully } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
@@ -16,14 +17,11 @@ import {
 } from './record-format.ts';
 import type { FileHeader } from './record-format.ts';
 import { scanRecords } from './record-scanner.ts';
+import { readSpan, removeSpan, writeSpan, type Span } from './span.ts';
+import type { WalDamage } from './wal.ts';
 
-/** Acknowledged records that cannot be read. Positions `from`..`to` are gone, both included. */
-export interface WalDamage {
-  readonly file: string;
-  readonly offset: number;
-  readonly from: bigint;
-  readonly to: bigint;
-}
+/** More than files that were lost can have held: their positions are not given out again. */
+const LOST_SEQUENCES = 2n ** 32n;
 
 /** A file of the log; the records first..last of it are acknowledged, what else it holds is not. */
 export interface WalFile {
@@ -40,16 +38,31 @@ export interface RecoveryOptions {
   readonly fileSystem: FileSystem;
   readonly directory: string;
   readonly crc32c: Crc32c;
-  /** Goes on without the damaged records; each is reported first. */
-  readonly acceptDamage: boolean;
-  readonly onDamage: (damage: WalDamage) => void;
+}
+
+/** The options, and what has been found so far. */
+interface Search extends RecoveryOptions {
+  readonly damage: WalDamage[];
 }
 
 export interface Recovered {
-  /** Oldest first. */
+  /** Oldest first. The records between them that are in none are lost. */
   readonly files: WalFile[];
+  /**
+   * Where files or parts of them are damaged or missing, with bounds of what is lost; the records
+   * may be there nevertheless (a header is lost alone).
+   */
+  readonly damage: WalDamage[];
+  /** Records from here on are to be there, or lost. */
+  readonly firstSequence: bigint;
   readonly lastSequence: bigint;
   readonly nextNumber: number;
+  /** Number of the oldest file that is there or missed; of the next one when there is none. */
+  readonly oldestNumber: number;
+  /** Number of the newest file when it is missed, else 0. */
+  readonly lostNumber: number;
+  /** The note on the disk says that no record comes any more. */
+  readonly isNotedLast: boolean;
 }
 
 interface Candidate {
@@ -72,47 +85,43 @@ interface Run {
   lastDurable: bigint;
 }
 
-/** Makes a damage known: throws, unless the options accept it. */
-export function reportDamage(
-  options: Pick<RecoveryOptions, 'acceptDamage' | 'onDamage'>,
-  damage: WalDamage,
-): void {
-  if (!options.acceptDamage) {
-    throw new MilvusError('DataIntegrity', {
-      message: 'write-ahead log is damaged',
-      fields: {
-        file: damage.file,
-        offset: damage.offset,
-        from: damage.from,
-        to: damage.to,
-      },
-    });
-  }
-  options.onDamage(damage);
-}
-
 /**
  * Reads the directory, cuts the torn tail and makes all that is left durable.
- * @throws MilvusError DataIntegrity; errors of the file system as they are
+ * @throws MilvusError DataIntegrity for a format of a later version; errors of the file system as
+ *   they are
  */
-export async function recoverFiles(options: RecoveryOptions): Promise<Recovered> {
+export async function recoverFiles(given: RecoveryOptions): Promise<Recovered> {
+  const options: Search = { ...given, damage: [] };
   const entries = await options.fileSystem.readDirectory(options.directory);
   const names = entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name);
   const candidates = await readHeaders(options, names);
-  const chain = await linkChain(options, candidates);
+  const span = await readSpan(options.fileSystem, options.directory, options.crc32c);
+  const chain = await linkChain(options, candidates, span);
   const tail = await recoverTail(options, candidates, chain);
+  const highest = candidates.at(-1)?.number ?? 0;
+  const lostNumber = span !== undefined && span.last > highest ? span.last : 0;
+  if (span !== undefined) missEnd(options, span, tail, lostNumber);
 
+  const { damage } = options;
+  const isDamaged = damage.length > 0;
   const kept = new Set(tail.files.map((file) => file.path));
-  const strays = candidates.filter((file) => !kept.has(file.path)).map((file) => file.path);
-  for (const name of names) {
-    if (name.endsWith(SPARE_SUFFIX)) strays.push(`${options.directory}/${name}`);
-  }
-  await cutTail(options, tail.files.at(-1));
+  const strays = names
+    .filter((name) => name.endsWith(SPARE_SUFFIX))
+    .map((name) => `${options.directory}/${name}`);
+  for (const { path } of candidates) if (!isDamaged && !kept.has(path)) strays.push(path);
+  await settleTail(options, tail.files.at(-1), isDamaged);
+  if (!isDamaged) await settleSpan(options, span, tail.files);
   for (const path of strays) await options.fileSystem.unlink(path);
   // Not needed for what is acknowledged: so that files removed here do not come back one by one.
   await options.fileSystem.syncDirectory(options.directory);
-  const highest = candidates.at(-1)?.number ?? 0;
-  return { files: tail.files, lastSequence: tail.lastSequence, nextNumber: highest + 1 };
+  const { files, lastSequence } = tail;
+  let firstSequence = files[0]?.first ?? lastSequence + 1n;
+  for (const { from } of damage) if (from < firstSequence) firstSequence = from;
+  const nextNumber = Math.max(highest, lostNumber) + 1;
+  const oldestNumber = (isDamaged ? span?.first : undefined) ?? files[0]?.number ?? nextNumber;
+  const isNotedLast = span?.isLast === true;
+  const numbers = { nextNumber, oldestNumber, lostNumber, isNotedLast };
+  return { files, damage, firstSequence, lastSequence, ...numbers };
 }
 
 async function readHeaders(
@@ -165,8 +174,9 @@ function makeFile(candidate: Candidate, first: bigint, last: bigint): WalFile {
  * @returns the chain, oldest first; the last file's `last` is yet to be found by a scan
  */
 async function linkChain(
-  options: RecoveryOptions,
+  options: Search,
   candidates: readonly Candidate[],
+  span: Span | undefined,
 ): Promise<WalFile[]> {
   const chain: WalFile[] = [];
   const findBelow = (number: number): Candidate | undefined =>
@@ -182,23 +192,31 @@ async function linkChain(
       current = previous;
       continue;
     }
-    // The file before has no header, or is not there: truncated if nothing older is there either.
+    // The file before has no header, or is not there: truncated if nothing older is there either,
+    // and nothing says that there should be.
     const older: Candidate | undefined = findBelow(header.previousNumber);
-    if (previous === undefined && older === undefined) break;
-    const path = previous?.path ?? `${options.directory}/file number ${header.previousNumber}`;
-    const from = older?.header?.firstSequence ?? 1n;
-    reportDamage(options, { file: path, offset: 0, from, to: last });
+    const isMissed = span !== undefined && span.first <= header.previousNumber;
+    if (previous === undefined && older === undefined && !isMissed) break;
+    const file = previous?.path ?? `${options.directory}/file number ${header.previousNumber}`;
     const salvaged = previous && (await salvageFile(options, previous, last));
+    const first = older?.header?.firstSequence ?? salvaged?.file.first ?? 1n;
+    options.damage.push({ file, offset: 0, from: first, to: last });
     if (salvaged !== undefined) {
       chain.unshift(salvaged.file);
       last = salvaged.lastDurable;
+    } else if (previous !== undefined) {
+      // Holds nothing, and goes with the files that do.
+      chain.unshift(makeFile(previous, last + 1n, last));
     }
     current = older;
   }
   return chain;
 }
 
-/** Takes a file without a header for what its intact records say; undefined if there are none. */
+/**
+ * Takes a file without a header for what its intact records say; undefined if there are none. The
+ * first of them is the file's first when nothing but the header lies before it.
+ */
 async function salvageFile(
   options: RecoveryOptions,
   candidate: Candidate,
@@ -206,7 +224,8 @@ async function salvageFile(
 ): Promise<{ file: WalFile; lastDurable: bigint } | undefined> {
   const [run] = await findRuns(options, candidate);
   if (run === undefined) return undefined;
-  return { file: makeFile(candidate, run.first, last), lastDurable: run.firstDurable };
+  const first = run.offset === HEADER_BYTES ? run.first : run.firstDurable + 1n;
+  return { file: makeFile(candidate, first, last), lastDurable: run.firstDurable };
 }
 
 async function findRuns(options: RecoveryOptions, file: Candidate | WalFile): Promise<Run[]> {
@@ -246,7 +265,7 @@ async function findRuns(options: RecoveryOptions, file: Candidate | WalFile): Pr
  * torn.
  */
 async function recoverTail(
-  options: RecoveryOptions,
+  options: Search,
   candidates: readonly Candidate[],
   chain: WalFile[],
 ): Promise<{ files: WalFile[]; lastSequence: bigint }> {
@@ -273,28 +292,28 @@ async function recoverTail(
     last = max(last, tail.last);
   }
   for (const { candidate, runs: found } of headless) {
-    if (durable <= last || found[0] === undefined) continue;
-    reportDamage(options, { file: candidate.path, offset: 0, from: last + 1n, to: durable });
+    // Nothing in it is surely acknowledged; what is whole and next in line may be.
+    if (found[0] === undefined || (durable <= last && found[0].first !== last + 1n)) continue;
+    const isWhole = found[0].offset === HEADER_BYTES;
+    const from = files.length === 0 && isWhole ? found[0].first : last + 1n;
+    options.damage.push({ file: candidate.path, offset: 0, from, to: durable });
     const file = makeFile(candidate, found[0].first, 0n);
     endFile(options, file, found, durable);
     files.push(file);
     last = max(last, file.last);
   }
   if (durable > last) {
-    const file = files.at(-1)?.path ?? options.directory;
-    reportDamage(options, {
-      file,
-      offset: files.at(-1)?.bytes ?? 0,
-      from: last + 1n,
-      to: durable,
-    });
+    const final = files.at(-1);
+    const [file, offset] = [final?.path ?? options.directory, final?.bytes ?? 0];
+    options.damage.push({ file, offset, from: last + 1n, to: durable });
+    if (final !== undefined) final.last = durable;
   }
   return { files, lastSequence: max(last, durable) };
 }
 
 /** Sets `last` and `bytes` of the last file: the end of its records, torn ones cut off. */
 function endFile(
-  options: RecoveryOptions,
+  options: Search,
   file: WalFile,
   runs: readonly Run[],
   durable: bigint,
@@ -305,18 +324,59 @@ function endFile(
     if (run.first !== file.last + 1n || run.offset !== file.bytes) {
       if (durable <= file.last) return;
       const to = max(file.last + 1n, run.first - 1n);
-      reportDamage(options, { file: file.path, offset: file.bytes, from: file.last + 1n, to });
+      options.damage.push({ file: file.path, offset: file.bytes, from: file.last + 1n, to });
     }
     file.bytes = run.endOffset;
     file.last = run.last;
   }
 }
 
-async function cutTail(options: RecoveryOptions, file: WalFile | undefined): Promise<void> {
+/** Compares the end of the log with what the note says was there. */
+function missEnd(
+  options: Search,
+  span: Span,
+  tail: { readonly files: readonly WalFile[]; lastSequence: bigint },
+  lostNumber: number,
+): void {
+  const from = tail.lastSequence + 1n;
+  if (lostNumber > 0) {
+    const file = `${options.directory}/file number ${lostNumber}`;
+    tail.lastSequence = max(tail.lastSequence, span.lastSequence);
+    if (!span.isLast) tail.lastSequence += LOST_SEQUENCES;
+    options.damage.push({ file, offset: 0, from, to: tail.lastSequence });
+  } else if (span.lastSequence > tail.lastSequence) {
+    const last = tail.files.at(-1);
+    const [file, offset] = [last?.path ?? options.directory, last?.bytes ?? 0];
+    tail.lastSequence = span.lastSequence;
+    if (last !== undefined) last.last = span.lastSequence;
+    options.damage.push({ file, offset, from, to: tail.lastSequence });
+  }
+}
+
+/** Before a file that was begun in vain is removed: the note must not name it. */
+async function settleSpan(
+  { fileSystem, directory, crc32c }: RecoveryOptions,
+  span: Span | undefined,
+  files: readonly WalFile[],
+): Promise<void> {
+  const [first, last] = [files[0]?.number, files.at(-1)?.number];
+  if (first === undefined || last === undefined) await removeSpan(fileSystem, directory);
+  else if (span?.first !== first || span.last !== last) {
+    const lastSequence = files.at(-1)!.last;
+    const own = { first, last, lastSequence, isLast: false };
+    await writeSpan(fileSystem, directory, own, crc32c);
+  }
+}
+
+async function settleTail(
+  options: RecoveryOptions,
+  file: WalFile | undefined,
+  isDamaged: boolean,
+): Promise<void> {
   if (file === undefined) return;
   const handle = await options.fileSystem.open(file.path, 'write');
   try {
-    if ((await handle.bytes()) > file.bytes) await handle.truncate(file.bytes);
+    if (!isDamaged && (await handle.bytes()) > file.bytes) await handle.truncate(file.bytes);
     // A killed process may have left records in the page cache only: from now on they count.
     await handle.fdatasync();
   } finally {

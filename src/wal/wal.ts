@@ -13,6 +13,24 @@ export interface WalEntry {
   readonly record: Uint8Array;
 }
 
+/** Acknowledged records that cannot be read. Positions `from`..`to` are gone, both included. */
+export interface WalDamage {
+  readonly file: string;
+  readonly offset: number;
+  readonly from: bigint;
+  readonly to: bigint;
+  /** The channels of the records, when it is known of each; else they may be of any. */
+  readonly channels?: readonly string[];
+}
+
+/** Returns the damage in a sentence, as the first line of an error. */
+export function describeDamage({ file, offset, from, to }: WalDamage): string {
+  return (
+    `the write-ahead log is damaged [file=${file}][offset=${offset}]: ` +
+    `records ${from} to ${to} cannot be read`
+  );
+}
+
 export interface Wal {
   /**
    * Appends one record, the pieces one after another, and resolves with its position once it is
@@ -28,9 +46,11 @@ export interface Wal {
    * Replays, in order, every kept record with `from` <= position <= lastPosition() at the first
    * step. Records dropped by truncate are silently not there: compare firstPosition() where that
    * matters.
+   * @param onDamage is told of acknowledged records that cannot be read, before any behind them;
+   *   then the reading goes on. Without it the first damage ends the reading.
    * @throws MilvusError DataIntegrity with file and offset, IoFailed
    */
-  read(from: bigint): AsyncIterable<WalEntry>;
+  read(from: bigint, onDamage?: (damage: WalDamage) => void): AsyncIterable<WalEntry>;
 
   /**
    * Allows records below `before` to be dropped; keeps all at or above it, and maybe some below.

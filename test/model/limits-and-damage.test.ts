@@ -77,7 +77,10 @@ test('R8 a record that replay cannot apply stops its collection and no other', a
       await assert.rejects(broken.query(), isStopped);
       await assert.rejects(broken.search([0, 0, 0, 0], 3), isStopped);
       await assert.rejects(broken.insert(makeRows(50, 1)), isStopped);
-      assert.match(sandbox.errors.at(-1) ?? '', /cannot be applied; the collection is stopped/);
+      assert.match(sandbox.errors.at(-1) ?? '', /the collection is stopped/);
+      const problems = sandbox.health.list();
+      assert.deepEqual(problems.map(({ subject }) => subject), vchannels);
+      assert.match(problems[0]?.reason ?? '', /^default.broken is stopped: .*offset/);
     }
     // Whoever gives the collection up can go on without it.
     await sandbox.peers.rootcoord.dropCollection({ dbName: 'default', name: 'broken' }, {});

@@ -6,6 +6,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Runtime } from '../../src/base/clock.ts';
+import { Health } from '../../src/base/health.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
@@ -41,16 +42,21 @@ export interface SandboxOptions {
   readonly segmentBytesMax?: number;
   readonly walBytesMax?: number;
   readonly growingBytesMax?: number;
+  /** Default a day. */
+  readonly growingLifeMsMax?: number;
   readonly isAutoCompactionOn?: boolean;
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
   readonly nowMs?: () => number;
   /** What roles sleep and retry by, and when files are removed. Default the machine's. */
   readonly runtime?: Runtime;
+  /** As `elanus.wal.acceptDamage`. Default false. */
+  readonly isDamageAccepted?: boolean;
 }
 
 const MIB = 1024 * 1024;
 const TEN_MINUTES_MS = 600_000;
+const DAY_MS = 86_400_000;
 
 type Stop = () => Promise<void>;
 
@@ -74,6 +80,7 @@ export class ClusterSandbox {
   #memoryWal = new MemoryWal();
   /** Of the roles that run now. */
   wal: Wal = this.#memoryWal;
+  health = new Health();
   #roles: Partial<Record<RoleName, object>> = {};
   /** What stands between a caller and the role when calls are gRPC calls. */
   #remotes: Partial<Record<RoleName, object>> = {};
@@ -88,10 +95,12 @@ export class ClusterSandbox {
       segmentBytesMax: 64 * MIB,
       walBytesMax: 256 * MIB,
       growingBytesMax: 256 * MIB,
+      growingLifeMsMax: DAY_MS,
       isAutoCompactionOn: false,
       scrubIntervalMs: 0,
       nowMs: (options.runtime ?? systemRuntime).nowMs.bind(options.runtime ?? systemRuntime),
       runtime: systemRuntime,
+      isDamageAccepted: false,
       ...options,
     };
     this.folder = folder;
@@ -114,9 +123,9 @@ export class ClusterSandbox {
   }
 
   /** Stops every role and starts new ones. */
-  async restart(): Promise<void> {
+  async restart(more: Pick<SandboxOptions, 'isDamageAccepted'> = {}): Promise<void> {
     await this.#stop();
-    await this.#start();
+    await this.#start({ ...this.#options, ...more });
   }
 
   /** The keys of all records that are in the catalog and contain the text. */
@@ -178,12 +187,15 @@ export class ClusterSandbox {
     return wal;
   }
 
-  async #start(): Promise<void> {
+  async #start(options = this.#options): Promise<void> {
     const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
-    const { nowMs, growingBytesMax, scrubIntervalMs } = this.#options;
+    const { nowMs, growingBytesMax, growingLifeMsMax, scrubIntervalMs } = this.#options;
     const runtime = withClock(this.#options.runtime, nowMs);
     const { peers } = this;
+    const { isDamageAccepted } = options;
     const logger = new ErrorLogger(this.errors);
+    const health = new Health();
+    this.health = health;
     const catalog = new Catalog(this.#kv);
     await catalog.open();
     const fileSystem = new NodeFileSystem();
@@ -201,6 +213,8 @@ export class ClusterSandbox {
       peers,
       logger,
       runtime,
+      health,
+      onNameGone: () => undefined,
       limits: {
         maxDatabaseNum: 64,
         maxPartitionNum: 1024,
@@ -222,7 +236,8 @@ export class ClusterSandbox {
       scrubIntervalMs,
       runtime,
     });
-    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime });
+    const indexRowsMin = 1024;
+    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime, indexRowsMin });
     const querycoord = new QueryCoordRole({ catalog, peers });
     const querynode = new QueryNodeRole({ storage });
     const datanode = new DataNodeRole({ storage });
@@ -233,10 +248,14 @@ export class ClusterSandbox {
       peers,
       logger,
       runtime,
+      health,
+      isDamageAccepted,
       mvccRetentionMs,
       segmentBytesMax,
       walBytesMax,
       growingBytesMax,
+      growingLifeMsMax,
+      onRead: () => undefined,
     });
     this.#roles = {
       rootcoord,

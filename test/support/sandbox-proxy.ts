@@ -21,7 +21,8 @@ const LIMITS: ProxyLimits = {
   maxArrayCapacity: 4096,
   maxCollectionDescriptionLength: 1024,
   maxIndexParamsSize: 102400,
-  maxPartitionNum: 1024,
+  maxPartitionNum: 4096,
+  mustUsePartitionKey: false,
   jsonMaxLength: 65536,
   topK: 16384,
   nq: 16384,
@@ -45,6 +46,7 @@ export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): 
     defaultPartitionName: '_default',
     version: 'v2.6.17',
     buildTime: '',
+    health: sandbox.health,
     runtime: systemRuntime,
     decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });

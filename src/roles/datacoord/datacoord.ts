@@ -8,6 +8,7 @@ import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { makeGarbage } from '../../meta/garbage.ts';
 import { WritingFiles } from '../../meta/writing-files.ts';
+import type { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { SegmentState, type ChannelCommit, type SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type DataCoord } from '../../rpc/contract.ts';
@@ -234,6 +235,11 @@ export class DataCoordRole implements DataCoord {
     this.#compactor.consider(collectionId);
     return EMPTY;
   };
+
+  /** For metrics: segments with a file, by collection, and records of such that are gone. */
+  getStored(): { readonly totals: CollectionTotals; readonly tombstones: number } {
+    return { totals: this.#table.stored, tombstones: this.#table.tombstoneCount };
+  }
 
   async #dropSegments(segments: readonly SegmentInfo[]): Promise<void> {
     const files = segments.map(({ file }) => file);

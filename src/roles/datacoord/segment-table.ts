@@ -3,12 +3,16 @@
 
 import type { Catalog, CatalogWrite } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
+import { CollectionTotals } from '../../model/collection-totals.ts';
 import { SegmentState, type ChannelInfo, type SegmentInfo } from '../../model/segment-info.ts';
 
 export class SegmentTable {
   readonly #catalog: Catalog;
   readonly #segments = new Map<bigint, Map<bigint, SegmentInfo>>();
   readonly #channels = new Map<string, ChannelInfo>();
+  /** Of flushed segments. */
+  readonly stored = new CollectionTotals();
+  #tombstoneCount = 0;
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -45,6 +49,11 @@ export class SegmentTable {
     );
   }
 
+  /** Records of segments that are gone and may still be met by replay (R2). */
+  get tombstoneCount(): number {
+    return this.#tombstoneCount;
+  }
+
   collectionIds(): bigint[] {
     return [...this.#segments.keys()];
   }
@@ -70,13 +79,14 @@ export class SegmentTable {
     if (writes.length > 0) await this.#catalog.write(writes);
     for (const segment of change.segments ?? []) this.#putSegment(segment);
     for (const { collectionId, segmentId } of change.removedSegments ?? []) {
-      this.#segments.get(collectionId)?.delete(segmentId);
+      this.#removeSegment(collectionId, segmentId);
     }
     if (change.channel !== undefined) this.#channels.set(change.channel.vchannel, change.channel);
   }
 
   /** The collection's records go with it, in the transaction that ends its drop. */
   forget(collectionId: bigint): void {
+    for (const segment of this.list(collectionId)) this.#uncount(segment);
     this.#segments.delete(collectionId);
     for (const channel of [...this.#channels.values()]) {
       if (channel.collectionId === collectionId) this.#channels.delete(channel.vchannel);
@@ -89,7 +99,23 @@ export class SegmentTable {
       segments = new Map();
       this.#segments.set(segment.collectionId, segments);
     }
+    const before = segments.get(segment.segmentId);
+    if (before !== undefined) this.#uncount(before);
     segments.set(segment.segmentId, segment);
+    if (segment.state === SegmentState.Dropped) this.#tombstoneCount += 1;
+    else this.stored.add(segment.collectionId, toSize(segment));
+  }
+
+  #removeSegment(collectionId: bigint, segmentId: bigint): void {
+    const segment = this.find(collectionId, segmentId);
+    if (segment === undefined) return;
+    this.#segments.get(collectionId)?.delete(segmentId);
+    this.#uncount(segment);
+  }
+
+  #uncount(segment: SegmentInfo): void {
+    if (segment.state === SegmentState.Dropped) this.#tombstoneCount -= 1;
+    else this.stored.remove(segment.collectionId, toSize(segment));
   }
 }
 
@@ -97,4 +123,8 @@ export class SegmentTable {
 export function makeTombstone(segment: SegmentInfo): SegmentInfo {
   const { crc32c: _crc32c, ...rest } = segment;
   return { ...rest, state: SegmentState.Dropped, file: '', fileBytes: 0, rows: 0 };
+}
+
+function toSize({ rows, fileBytes }: SegmentInfo): { rows: number; bytes: number } {
+  return { rows, bytes: fileBytes };
 }

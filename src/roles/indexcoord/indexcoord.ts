@@ -14,7 +14,7 @@ import { KEYS } from '../../meta/catalog.ts';
 import { makeGarbage } from '../../meta/garbage.ts';
 import { WritingFiles } from '../../meta/writing-files.ts';
 import { MilvusError } from '../../model/error.ts';
-import { INDEX_PROPERTIES, INDEX_ROWS_MIN } from '../../model/index-params.ts';
+import { INDEX_PROPERTIES } from '../../model/index-params.ts';
 import { getJsonCastType } from '../../model/json-path.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';
@@ -27,6 +27,8 @@ export interface IndexCoordDeps {
   readonly peers: Peers;
   readonly logger: Logger;
   readonly runtime: Runtime;
+  /** Smaller segments are searched as they are and count as indexed (R23). */
+  readonly indexRowsMin: number;
 }
 
 interface BuildTask {
@@ -77,10 +79,24 @@ export class IndexCoordRole implements IndexCoord {
   /** Opens the known files at the query nodes and builds what is missing. When all roles are up. */
   async resume(): Promise<void> {
     for (const collectionId of this.#table.collectionIds()) {
-      const files = this.#table.listFiles(collectionId);
-      if (files.length > 0) await this.#deps.peers.querycoord.attachIndexes({ files }, {});
+      for (const file of this.#table.listFiles(collectionId)) await this.#attachOrRemake(file);
       this.#wake(collectionId);
     }
+  }
+
+  /** An index file holds nothing that its segment has not: one that cannot be opened is remade. */
+  async #attachOrRemake(file: IndexFile): Promise<void> {
+    try {
+      await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
+      return;
+    } catch (error) {
+      const fields = { collectionId: String(file.collectionId), file: file.file, error };
+      this.#deps.logger.warn(fields, 'an index file cannot be opened and is made anew');
+    }
+    const { collectionId } = file;
+    await this.#lines.run(collectionId, () =>
+      this.#dropFiles(collectionId, (other) => other.file !== file.file),
+    );
   }
 
   async stop(): Promise<void> {
@@ -198,7 +214,7 @@ export class IndexCoordRole implements IndexCoord {
 
   readonly buildSegment: IndexCoord['buildSegment'] = async ({ segment, schema }, call) => {
     const files: IndexFile[] = [];
-    if (segment.rows < INDEX_ROWS_MIN) return { files };
+    if (segment.rows < this.#deps.indexRowsMin) return { files };
     for (const index of this.#table.list(segment.collectionId)) {
       files.push(await this.#build(index, segment, schema, call.signal));
     }
@@ -284,7 +300,7 @@ export class IndexCoordRole implements IndexCoord {
     const bySize = [...segments].sort((a, b) => b.rows - a.rows);
     for (const segment of bySize) {
       const { segmentId, rows } = segment;
-      if (rows < INDEX_ROWS_MIN) return undefined;
+      if (rows < this.#deps.indexRowsMin) return undefined;
       if (replaced.has(segmentId)) continue;
       for (const index of this.#table.list(collectionId)) {
         const { indexId } = index;
@@ -372,7 +388,7 @@ export class IndexCoordRole implements IndexCoord {
   }
 
   /**
-   * Counts sealed segments of at least INDEX_ROWS_MIN rows; all others are searched as they are
+   * Counts sealed segments of at least `indexRowsMin` rows; all others are searched as they are
    * (R23). Failed is what will not be tried again; what will be is in progress, with its reason.
    */
   #describe(index: IndexInfo, segments: readonly SegmentInfo[], growingRows: number): IndexStatus {
@@ -384,7 +400,7 @@ export class IndexCoordRole implements IndexCoord {
     for (const { segmentId, rows } of segments) {
       totalRows += rows;
       const hasFile = this.#table.findFile({ collectionId, segmentId, indexId }) !== undefined;
-      if (rows < INDEX_ROWS_MIN || hasFile) continue;
+      if (rows < this.#deps.indexRowsMin || hasFile) continue;
       pendingRows += rows;
       const failure = this.#failures.find(segmentId, indexId);
       if (failure === undefined) continue;

@@ -4,7 +4,7 @@ import { DataType } from '../../model/data-type.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { checkIndexDefinition } from '../../model/index-params.ts';
-import { getVectorFields, type FieldSchema } from '../../model/schema.ts';
+import { findPartitionKeyField, getVectorFields, type FieldSchema } from '../../model/schema.ts';
 import { getPhysicalMs } from '../../model/timestamp.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
@@ -22,6 +22,8 @@ import {
 
 const SCHEMA_PACKAGE = 'milvus.proto.schema';
 const PARTITION_KEY_PARTITIONS = 16;
+/** Partitions of a partition key at most, however many a collection may have. */
+const KEY_PARTITIONS_MAX = 1024;
 const DEFAULT_TIMEZONE = 'UTC';
 
 interface Named {
@@ -48,10 +50,16 @@ export async function createCollection(
   // 0 and -1 are what SDKs send for the default.
   const shardCount = request.shards_num <= 0 ? 1 : request.shards_num;
   const schema = readSchema({ ...wire, name: request.collection_name || wire.name }, limits);
+  if (limits.mustUsePartitionKey && findPartitionKeyField(schema) === undefined) {
+    throw invalidParameter(
+      'partition key must be set when creating the collection because the mustUsePartitionKey ' +
+        'config is true',
+    );
+  }
   const partitionCount = readPartitionCount(
     schema.fields,
     Number(request.num_partitions),
-    limits.maxPartitionNum,
+    Math.min(limits.maxPartitionNum, KEY_PARTITIONS_MAX),
   );
   const properties = toRecord(request.properties);
   checkCollectionProperties(properties, schema);

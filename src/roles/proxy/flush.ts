@@ -66,23 +66,32 @@ export async function flushAll(
   _request: object,
   context: RequestContext,
 ): Promise<object> {
-  const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
+  const { rootcoord, datacoord } = proxy.peers;
+  // First: what is written while the collections are flushed is not promised.
+  const { first } = await rootcoord.allocateTimestamps({ count: 1 }, context);
+  const { collections } = await rootcoord.listCollections({}, context);
+  const failures: unknown[] = [];
   for (const { collectionId } of collections) {
-    await proxy.peers.datacoord.flush({ collectionId }, context);
+    // A collection that is stopped must not keep the others from being flushed.
+    await datacoord.flush({ collectionId }, context).catch((error) => failures.push(error));
   }
-  const { first } = await proxy.peers.rootcoord.allocateTimestamps({ count: 1 }, context);
+  if (failures.length > 0) throw failures[0];
   return { status: OK_STATUS, flush_all_ts: String(first), flush_results: [] };
 }
 
+/** True when no row of the time before the FlushAll is in memory only, whatever was tried. */
 export async function getFlushAllState(
   proxy: Proxy,
-  _request: object,
+  request: { flush_all_ts: string },
   context: RequestContext,
 ): Promise<object> {
+  const before = BigInt(request.flush_all_ts);
   const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
     const { segments } = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
-    if (segments.some(({ isSealing }) => isSealing)) return { status: OK_STATUS, flushed: false };
+    if (segments.some(({ firstTimestamp }) => before === 0n || firstTimestamp <= before)) {
+      return { status: OK_STATUS, flushed: false };
+    }
   }
   return { status: OK_STATUS, flushed: true };
 }

@@ -106,6 +106,7 @@ class RowsWrite {
       requireCurrentSchema(info, request);
       this.#rowIds = new RowIds();
     }
+    this.#context.units = request.numRows;
     if (request.numRows <= 0) {
       throw invalidParameter('invalid numRows: num_rows should be greater than 0');
     }

@@ -3,6 +3,7 @@
 // merges, encodes.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -23,6 +24,7 @@ export interface ProxyLimits {
   readonly maxCollectionDescriptionLength: number;
   readonly maxIndexParamsSize: number;
   readonly maxPartitionNum: number;
+  readonly mustUsePartitionKey: boolean;
   readonly jsonMaxLength: number;
   readonly topK: number;
   readonly nq: number;
@@ -40,6 +42,8 @@ export interface ProxyDeps {
   readonly version: string;
   readonly buildTime: string;
   readonly runtime: Runtime;
+  /** Of this process. */
+  readonly health: Health;
   /** Decodes a message of milvus.proto by its full name, for fields that carry encoded messages. */
   readonly decodeMessage: (typeName: string, bytes: Uint8Array) => object;
 }
@@ -48,6 +52,10 @@ export interface ProxyDeps {
 export interface RequestContext extends CallContext {
   /** gRPC metadata `dbname`; '' when absent. */
   readonly dbName: string;
+  /** For metrics, filled in on the way: the collection that the call is about, */
+  collection?: { readonly dbName: string; readonly schema: { readonly name: string } } | undefined;
+  /** and how many query vectors it searches for, or rows it writes. */
+  units?: number;
 }
 
 export interface Proxy {
@@ -87,7 +95,9 @@ export async function requireCollection(
   context: RequestContext,
 ): Promise<CollectionInfo> {
   checkName('collection', name, proxy.deps.limits.maxNameLength);
-  return proxy.peers.rootcoord.describeCollection({ dbName, name }, context);
+  const info = await proxy.peers.rootcoord.describeCollection({ dbName, name }, context);
+  context.collection = info;
+  return info;
 }
 
 /** Returns the ids of named partitions; none named = none returned, which means all. */

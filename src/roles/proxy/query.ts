@@ -21,6 +21,7 @@ import {
   getPinnedTimestamp,
   isTrue,
   readInteger,
+  requirePartitionKey,
   selectPartitions,
   toShardRead,
 } from './read-target.ts';
@@ -59,6 +60,7 @@ export async function query(
     outputFieldIds: selection.fieldIds,
     countOnly: isCount,
   };
+  requirePartitionKey(proxy.deps.limits, info, 'query');
   const read = await readShards(proxy, info, context, params, {
     partitionIds: selectPartitions(info, request.partitionNames, filter),
     ignoreGrowing: isTrue(findValue(request.queryParams, 'ignore_growing')),

@@ -6,7 +6,7 @@ import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
 import type { ShardReadRequest } from '../../rpc/contract.ts';
 import type { Filter } from './filter.ts';
-import { findPartitionIds } from './proxy.ts';
+import { findPartitionIds, type ProxyLimits } from './proxy.ts';
 
 /** Partition names in a read may be patterns in Milvus' configuration; here they are names. */
 export function selectPartitions(
@@ -28,6 +28,18 @@ export function selectPartitions(
   }
   if (names.length > 0) return [...new Set(findPartitionIds(info, names))];
   return filter?.partitionIds ?? [];
+}
+
+/** @throws MilvusError ParameterInvalid where the configuration wants a partition key */
+export function requirePartitionKey(
+  { mustUsePartitionKey }: Pick<ProxyLimits, 'mustUsePartitionKey'>,
+  info: CollectionInfo,
+  verb: 'search' | 'query',
+): void {
+  if (!mustUsePartitionKey || findPartitionKeyField(info.schema) !== undefined) return;
+  throw invalidParameter(
+    `must use partition key in the ${verb} request because the mustUsePartitionKey config is true`,
+  );
 }
 
 export function toShardRead(

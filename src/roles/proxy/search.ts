@@ -17,7 +17,12 @@ import { compileRequestFilter } from './filter.ts';
 import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
-import { getPinnedTimestamp, selectPartitions, toShardRead } from './read-target.ts';
+import {
+  getPinnedTimestamp,
+  requirePartitionKey,
+  selectPartitions,
+  toShardRead,
+} from './read-target.ts';
 import { readPage, toIteratorResult } from './search-iterator.ts';
 import { readQueryVectors, readSearchSettings, type SearchSettings } from './search-request.ts';
 
@@ -83,11 +88,13 @@ export async function searchShards(
     request.exprTemplateValues,
     'query',
   );
+  requirePartitionKey(proxy.deps.limits, info, 'search');
   const partitionIds = selectPartitions(info, request.partitionNames, filter);
   const { nq, queries } =
     request.ids === undefined
       ? readQueryVectors(proxy, request, settings.field)
       : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
+  context.units = (context.units ?? 0) + nq;
   const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
   const params: SearchParams = {
     fieldId: field.fieldId,

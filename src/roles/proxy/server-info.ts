@@ -1,11 +1,11 @@
 // What clients ask about the server itself.
 
+import { listComponents, PROBLEMS_LISTED_MAX } from '../../rpc/component-health.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { getDbName, type Proxy, type RequestContext } from './proxy.ts';
 
 /** Milvus' node id in a standalone. */
 const NODE_ID = '1';
-const HEALTHY = 1;
 
 export async function connect(
   proxy: Proxy,
@@ -43,13 +43,26 @@ export async function allocTimestamp(
   return { status: OK_STATUS, timestamp: String(first) };
 }
 
-export async function checkHealth(): Promise<object> {
-  return { status: OK_STATUS, isHealthy: true, reasons: [], quota_states: [] };
+/** Unhealthy as soon as anything is wrong, also while everything else serves. */
+export async function checkHealth(proxy: Proxy): Promise<object> {
+  const { health } = proxy.deps;
+  const reasons = health
+    .list(PROBLEMS_LISTED_MAX)
+    .map(({ component, reason }) => `${component}: ${reason}`);
+  if (health.phase !== 'serving') reasons.unshift(`the server is ${health.phase}`);
+  return { status: OK_STATUS, isHealthy: reasons.length === 0, reasons, quota_states: [] };
 }
 
-export async function getComponentStates(): Promise<object> {
-  const state = { nodeID: NODE_ID, role: 'standalone', state_code: HEALTHY, extra_info: [] };
-  return { status: OK_STATUS, state, subcomponent_states: [] };
+export async function getComponentStates(proxy: Proxy): Promise<object> {
+  const components = listComponents(proxy.deps.health).map(({ name, code, reasons = [] }) => ({
+    nodeID: NODE_ID,
+    role: name,
+    state_code: code,
+    extra_info: reasons.map((value) => ({ key: 'reason', value })),
+  }));
+  const { state_code } = components[0]!;
+  const state = { nodeID: NODE_ID, role: 'standalone', state_code, extra_info: [] };
+  return { status: OK_STATUS, state, subcomponent_states: components };
 }
 
 /**

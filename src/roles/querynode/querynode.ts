@@ -4,6 +4,7 @@
 import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
+import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { DeleteFile, IndexFile, SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
@@ -31,6 +32,8 @@ interface HeldSegment {
 export class QueryNodeRole implements QueryNode {
   readonly #storage: ObjectStorage;
   readonly #segments = new Map<bigint, HeldSegment>();
+  /** For metrics. */
+  readonly held = new CollectionTotals();
 
   constructor(deps: QueryNodeDeps) {
     this.#storage = deps.storage;
@@ -58,6 +61,7 @@ export class QueryNodeRole implements QueryNode {
       }
       const indexFiles = new Map<bigint, LocalObject>();
       this.#segments.set(segment.segmentId, { segment, handle, indexFiles, close });
+      this.held.add(segment.collectionId, toSize(segment));
     }
     await this.#attach(request.indexFiles);
     return EMPTY;
@@ -76,6 +80,7 @@ export class QueryNodeRole implements QueryNode {
       const held = this.#segments.get(id);
       if (held === undefined) continue;
       this.#segments.delete(id);
+      this.held.remove(held.segment.collectionId, toSize(held.segment));
       closeHeld(held);
     }
     return EMPTY;
@@ -171,4 +176,8 @@ function selectDeleteFiles(
   return files.filter((file) =>
     segments.some((segment) => file.toTimestamp > segment.deletesUpTo),
   );
+}
+
+function toSize({ rows, fileBytes }: SegmentInfo): { rows: number; bytes: number } {
+  return { rows, bytes: fileBytes };
 }

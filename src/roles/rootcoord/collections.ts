@@ -127,6 +127,7 @@ export async function renameCollection(
     dbName: request.newDbName,
     schema: { ...info.schema, name: request.newName },
   });
+  state.deps.onNameGone(info.dbName, info.schema.name);
 }
 
 function refuseNewName(

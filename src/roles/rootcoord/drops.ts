@@ -13,6 +13,7 @@ export async function dropCollection(state: RootCoordState, info: CollectionInfo
   const record: DroppingRecord = { collectionId, partitionId: 0n };
   await state.deps.catalog.write([{ key: KEYS.dropping(collectionId, 0n), record }]);
   state.names.remove(collectionId);
+  state.deps.onNameGone(info.dbName, info.schema.name);
   await finishDrop(state, record);
 }
 
@@ -45,10 +46,15 @@ export async function finishPartitionDrops(
 
 /** Carries out a drop that has been recorded. A failure leaves it to be finished later. */
 export async function finishDrop(state: RootCoordState, drop: DroppingRecord): Promise<void> {
+  const { health } = state.deps;
+  const subject = `drop ${drop.collectionId}/${drop.partitionId}`;
   try {
     if (drop.partitionId === 0n) await endCollection(state, drop.collectionId);
     else await endPartition(state, drop);
+    health.clear('rootcoord', subject);
   } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    health.report('rootcoord', subject, `${subject} is recorded and not finished: ${reason}`);
     state.onUnfinishedDrop();
     throw error;
   }

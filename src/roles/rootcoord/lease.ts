@@ -1,7 +1,7 @@
 // Ids and timestamps, handed out from ranges whose upper bound is durable before use (rule R12), so
 // that nothing is ever handed out twice, whatever the clock does across a restart.
 
-import { composeTimestamp } from '../../model/timestamp.ts';
+import { composeTimestamp, getPhysicalMs } from '../../model/timestamp.ts';
 import type { Catalog, LeaseRecord } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 
@@ -54,6 +54,8 @@ abstract class Lease {
  */
 export class IdLease extends Lease {
   #next = 0n;
+  /** Since the start. */
+  allocatedCount = 0;
 
   constructor(catalog: Catalog) {
     super(catalog, 'id');
@@ -69,6 +71,7 @@ export class IdLease extends Lease {
   async allocate(count: number): Promise<bigint> {
     const first = this.#next;
     this.#next += BigInt(count);
+    this.allocatedCount += count;
     await this.ensure(this.#next - 1n, () => this.#next + IDS_PER_LEASE);
     return first;
   }
@@ -90,6 +93,11 @@ export class TimestampLease extends Lease {
     const bound = await this.loadBound();
     const clock = composeTimestamp(this.#nowMs());
     this.#next = bound > clock ? bound : clock;
+  }
+
+  /** Unix milliseconds of the last timestamp given out. */
+  get lastMs(): number {
+    return getPhysicalMs(this.#next);
   }
 
   async allocate(count: number): Promise<bigint> {

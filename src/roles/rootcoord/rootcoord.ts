@@ -123,6 +123,12 @@ export class RootCoordRole implements RootCoord {
     return this.#state.names;
   }
 
+  /** For metrics: ids given out since the start, and the last timestamp in unix milliseconds. */
+  getAllocated(): { readonly ids: number; readonly timestampMs: number } {
+    const { ids, timestamps } = this.#state;
+    return { ids: ids.allocatedCount, timestampMs: timestamps.lastMs };
+  }
+
   readonly allocateIds: RootCoord['allocateIds'] = async ({ count }) => ({
     first: await this.#state.ids.allocate(count),
   });

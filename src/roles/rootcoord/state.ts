@@ -1,6 +1,7 @@
 // What the root coordinator's verbs share: its dependencies, the names in memory, ids, timestamps.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Catalog } from '../../meta/catalog.ts';
 import type { Peers } from '../../rpc/contract.ts';
@@ -21,7 +22,10 @@ export interface RootCoordDeps {
   readonly catalog: Catalog;
   readonly peers: Peers;
   readonly logger: Logger;
+  readonly health: Health;
   readonly limits: RootCoordLimits;
+  /** A collection has gone, or has another name. */
+  readonly onNameGone: (dbName: string, name: string) => void;
   readonly runtime: Runtime;
 }
 

@@ -80,7 +80,8 @@ async function readView<Reply extends object>(
 ): Promise<Reply & { timestamp: bigint }> {
   for (let attempt = 0; ; attempt++) {
     await shard.admitPin(request.pinnedTimestamp);
-    const partitionIds = shard.requireReadable(request.partitionIds);
+    shard.requireOpen();
+    const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
     const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);
     const segmentIds = shard.view.selectSealed(partitionIds);

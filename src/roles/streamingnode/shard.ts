@@ -5,7 +5,7 @@
 import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { native } from '../../index/native.ts';
 import type { WalMessage } from '../../codec/wal-message.ts';
-import { encodeWalMessage } from '../../codec/wal-message.ts';
+import { decodeWalMessage, encodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
@@ -25,8 +25,15 @@ import { ChannelCommits } from './channel-commits.ts';
 import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import { loadOrRelease, loadSealed } from './load-sealed.ts';
+import { LoadedPartitions } from './loaded-partitions.ts';
 import type { PendingWrite } from './pending-writes.ts';
 import { sealSegment } from './seal.ts';
+import {
+  createLostLogError,
+  createStoppedError,
+  getMessage,
+  ShardHealth,
+} from './shard-health.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
 import { countRows } from './stats.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
@@ -39,6 +46,10 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onCheckpoint: () => void;
   /** A record has been applied. */
   readonly onWritten: () => void;
+  /** A growing segment has got its first record. */
+  readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
+  /** The shard has stopped; its collection cannot be served without it. */
+  readonly onStopped: (reason: string) => void;
 }
 
 /** Deletes held in memory before they are written to a delete file. */
@@ -54,6 +65,7 @@ export class Shard {
   readonly deps: ShardDeps;
   readonly vchannel: string;
   readonly view = new View();
+  readonly loaded = new LoadedPartitions();
   readonly deletes: DeleteBuffer;
   readonly commits: ChannelCommits;
   /** Timestamp of the last applied record: what a read without a pin sees (R5). */
@@ -61,7 +73,6 @@ export class Shard {
   info: CollectionInfo;
 
   readonly #shardIndex: number;
-  readonly #pchannel: string;
   /** What the log has before it is in segments and delete files (R1). */
   readonly #checkpoint: bigint;
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
@@ -80,11 +91,11 @@ export class Shard {
   /** Records handed to the WAL and not yet applied. */
   #inFlight = 0;
   #inOrder: Promise<void> = Promise.resolve();
-  #state: 'open' | 'dropped' | 'closed' | 'broken' = 'open';
-  /** The durable record that could not be applied, and why; nothing after it was applied (R8). */
-  #broken: { readonly position: bigint; readonly reason: string } | undefined;
-  /** Partitions that may be read; null = all. */
-  #loaded: ReadonlySet<bigint> | null = new Set();
+  #state: 'open' | 'dropped' | 'closed' | 'stopped' = 'open';
+  /** Why it serves no more, and from where on a restart needs the log (R8). */
+  #stopped: { readonly keepFrom: bigint; readonly reason: string } | undefined;
+  #isRecovered = false;
+  readonly #health: ShardHealth;
 
   constructor(
     deps: ShardDeps,
@@ -96,9 +107,9 @@ export class Shard {
     this.deps = deps;
     this.info = info;
     this.vchannel = channel.vchannel;
+    this.#health = new ShardHealth(deps, channel.vchannel);
     this.#shardIndex = shardIndex;
     this.#segmentIds = new SegmentIdStock(deps.peers.rootcoord);
-    this.#pchannel = channel.vchannel.slice(0, channel.vchannel.lastIndexOf('_'));
     this.#checkpoint = channel.checkpoint;
     this.deletes = new DeleteBuffer(channel.deleteFiles);
     const { collectionId, vchannel, commitSeq = 0 } = channel;
@@ -137,23 +148,24 @@ export class Shard {
     });
   }
 
-  setLoaded(partitionIds: readonly bigint[] | null): void {
-    this.#loaded = partitionIds === null ? null : new Set(partitionIds);
-  }
-
   // --- start-up ---
 
   /**
    * Applies a record of the WAL's tail, in the log's order, before anything else happens. One that
    * cannot be applied stops this collection, not the server (R8).
    */
-  replay(message: WalMessage, position: bigint, place: string): void {
-    if (this.#broken !== undefined) return;
+  replay(record: Uint8Array, position: bigint, place: string): void {
+    if (this.#stopped !== undefined) return;
     try {
-      this.#replay(message, position);
+      this.#replay(decodeWalMessage(record), position);
     } catch (error) {
-      this.#break(position, place, error);
+      if (position >= this.#checkpoint) this.stop(`${place}: ${getMessage(error)}`, position);
     }
+  }
+
+  /** The log has lost records, `to` the last of them: without them the shard would lie (R9). */
+  replayDamage(to: bigint, reason: string): void {
+    if (this.#checkpoint <= to) this.stop(reason);
   }
 
   #replay(message: WalMessage, position: bigint): void {
@@ -178,25 +190,39 @@ export class Shard {
     }
   }
 
-  /** Opens the sealed segments, with every delete that they lack. After replay. */
+  /**
+   * Opens the sealed segments, with every delete that they lack. After replay. A file that cannot
+   * be opened stops this collection, not the server (R8).
+   */
   async openSealed(): Promise<void> {
-    if (this.#broken !== undefined) return;
+    if (this.#stopped !== undefined) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
-    if (segments.length > 0) await loadSealed(this, segments, []);
-    for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
-    await this.#requireOwnLog();
+    try {
+      if (segments.length > 0) await loadSealed(this, segments, []);
+      for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
+      await this.#requireOwnLog();
+      this.#isRecovered = true;
+    } catch (error) {
+      this.stop(getMessage(error));
+    }
   }
 
   /** A log that ends before the checkpoint is another one: its next records must count. */
   async #requireOwnLog(): Promise<void> {
     const last = this.deps.wal.lastPosition();
     if (this.#checkpoint <= last + 1n) return;
-    this.deps.logger.warn(
-      { vchannel: this.vchannel, checkpoint: String(this.#checkpoint), last: String(last) },
-      'the WAL has lost its end or was replaced; writes after the last checkpoint are missing',
-    );
-    this.#applied = last;
-    await this.#commit([], undefined);
+    const error = createLostLogError(last, this.#checkpoint);
+    if (!this.deps.isDamageAccepted) throw error;
+    this.deps.logger.warn({ vchannel: this.vchannel, error }, 'damage accepted by setting');
+    await this.skipLog();
+  }
+
+  /** Records that nothing of the log up to now is this shard's. Before its first write. */
+  skipLog(): Promise<void> {
+    return this.run(() => {
+      this.#applied = this.deps.wal.lastPosition();
+      return this.#commit([], undefined);
+    });
   }
 
   // --- writes ---
@@ -254,7 +280,7 @@ export class Shard {
       return;
     }
     this.#lastStamped = timestamp;
-    const durable = this.deps.wal.append(this.#pchannel, encodeWalMessage(message));
+    const durable = this.deps.wal.append(this.vchannel, encodeWalMessage(message));
     durable.catch(() => undefined); // Reported below, in order.
     this.#inFlight += 1;
     this.#run(async () => {
@@ -269,12 +295,12 @@ export class Shard {
       }
       try {
         // What follows a record that was not applied waits for the restart too.
-        if (this.#broken !== undefined) this.requireOpen();
+        if (this.#stopped !== undefined) this.requireOpen();
         await this.#apply(message, position);
         write.resolve({ timestamp });
       } catch (error) {
-        // Durable but not applied: only a restart can tell the truth again.
-        if (this.#broken === undefined) this.#break(position, `record ${position}`, error);
+        // Durable but not applied: what memory holds is no longer what the log says.
+        this.stop(`record ${position}: ${getMessage(error)}`, position);
         write.reject(error);
       } finally {
         this.#inFlight -= 1;
@@ -282,14 +308,20 @@ export class Shard {
     });
   }
 
-  #break(position: bigint, place: string, error: unknown): void {
-    const reason = `${place}: ${error instanceof Error ? error.message : String(error)}`;
-    this.#state = 'broken';
-    this.#broken = { position, reason };
-    this.deps.logger.error(
-      { vchannel: this.vchannel, collection: this.info.schema.name, place, error },
-      'a record of the WAL cannot be applied; the collection is stopped',
-    );
+  /**
+   * Refuses reads and writes from now on, with this reason, and frees the memory. The log is kept
+   * from where a restart needs it, at the latest from `position`, the record that failed. What is
+   * wrong may be mended and the server started again, or the collection dropped (R8).
+   */
+  stop(reason: string, position?: bigint): void {
+    if (this.#state !== 'open') return;
+    const needed = this.#isRecovered ? this.lowWater() : this.#checkpoint;
+    const keepFrom = position === undefined || needed < position ? needed : position;
+    this.#stopped = { keepFrom, reason };
+    this.#state = 'stopped';
+    this.#health.reportStopped(this.info, reason);
+    this.deps.onStopped(reason);
+    this.#release().catch((error: unknown) => this.#health.reportReleaseFailure(error));
   }
 
   /**
@@ -377,6 +409,7 @@ export class Shard {
         partitionId: part.partitionId,
         handle: native.createGrowing(getNativeFields(this.info.schema)),
         firstPosition: position,
+        firstTimestamp: timestamp,
         lastPosition: position,
         rows: 0,
         bytes: 0,
@@ -384,6 +417,7 @@ export class Shard {
         deletesUpTo: undefined,
       };
       this.view.growing.set(part.segmentId, growing);
+      this.deps.onBorn(part.segmentId, timestamp);
     }
     native.appendRows(growing.handle, part.batch, timestamp);
     growing.rows += part.rows;
@@ -430,8 +464,8 @@ export class Shard {
 
   /** First WAL position that a restart must see (R1). */
   lowWater(): bigint {
+    if (this.#stopped !== undefined) return this.#stopped.keepFrom;
     let low = this.deletes.firstPosition();
-    if (this.#broken !== undefined && this.#broken.position < low) low = this.#broken.position;
     if (this.#inFlight > 0 && this.#applied < low) low = this.#applied + 1n;
     for (const { firstPosition } of this.view.growing.values()) {
       if (firstPosition < low) low = firstPosition;
@@ -447,14 +481,12 @@ export class Shard {
       this.#open.delete(growing.partitionId);
     }
     const sealing = sealSegment(this, growing)
+      .then(() => this.#health.clearSealFailure())
       .catch((error: unknown) => {
         // Still readable and still in the WAL; the next flush or the next full segment tries again.
         growing.isSealing = false;
         growing.deletesUpTo = undefined;
-        this.deps.logger.error(
-          { segmentId: String(growing.segmentId), error },
-          'segment not written',
-        );
+        this.#health.reportSealFailure(this.info, growing.segmentId, error);
       })
       .finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
@@ -623,18 +655,18 @@ export class Shard {
   /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
   async drop(): Promise<void> {
     this.#state = 'dropped';
-    this.#line.close();
+    this.#health.clear();
     await this.#release();
   }
 
   /** Stops without writing anything: the WAL has it all. */
   async close(): Promise<void> {
     this.#state = 'closed';
-    this.#line.close();
     await this.#release();
   }
 
   async #release(): Promise<void> {
+    this.#line.close();
     await Promise.all(this.#sealing);
     await this.run(async () => {
       const segmentIds = [...this.view.sealed.keys()];
@@ -664,26 +696,14 @@ export class Shard {
   }
 
   listGrowing(): GrowingSegmentInfo[] {
-    return [...this.view.growing.values()].map((growing) => ({
-      segmentId: growing.segmentId,
-      partitionId: growing.partitionId,
-      vchannel: this.vchannel,
-      rows: growing.rows,
-      bytes: growing.bytes,
-      isSealing: growing.isSealing,
-    }));
+    return this.view.listGrowing(this.vchannel);
   }
 
   // --- reads ---
 
   requireOpen(): void {
     if (this.#state === 'open') return;
-    if (this.#state === 'broken') {
-      throw new MilvusError('ChannelNotAvailable', {
-        message: 'the collection is stopped: a record of the WAL could not be applied',
-        fields: { collection: this.info.schema.name, reason: this.#broken?.reason ?? '' },
-      });
-    }
+    if (this.#state === 'stopped') throw createStoppedError(this.info, this.#stopped!.reason);
     const { name } = this.info.schema;
     throw new MilvusError('CollectionNotFound', {
       fields: { database: this.info.dbName, collection: name },
@@ -721,26 +741,6 @@ export class Shard {
       message: 'the read timestamp is older than the versions kept',
       fields: { got: pinned, expected: `>= ${keptFrom}` },
     });
-  }
-
-  /**
-   * Returns the partitions to read: those asked for, or all that are loaded.
-   * @throws MilvusError CollectionNotLoaded, PartitionNotLoaded
-   */
-  requireReadable(partitionIds: readonly bigint[]): readonly bigint[] {
-    this.requireOpen();
-    if (this.#loaded === null) return partitionIds;
-    if (this.#loaded.size === 0) {
-      throw new MilvusError('CollectionNotLoaded', {
-        fields: { collection: this.info.schema.name },
-      });
-    }
-    for (const id of partitionIds) {
-      if (this.#loaded.has(id)) continue;
-      const name = this.info.partitions.find((p) => p.partitionId === id)?.name ?? String(id);
-      throw new MilvusError('PartitionNotLoaded', { fields: { partition: name } });
-    }
-    return partitionIds.length > 0 ? partitionIds : [...this.#loaded];
   }
 }
 

@@ -2,16 +2,21 @@
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
 import type { Runtime } from '../../base/clock.ts';
+import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
-import { decodeWalMessage } from '../../codec/wal-message.ts';
+import { decodeWalTarget } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
+import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
-import type { Wal } from '../../wal/wal.ts';
+import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
+import { AgeSealer } from './age-sealer.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Shard } from './shard.ts';
+
+export type ReadKind = 'search' | 'query';
 
 export interface StreamingNodeDeps {
   readonly wal: Wal;
@@ -19,6 +24,9 @@ export interface StreamingNodeDeps {
   readonly peers: Peers;
   readonly logger: Logger;
   readonly runtime: Runtime;
+  readonly health: Health;
+  /** Serves without acknowledged records that the log has lost; else their shards are stopped. */
+  readonly isDamageAccepted: boolean;
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
@@ -26,19 +34,26 @@ export interface StreamingNodeDeps {
   readonly walBytesMax: number;
   /** Inserts are refused past it (R19). */
   readonly growingBytesMax: number;
+  /** Growing segments are written out at this age. */
+  readonly growingLifeMsMax: number;
+  /** A shard has been read, in so many milliseconds. */
+  readonly onRead: (kind: ReadKind, milliseconds: number, isDone: boolean) => void;
 }
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
   readonly #budget: GrowingBudget;
+  readonly #ages: AgeSealer;
   /** Collection id → its shards, by index. */
   readonly #collections = new Map<bigint, Shard[]>();
   #truncating: Promise<void> = Promise.resolve();
   #isStopping = false;
+  #isLogDamaged = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
     this.#budget = new GrowingBudget(deps.growingBytesMax);
+    this.#ages = new AgeSealer(deps.growingLifeMsMax, deps.runtime);
   }
 
   async start(): Promise<void> {
@@ -46,18 +61,25 @@ export class StreamingNodeRole implements StreamingNode {
     for (const info of collections) await this.#openShards(info);
     await this.#replay();
     for (const shard of this.#shards()) await shard.openSealed();
+    this.#ages.start();
   }
 
   async stop(): Promise<void> {
     // A closed shard no longer says what it needs of the log: from here on nothing is cut.
     this.#isStopping = true;
+    await this.#ages.stop();
     for (const shard of this.#shards()) await shard.close();
     await this.#truncating;
   }
 
   /** A collection that is open stays as it is: the call may be a repeated one. */
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
-    if (!this.#collections.has(info.collectionId)) await this.#openShards(info);
+    if (this.#collections.has(info.collectionId)) return EMPTY;
+    await this.#openShards(info);
+    if (this.#isLogDamaged) {
+      // Damage in what was written before it was there must not stop it at the next start.
+      for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
+    }
     return EMPTY;
   };
 
@@ -87,7 +109,7 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly setLoaded: StreamingNode['setLoaded'] = async ({ collectionId, partitionIds }) => {
-    for (const shard of this.#collections.get(collectionId) ?? []) shard.setLoaded(partitionIds);
+    for (const shard of this.#collections.get(collectionId) ?? []) shard.loaded.set(partitionIds);
     return EMPTY;
   };
 
@@ -103,10 +125,14 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly search: StreamingNode['search'] = (request, call) =>
-    searchShard(this.#require(request.collectionId, request.vchannel), request, call);
+    this.#observe('search', () =>
+      searchShard(this.#require(request.collectionId, request.vchannel), request, call),
+    );
 
   readonly query: StreamingNode['query'] = (request, call) =>
-    queryShard(this.#require(request.collectionId, request.vchannel), request, call);
+    this.#observe('query', () =>
+      queryShard(this.#require(request.collectionId, request.vchannel), request, call),
+    );
 
   readonly flush: StreamingNode['flush'] = async ({ collectionId }) => {
     const segmentIds: bigint[] = [];
@@ -156,6 +182,30 @@ export class StreamingNodeRole implements StreamingNode {
     return this.#budget.used;
   }
 
+  /** For metrics: growing rows by collection. */
+  getGrowing(): CollectionTotals {
+    const totals = new CollectionTotals();
+    for (const shard of this.#shards()) {
+      for (const growing of shard.view.growing.values()) {
+        totals.add(shard.info.collectionId, growing);
+      }
+    }
+    return totals;
+  }
+
+  async #observe<Reply>(kind: ReadKind, read: () => Promise<Reply>): Promise<Reply> {
+    const { runtime, onRead } = this.#deps;
+    const started = runtime.monotonicMs();
+    let isDone = false;
+    try {
+      const reply = await read();
+      isDone = true;
+      return reply;
+    } finally {
+      onRead(kind, runtime.monotonicMs() - started, isDone);
+    }
+  }
+
   #shards(): Shard[] {
     return [...this.#collections.values()].flat();
   }
@@ -175,26 +225,49 @@ export class StreamingNodeRole implements StreamingNode {
         { collectionId: info.collectionId, vchannel },
         {},
       );
-      const hooks = { onCheckpoint: () => this.#truncateWal(), onWritten: () => this.#relieve() };
-      shards.push(
-        new Shard(
-          { ...this.#deps, budget: this.#budget, ...hooks },
-          info,
-          shardIndex,
-          channel,
-          segments,
-        ),
-      );
+      const hooks = {
+        onCheckpoint: () => this.#truncateWal(),
+        onWritten: () => this.#relieve(),
+        onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
+        onBorn: (segmentId: bigint, timestamp: bigint) =>
+          this.#ages.add(shard, segmentId, timestamp),
+      };
+      const deps = { ...this.#deps, budget: this.#budget, ...hooks };
+      const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
+      shards.push(shard);
     }
     this.#collections.set(info.collectionId, shards);
   }
 
-  /** One pass over the WAL for all shards: it is one stream (R9). */
+  /**
+   * One pass over the WAL for all shards: it is one stream (R9). What it has lost stops the shards
+   * that may have been in it.
+   */
   async #replay(): Promise<void> {
-    for await (const { position, place, record } of this.#deps.wal.read(0n)) {
-      const message = decodeWalMessage(record);
-      const shard = this.#collections.get(message.collectionId)?.[message.shardIndex];
-      shard?.replay(message, position, place);
+    const { wal } = this.#deps;
+    const onDamage = (damage: WalDamage): void =>
+      this.#meetDamage(damage.to, describeDamage(damage), damage.channels);
+    for await (const { position, place, record } of wal.read(0n, onDamage)) {
+      const target = decodeWalTarget(record);
+      if (target === undefined) {
+        this.#meetDamage(position, `${place}: a record of an unknown form`);
+        continue;
+      }
+      const shard = this.#collections.get(target.collectionId)?.[target.shardIndex];
+      shard?.replay(record, position, place);
+    }
+  }
+
+  /** Records up to `to` are missing: of these channels, or of nobody knows which. */
+  #meetDamage(to: bigint, reason: string, channels?: readonly string[]): void {
+    if (channels === undefined) this.#isLogDamaged = true;
+    if (this.#deps.isDamageAccepted) {
+      this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
+      return;
+    }
+    const concerned = channels === undefined ? undefined : new Set(channels);
+    for (const shard of this.#shards()) {
+      if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
     }
   }
 
@@ -220,6 +293,11 @@ export class StreamingNodeRole implements StreamingNode {
       .filter(({ segment }) => !segment.isSealing && segment.rows > 0)
       .sort((a, b) => b.segment.bytes - a.segment.bytes);
     growing[0]?.shard.seal(growing[0].segment.segmentId);
+  }
+
+  /** What its shards hold belongs together: a collection serves with all of them or not at all. */
+  #stopCollection(collectionId: bigint, reason: string): void {
+    for (const shard of this.#collections.get(collectionId) ?? []) shard.stop(reason);
   }
 
   #truncateWal(): void {

@@ -4,6 +4,7 @@
 
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
+import type { GrowingSegmentInfo } from '../../rpc/contract.ts';
 
 export interface GrowingSegment {
   readonly segmentId: bigint;
@@ -14,6 +15,8 @@ export interface GrowingSegment {
    * (R1).
    */
   readonly firstPosition: bigint;
+  /** Of that record: no row is older. */
+  readonly firstTimestamp: bigint;
   lastPosition: bigint;
   rows: number;
   /** Of the row batches that it took. */
@@ -26,6 +29,18 @@ export interface GrowingSegment {
 export class View {
   readonly growing = new Map<bigint, GrowingSegment>();
   readonly sealed = new Map<bigint, SegmentInfo>();
+
+  listGrowing(vchannel: string): GrowingSegmentInfo[] {
+    return [...this.growing.values()].map((growing) => ({
+      segmentId: growing.segmentId,
+      partitionId: growing.partitionId,
+      vchannel,
+      firstTimestamp: growing.firstTimestamp,
+      rows: growing.rows,
+      bytes: growing.bytes,
+      isSealing: growing.isSealing,
+    }));
+  }
 
   /** `partitionIds` empty = all. */
   selectGrowing(partitionIds: readonly bigint[]): NativeSegment[] {

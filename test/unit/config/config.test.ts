@@ -100,7 +100,8 @@ describe('config', () => {
     const place = join(cwd, 'test.yaml');
     assert.deepEqual(warnings, [
       `unknown setting proxy.prot in ${place} is ignored`,
-      `unknown setting etcd.endpoints in ${place} is ignored`,
+      `setting etcd.endpoints in ${place} has no effect: ` +
+        'one process keeps its metadata under localStorage.path',
     ]);
   });
 
@@ -123,6 +124,7 @@ describe('config', () => {
     refused(() => load({ env }), 'common.security.authorizationEnabled', 'not available yet');
     const { config } = load({ env: { COMMON_SECURITY_AUTHORIZATIONENABLED: 'False' } });
     assert.equal(config.common.security.authorizationEnabled, false);
+    refused(() => load({ env: { COMMON_SECURITY_TLSMODE: '1' } }), 'TLS is not available yet');
   });
 
   test('a file that is missing, broken or not a mapping is refused by name', () => {

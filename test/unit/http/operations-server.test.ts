@@ -5,11 +5,12 @@ import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { createDeferred } from '../../../src/base/deferred.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
-import { STATE_CODES, startOperationsServer } from '../../../src/http/operations-server.ts';
+import { startOperationsServer } from '../../../src/http/operations-server.ts';
 import type {
   OperationsServer,
   OperationsServerOptions,
 } from '../../../src/http/operations-server.ts';
+import { STATE_CODES } from '../../../src/rpc/component-health.ts';
 
 describe('operations server', () => {
   let server: OperationsServer | undefined;
