@@ -8,6 +8,7 @@ NAPI_MODULE_INIT() {
   if (elanus::Runtime::create(env) == nullptr) return nullptr;
   elanus::add_system_functions(env, exports);
   elanus::add_segment_functions(env, exports);
+  elanus::add_delete_functions(env, exports);
   elanus::add_index_functions(env, exports);
   elanus::add_read_functions(env, exports);
   elanus::add_writer_functions(env, exports);

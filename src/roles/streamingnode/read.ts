@@ -80,6 +80,7 @@ async function readView<Reply extends object>(
 ): Promise<Reply & { timestamp: bigint }> {
   for (let attempt = 0; ; attempt++) {
     await shard.admitPin(request.pinnedTimestamp);
+    await shard.deliverDeletes();
     const partitionIds = shard.requireReadable(request.partitionIds);
     const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);

@@ -11,14 +11,16 @@ export interface GrowingSegment {
   readonly handle: NativeSegment;
   /**
    * Position of the record that it was born in: replay must begin there while it is not written
-   * (R1).
+   * (R1). Larger than any while it has no rows.
    */
-  readonly firstPosition: bigint;
+  firstPosition: bigint;
   lastPosition: bigint;
   rows: number;
   /** Of the row batches that it took. */
   bytes: number;
   isSealing: boolean;
+  /** Why it could not be written the last time; undefined while it is being tried. */
+  failure: string | undefined;
   /** Its file, which is being written, lacks the rows deleted up to here. */
   deletesUpTo: bigint | undefined;
 }
