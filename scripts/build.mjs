@@ -17,7 +17,7 @@ function listFiles(folder, extensions) {
   const found = [];
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) found.push(...listFiles(path, extensions));
+    if (entry.isDirectory()) for (const inner of listFiles(path, extensions)) found.push(inner);
     else if (extensions.some((extension) => entry.name.endsWith(extension))) found.push(path);
   }
   return found.sort();

@@ -32,7 +32,7 @@ function listTests(folder) {
   const found = [];
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) found.push(...listTests(path));
+    if (entry.isDirectory()) for (const inner of listTests(path)) found.push(inner);
     else if (entry.name.endsWith('.test.ts')) {
       found.push(join(root, 'dist', relative(root, path)).replace(/\.ts$/, '.js'));
     }

@@ -31,10 +31,11 @@ export function readCpuQuota(read: ReadText): number {
   const groups = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => line.split(':'));
   const unified = groups.find(([id]) => id === '0')?.[2] ?? '/';
   const legacy = groups.find(([, controllers]) => controllers?.split(',').includes('cpu'))?.[2];
-  return Math.min(
+  const quotas = [
     ...listUp(unified).map((group) => parseMax(read(join(CGROUP_ROOT, group, 'cpu.max')))),
     ...listUp(legacy ?? '/').map((group) => readLegacyQuota(read, join(CGROUP_ROOT, 'cpu', group))),
-  );
+  ];
+  return quotas.reduce((least, quota) => Math.min(least, quota), Infinity);
 }
 
 /** The group and all groups above it; a group from outside the namespace ('/..') is the root. */

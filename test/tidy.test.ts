@@ -97,7 +97,7 @@ const BANNED: readonly RegExp[] = [
 /** Lines longer than LINE_MAX, over all files that are read. */
 const LONG_LINES_LEFT = 8;
 const LONG_FILES: Readonly<Record<string, number>> = {
-  'src/roles/streamingnode/shard.ts': 750,
+  'src/roles/streamingnode/shard.ts': 626,
 };
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   // One row for each metric, one case for each field, one step after another.
@@ -393,6 +393,38 @@ test('exceptions that are no longer needed are gone', () => {
   }
   assert.deepEqual(needless, []);
 });
+
+test('no list of unknown length becomes the arguments of a call', () => {
+  // V8 throws a RangeError at about 120,000 of them; the text of an argument list has an end.
+  const wrong: string[] = [];
+  const scripts = others.filter(({ path }) => /\.(ts|mjs)$/.test(path));
+  for (const { path, text } of [...sources, ...scripts]) {
+    const file = parsed.get(path) ?? ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
+    const visit = (node: ts.Node): void => {
+      if (isUnboundedCall(node)) {
+        const { line } = file.getLineAndCharacterOfPosition(node.getStart(file));
+        wrong.push(`${path}:${line + 1}: ${node.getText(file)}`);
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(file);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+/** `f(...list)`, `new F(...list)`, `a.push.apply(a, list)`. */
+function isUnboundedCall(node: ts.Node): boolean {
+  if (!ts.isCallExpression(node) && !ts.isNewExpression(node)) return false;
+  const { expression } = node;
+  const isApply =
+    ts.isPropertyAccessExpression(expression) &&
+    expression.name.text === 'apply' &&
+    node.arguments?.length === 2 &&
+    ts.isPropertyAccessExpression(expression.expression);
+  const isSpread = (each: ts.Expression): boolean =>
+    ts.isSpreadElement(each) && !ts.isArrayLiteralExpression(each.expression);
+  return isApply || (node.arguments ?? []).some(isSpread);
+}
 
 test('every local link of the documents leads somewhere', () => {
   const wrong: string[] = [];

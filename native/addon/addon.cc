@@ -12,6 +12,7 @@ NAPI_MODULE_INIT() {
     if (Runtime::create(env) == nullptr) return Status::ok();
     add_system_functions(env, exports);
     add_segment_functions(env, exports);
+    add_delete_functions(env, exports);
     add_index_functions(env, exports);
     add_read_functions(env, exports);
     add_writer_functions(env, exports);

@@ -19,6 +19,7 @@ void add_functions(napi_env env, napi_value exports, std::initializer_list<Funct
 
 void add_system_functions(napi_env env, napi_value exports);
 void add_segment_functions(napi_env env, napi_value exports);
+void add_delete_functions(napi_env env, napi_value exports);
 void add_index_functions(napi_env env, napi_value exports);
 void add_read_functions(napi_env env, napi_value exports);
 void add_writer_functions(napi_env env, napi_value exports);

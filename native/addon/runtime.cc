@@ -13,6 +13,8 @@ namespace {
 // Searches and queries that take turns beside one for each thread. Builds take none: two that share
 // a thread need the memory of both and the first ends no sooner.
 constexpr size_t kSpareSearchThreads = 32;
+// Deletes of one key, whose clients wait, beside the many that a segment being opened lacks.
+constexpr size_t kSpareWriteThreads = 8;
 
 }  // namespace
 
@@ -47,15 +49,26 @@ Runtime& Runtime::of(napi_env env) {
 }
 
 ThreadPool& Runtime::pool(Pool which) {
-  const bool is_search = which == Pool::kSearch;
-  std::unique_ptr<ThreadPool>& pool = is_search ? search_pool_ : build_pool_;
+  std::unique_ptr<ThreadPool>& pool = which == Pool::kSearch  ? search_pool_
+                                      : which == Pool::kBuild ? build_pool_
+                                                              : write_pool_;
   if (pool == nullptr) {
     ThreadPool::Options options;
-    options.spare_threads = is_search ? kSpareSearchThreads : 0;
-    options.threads = is_search ? search_threads_ : build_threads_;
-    options.low_priority = !is_search;
-    options.name = is_search ? "elanus-search" : "elanus-build";
-    if (!is_search) options.spin_us = 0;
+    if (which == Pool::kSearch) {
+      options.threads = search_threads_;
+      options.spare_threads = kSpareSearchThreads;
+      options.name = "elanus-search";
+    } else if (which == Pool::kBuild) {
+      options.threads = build_threads_;
+      options.low_priority = true;
+      options.spin_us = 0;
+      options.name = "elanus-build";
+    } else {
+      options.threads = 1;
+      options.spare_threads = kSpareWriteThreads;
+      options.spin_us = 0;
+      options.name = "elanus-write";
+    }
     pool = std::make_unique<ThreadPool>(options);
   }
   return *pool;
@@ -172,6 +185,7 @@ void Runtime::stop() {
   for (const auto& [id, token] : jobs_) token.cancel();
   search_pool_.reset();
   build_pool_.reset();
+  write_pool_.reset();
   while (first_done_ != nullptr) {
     const std::unique_ptr<Job> job(std::exchange(first_done_, first_done_->next_done_));
   }

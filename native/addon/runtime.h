@@ -42,7 +42,7 @@ class Runtime {
   static Runtime* create(napi_env env);
   static Runtime& of(napi_env env);
 
-  enum class Pool { kSearch, kBuild };
+  enum class Pool { kSearch, kBuild, kWrite };
   // Queues the job and returns its promise; one that cannot be queued is rejected.
   napi_value start(std::unique_ptr<Job> job, Pool pool);
   // Runs the job at once and returns its settled promise.
@@ -74,6 +74,7 @@ class Runtime {
   size_t build_threads_;
   std::unique_ptr<ThreadPool> search_pool_;
   std::unique_ptr<ThreadPool> build_pool_;
+  std::unique_ptr<ThreadPool> write_pool_;
   size_t pending_ = 0;  // promises not settled; while there are any, the process stays
   CancelToken shutdown_;
   std::map<double, CancelToken> jobs_;  // those that can be canceled

@@ -1,4 +1,4 @@
-// Segments: making, opening, appending, new fields, deleting, closing. All on the calling thread.
+// Segments: making, opening, appending, new fields, closing. All on the calling thread.
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,18 +59,42 @@ napi_value create_growing(napi_env env, napi_callback_info info) {
   return make_segment(env, GrowingSegment::create(std::move(schema)));
 }
 
+// The growing segment and the batch of a call, null after throwing.
+GrowingSegment* read_rows(napi_env env, napi_value segment, napi_value rows,
+                          std::span<const uint8_t>* batch) {
+  const SegmentHandle* handle = open_segment(env, segment);
+  if (handle == nullptr || !js::read_bytes(env, rows, "batch", batch)) return nullptr;
+  if (handle->growing == nullptr) js::refuse(env, "segment", "a growing segment");
+  return handle->growing;
+}
+
+napi_value reserve_rows(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  std::span<const uint8_t> batch;
+  GrowingSegment* growing = read_rows(env, args[0], args[1], &batch);
+  if (growing == nullptr) return nullptr;
+  const Status status = growing->reserve(batch.data(), batch.size());
+  if (!status.is_ok()) js::throw_status(env, status);
+  return nullptr;
+}
+
+napi_value cancel_rows(napi_env env, napi_callback_info info) {
+  const js::Arguments<2> args(env, info);
+  std::span<const uint8_t> batch;
+  GrowingSegment* growing = read_rows(env, args[0], args[1], &batch);
+  if (growing != nullptr) growing->cancel(batch.data());
+  return nullptr;
+}
+
 napi_value append_rows(napi_env env, napi_callback_info info) {
   const js::Arguments<3> args(env, info);
   std::span<const uint8_t> batch;
   uint64_t timestamp = 0;
-  const SegmentHandle* handle = open_segment(env, args[0]);
-  if (handle == nullptr || !js::read_bytes(env, args[1], "batch", &batch) ||
-      !js::read_uint64(env, args[2], "timestamp", &timestamp)) {
+  GrowingSegment* growing = read_rows(env, args[0], args[1], &batch);
+  if (growing == nullptr || !js::read_uint64(env, args[2], "timestamp", &timestamp)) {
     return nullptr;
   }
-  const Status status = handle->growing == nullptr
-                            ? Status(StatusCode::kInternal, "a sealed segment takes no rows")
-                            : handle->growing->append(batch.data(), batch.size(), timestamp);
+  const Status status = growing->append(batch.data(), batch.size(), timestamp);
   if (!status.is_ok()) js::throw_status(env, status);
   return nullptr;
 }
@@ -139,28 +163,6 @@ napi_value update_schema(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-napi_value delete_keys(napi_env env, napi_callback_info info) {
-  const js::Arguments<4> args(env, info);
-  const SegmentHandle* handle = open_segment(env, args[0]);
-  js::Keys keys;
-  uint64_t timestamp = 0;
-  uint64_t kills_up_to = 0;
-  if (handle == nullptr || !keys.read(env, args[1], "keys") ||
-      !js::read_uint64(env, args[2], "timestamp", &timestamp) ||
-      !js::read_uint64(env, args[3], "killsUpTo", &kills_up_to)) {
-    return nullptr;
-  }
-  size_t count = 0;
-  const KeySpan span = keys.span();
-  // An empty list has no kind.
-  const Status status = span.size() == 0
-                            ? Status::ok()
-                            : handle->segment->delete_keys(span, timestamp, kills_up_to, &count);
-  if (status.is_ok()) return js::number(env, static_cast<double>(count));
-  js::throw_status(env, status);
-  return nullptr;
-}
-
 napi_value segment_stats(napi_env env, napi_callback_info info) {
   const js::Arguments<1> args(env, info);
   const SegmentHandle* handle = open_segment(env, args[0]);
@@ -204,10 +206,11 @@ napi_value close_segment(napi_env env, napi_callback_info info) {
 void add_segment_functions(napi_env env, napi_value exports) {
   add_functions(env, exports,
                 {{"createGrowing", create_growing},
+                 {"reserveRows", reserve_rows},
+                 {"cancelRows", cancel_rows},
                  {"appendRows", append_rows},
                  {"openSealed", open_sealed},
                  {"updateSchema", update_schema},
-                 {"deleteKeys", delete_keys},
                  {"segmentStats", segment_stats},
                  {"deleteStats", delete_stats},
                  {"closeSegment", close_segment}});

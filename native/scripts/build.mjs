@@ -47,7 +47,7 @@ function listFiles(folder, suffix) {
   if (!existsSync(folder)) return found;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) found.push(...listFiles(path, suffix));
+    if (entry.isDirectory()) for (const inner of listFiles(path, suffix)) found.push(inner);
     else if (entry.name.endsWith(suffix)) found.push(path);
   }
   return found.sort();

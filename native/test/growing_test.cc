@@ -483,6 +483,71 @@ TEST(r21_growing_readers_beside_a_writer) {
   CHECK_EQ(wrong.load(), 0u);
 }
 
+// Reserve, cancel and append in any order, beside a segment that only appends.
+TEST(growing_reserved_appends_take_no_memory_and_equal_plain_ones_R8) {
+  Random random(81);
+  const Schema schema = fixture::make_schema();
+  for (size_t round = 0; round < 6; ++round) {
+    const auto reserving = GrowingSegment::create(schema);
+    const auto plain = GrowingSegment::create(schema);
+    // The rows of each reserved batch, and the batch.
+    std::vector<std::pair<std::vector<Row>, std::unique_ptr<Bytes>>> waiting;
+    std::vector<Row> expected;
+    uint64_t timestamp = 1;
+    for (size_t step = 0; step < 120; ++step) {
+      if (random.chance(2) || waiting.empty()) {
+        std::vector<Row> rows;
+        const uint64_t null_in = random.chance(2) ? 0 : 6;
+        for (size_t n = 1 + random.below(30); n > 0; --n) {
+          const int64_t key = static_cast<int64_t>(random.below(500));
+          rows.push_back(fixture::random_row(schema, key, 1, random, null_in));
+        }
+        auto batch = std::make_unique<Bytes>(fixture::make_batch(schema, rows));
+        CHECK(reserving->reserve(batch->data(), batch->size()).is_ok());
+        waiting.emplace_back(std::move(rows), std::move(batch));
+        continue;
+      }
+      const bool is_cancel = random.chance(4);
+      const bool is_next = round % 2 == 0 && !is_cancel;
+      const size_t at = is_next ? 0 : random.below(waiting.size());
+      auto [rows, batch] = std::move(waiting[at]);
+      waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(at));
+      if (is_cancel) {
+        reserving->cancel(batch->data());
+        continue;
+      }
+      const size_t before = reserving->memory_bytes();
+      CHECK(append(*reserving, *batch, ++timestamp).is_ok());
+      if (is_next) CHECK_EQ(reserving->memory_bytes(), before);
+      CHECK(append(*plain, *batch, timestamp).is_ok());
+      for (Row& row : rows) {
+        row.timestamp = timestamp;
+        expected.push_back(std::move(row));
+      }
+    }
+    const auto a = reserving->snapshot(kReadAll);
+    const auto b = plain->snapshot(kReadAll);
+    const SegmentSnapshot* source = a.get();
+    fixture::check_gather({source}, fixture::all_rows(*a), expected);
+    for (int64_t key = 0; key < 500; ++key) {
+      CHECK(fixture::find_key(*a, key) == fixture::find_key(*b, key));
+    }
+  }
+}
+
+TEST(growing_reservation_of_a_bad_batch_is_refused) {
+  const Schema schema = fixture::make_schema();
+  const auto segment = GrowingSegment::create(schema);
+  Random random(82);
+  Row row = fixture::random_row(schema, 1, 1, random, 0);
+  row.cells[fixture::kJsonField] = "{not json";
+  const Bytes batch = fixture::make_batch(schema, {row});
+  CHECK(segment->reserve(batch.data(), batch.size()).code() == StatusCode::kInvalidParameter);
+  CHECK(segment->reserve(batch.data(), 7).code() == StatusCode::kDataIntegrity);
+  row.cells[fixture::kJsonField] = "{}";
+  CHECK(append(*segment, fixture::make_batch(schema, {row}), 1).is_ok());
+}
+
 }  // namespace
 }  // namespace elanus
 

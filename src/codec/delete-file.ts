@@ -1,75 +1,60 @@
-// A shard's deletes by primary key, as stored: `ELD1`, entry count, CRC32 of the rest, then the
-// entries. docs/formats/delete-file.md has the byte table. Written whole, never changed.
+// Delete files as they are read: a delete batch is taken as it is, a file of the first version
+// (`ELD1`, an entry for each delete) becomes one. docs/formats/delete-file.md has both.
 
-import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
-import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../base/turns.ts';
+import type { Crc32c } from '../base/crc32c.ts';
+import { nextTurn, TurnMeter } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
-import { decodeKeys, encodeKeys, type MessageKeys } from './wal-message.ts';
+import { DELETE_BATCH_MAGIC, DeleteBatchBuilder } from './delete-batch.ts';
 
-const MAGIC = 0x31444c45; // "ELD1"
-const HEADER_BYTES = 16;
-const ENTRY_HEADER_BYTES = 32;
+const ELD1_MAGIC = 0x31444c45; // "ELD1"
+const ELD1_HEADER_BYTES = 16;
+const ELD1_ENTRY_BYTES = 32;
+/** Bytes for one turn of the event loop, of which an entry counts some beside its keys (P9). */
+const TURN_BYTES = 1024 * 1024;
+const ENTRY_COST = 256;
 
-export interface DeleteFileEntry {
-  readonly keys: MessageKeys;
-  readonly timestamp: bigint;
-  readonly killsUpTo: bigint;
-  readonly partitionId: bigint;
-}
-
-/** Many keys take several turns of the event loop (P9). */
-export async function encodeDeleteFile(
-  entries: readonly DeleteFileEntry[],
+/**
+ * Returns the file's deletes as a batch. The checksum of one that is a batch already is left to
+ * native.
+ * @throws MilvusError DataIntegrity naming the file
+ */
+export async function readDeleteFile(
+  bytes: Uint8Array,
+  file: string,
+  crc32c: Crc32c,
 ): Promise<Uint8Array> {
-  const turn = new TurnMeter(VALUES_PER_TURN);
-  const bodies: Uint8Array[] = [];
-  for (const { keys } of entries) {
-    if (turn.isOver(keys.values.length)) await nextTurn();
-    bodies.push(encodeKeys(keys));
-  }
-  const total = bodies.reduce((sum, body) => sum + ENTRY_HEADER_BYTES + body.byteLength, 0);
-  const bytes = new Uint8Array(HEADER_BYTES + total);
-  const view = new DataView(bytes.buffer);
-  let at = HEADER_BYTES;
-  entries.forEach((entry, i) => {
-    const body = bodies[i]!;
-    view.setBigInt64(at, entry.timestamp, true);
-    view.setBigInt64(at + 8, entry.killsUpTo, true);
-    view.setBigInt64(at + 16, entry.partitionId, true);
-    view.setBigInt64(at + 24, BigInt(body.byteLength), true);
-    bytes.set(body, at + ENTRY_HEADER_BYTES);
-    at += ENTRY_HEADER_BYTES + body.byteLength;
-  });
-  view.setUint32(0, MAGIC, true);
-  view.setUint32(4, entries.length, true);
-  view.setUint32(8, crc32(bytes.subarray(HEADER_BYTES)), true);
-  return bytes;
-}
-
-/** @throws MilvusError DataIntegrity naming the file when magic or checksum is wrong. */
-export function decodeDeleteFile(bytes: Uint8Array, file: string): DeleteFileEntry[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const magic = bytes.byteLength >= ELD1_HEADER_BYTES ? view.getUint32(0, true) : 0;
+  if (magic === DELETE_BATCH_MAGIC) return bytes;
   const isSound =
-    bytes.byteLength >= HEADER_BYTES &&
-    view.getUint32(0, true) === MAGIC &&
-    view.getUint32(8, true) === crc32(bytes.subarray(HEADER_BYTES));
-  if (!isSound) {
-    throw new MilvusError('DataIntegrity', { message: 'delete file is damaged', fields: { file } });
-  }
-  const entries: DeleteFileEntry[] = [];
-  let at = HEADER_BYTES;
-  for (let i = 0; i < view.getUint32(4, true); i++) {
-    const bodyBytes = Number(view.getBigInt64(at + 24, true));
-    const bodyAt = at + ENTRY_HEADER_BYTES;
-    assert(bodyAt + bodyBytes <= bytes.byteLength, 'delete file: entry cut short');
-    entries.push({
+    magic === ELD1_MAGIC &&
+    view.getUint32(8, true) === crc32(bytes.subarray(ELD1_HEADER_BYTES)) &&
+    view.getUint32(12, true) === 0;
+  if (!isSound) throw damagedDeleteFile(file, 'magic number or checksum');
+  const batch = new DeleteBatchBuilder();
+  const turn = new TurnMeter(TURN_BYTES);
+  let at = ELD1_HEADER_BYTES;
+  while (at < bytes.byteLength) {
+    const keysAt = at + ELD1_ENTRY_BYTES;
+    const keysEnd = keysAt + Number(view.getBigInt64(at + 24, true));
+    if (turn.isOver(ENTRY_COST + keysEnd - at)) await nextTurn();
+    batch.push({
       timestamp: view.getBigInt64(at, true),
       killsUpTo: view.getBigInt64(at + 8, true),
       partitionId: view.getBigInt64(at + 16, true),
-      keys: decodeKeys(bytes.subarray(bodyAt, bodyAt + bodyBytes)),
+      keys: bytes.subarray(keysAt, keysEnd),
     });
-    at = bodyAt + bodyBytes;
+    at = keysEnd;
   }
-  return entries;
+  // The one part of the header that no checksum covers.
+  if (batch.runs !== view.getUint32(4, true)) throw damagedDeleteFile(file, 'count of entries');
+  return batch.encode(crc32c);
+}
+
+export function damagedDeleteFile(file: string, reason: string): MilvusError {
+  return new MilvusError('DataIntegrity', {
+    message: 'delete file is damaged',
+    fields: { file, reason },
+  });
 }

@@ -9,8 +9,9 @@ const HEADER_BYTES = 40;
 const PART_HEADER_BYTES = 40;
 const PART_INSERT = 1;
 const PART_DELETE = 2;
-const KEYS_INT64 = 0;
-const KEYS_STRING = 1;
+export const KEYS_INT64 = 0;
+export const KEYS_STRING = 1;
+export const KEYS_HEADER_BYTES = 8;
 
 export type MessageKeys =
   | { readonly kind: 'int64'; readonly values: BigInt64Array }
@@ -28,7 +29,8 @@ export type MessagePart =
       readonly kind: 'delete';
       readonly partitionId: bigint;
       readonly killsUpTo: bigint;
-      readonly keys: MessageKeys;
+      /** As `encodeKeys` makes them. */
+      readonly keys: Uint8Array;
     };
 
 export interface WalMessage {
@@ -76,36 +78,17 @@ export function encodeKeys(keys: MessageKeys): Uint8Array {
   return bytes;
 }
 
-export function decodeKeys(bytes: Uint8Array): MessageKeys {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const kind = view.getUint32(0, true);
-  const count = view.getUint32(4, true);
-  if (kind === KEYS_INT64) {
-    assert(bytes.byteLength >= 8 + 8 * count, 'wal message: keys cut short');
-    const values = new BigInt64Array(count);
-    new Uint8Array(values.buffer).set(bytes.subarray(8, 8 + 8 * count));
-    return { kind: 'int64', values };
-  }
-  assert.equal(kind, KEYS_STRING, 'wal message: kind of keys');
-  const base = 8 + 4 * (count + 1);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values: string[] = [];
-  for (let i = 0; i < count; i++) {
-    const from = view.getUint32(8 + 4 * i, true);
-    const to = view.getUint32(12 + 4 * i, true);
-    values.push(text.toString('utf8', base + from, base + to));
-  }
-  return { kind: 'string', values };
+/** How many keys `encodeKeys` was given. */
+export function countKeys(keys: Uint8Array): number {
+  return new DataView(keys.buffer, keys.byteOffset, keys.byteLength).getUint32(4, true);
 }
 
 /**
- * Encodes a message as pieces that the WAL writes one after another; row batches are passed on
- * without a copy. Each piece but the last is a multiple of 8 bytes.
+ * Encodes a message as pieces that the WAL writes one after another; row batches and keys are
+ * passed on without a copy. Each piece but the last is a multiple of 8 bytes.
  */
 export function encodeWalMessage(message: WalMessage): Uint8Array[] {
-  const bodies = message.parts.map((part) =>
-    part.kind === 'insert' ? part.batch : encodeKeys(part.keys),
-  );
+  const bodies = message.parts.map((part) => (part.kind === 'insert' ? part.batch : part.keys));
   const head = new Uint8Array(HEADER_BYTES + PART_HEADER_BYTES * bodies.length);
   const view = new DataView(head.buffer);
   view.setUint32(0, MAGIC, true);
@@ -119,7 +102,7 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
     const at = HEADER_BYTES + PART_HEADER_BYTES * i;
     const body = bodies[i]!;
     view.setUint32(at, part.kind === 'insert' ? PART_INSERT : PART_DELETE, true);
-    view.setUint32(at + 4, part.kind === 'insert' ? part.rows : part.keys.values.length, true);
+    view.setUint32(at + 4, part.kind === 'insert' ? part.rows : countKeys(part.keys), true);
     view.setBigInt64(at + 8, part.partitionId, true);
     view.setBigInt64(at + 16, part.kind === 'insert' ? part.segmentId : part.killsUpTo, true);
     view.setBigInt64(at + 24, BigInt(body.byteLength), true);
@@ -141,8 +124,8 @@ export function decodeWalTarget(
 }
 
 /**
- * Decodes a record; batches are views into it. Asserts on bytes that no version of this code has
- * written.
+ * Decodes a record; batches and keys are views into it. Asserts on bytes that no version of this
+ * code has written.
  */
 export function decodeWalMessage(record: Uint8Array): WalMessage {
   const target = decodeWalTarget(record);
@@ -165,7 +148,7 @@ export function decodeWalMessage(record: Uint8Array): WalMessage {
       parts.push({ kind: 'insert', partitionId, segmentId: reference, rows, batch: body });
     } else {
       assert.equal(kind, PART_DELETE, 'wal message: kind of part');
-      parts.push({ kind: 'delete', partitionId, killsUpTo: reference, keys: decodeKeys(body) });
+      parts.push({ kind: 'delete', partitionId, killsUpTo: reference, keys: body });
     }
   }
   return {

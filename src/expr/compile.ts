@@ -204,7 +204,7 @@ class Compiler {
     let stopped = false;
     for (const item of items) {
       const plan = this.compilePredicate(item, sign);
-      if (plan.node === sign) children.push(...plan.children);
+      if (plan.node === sign) for (const child of plan.children) children.push(child);
       else if (plan.node !== 'const') children.push(plan);
       else if (plan.value === stop) stopped = true;
     }

@@ -111,13 +111,13 @@ class Parser {
   private parseArithmetic(left: AstNode, sign: ArithmeticSign, power: number): AstNode {
     const at = this.skip();
     const right = this.parseExpression(power + 1);
-    return { kind: 'arithmetic', sign, left, right, at, depth: above(left, right) };
+    return { kind: 'arithmetic', sign, left, right, at, depth: above([left, right]) };
   }
 
   private parseCompare(left: AstNode, sign: CompareSign, rightPower: number): AstNode {
     const at = this.skip();
     const right = this.parseExpression(rightPower);
-    return { kind: 'compare', sign, left, right, at, depth: above(left, right) };
+    return { kind: 'compare', sign, left, right, at, depth: above([left, right]) };
   }
 
   /** Collects `a and b and c` in one node, so that a long chain is not a deep tree. */
@@ -154,7 +154,7 @@ class Parser {
         throw new FilterError('a chained comparison needs a field in the middle', at);
       }
       const right = this.parseOperators(middle, POWER.Range);
-      return { kind: 'compare', sign: first, left, right, at, depth: above(left, right) };
+      return { kind: 'compare', sign: first, left, right, at, depth: above([left, right]) };
     }
     lexer.next();
     const right = this.parseExpression(POWER.Range + 1);
@@ -167,7 +167,7 @@ class Parser {
       upper: ascends ? right : left,
       upperInclusive: (ascends ? second : first).length === 2,
       at,
-      depth: above(left, right),
+      depth: above([left, right]),
     };
   }
 
@@ -176,7 +176,7 @@ class Parser {
     const at = this.skip();
     if (negated) this.expect('in');
     const right = this.parseExpression(POWER.In + 1);
-    return { kind: 'in', left, right, negated, at, depth: above(left, right) };
+    return { kind: 'in', left, right, negated, at, depth: above([left, right]) };
   }
 
   private parseMatch(operand: AstNode, sign: 'like' | '=~' | '!~'): AstNode {
@@ -296,7 +296,7 @@ class Parser {
     if (FUNCTIONS_TO_COME.has(name)) throw new FilterError(`${name} is not supported yet`, at);
     this.lexer.next();
     const args = this.parseItems(')');
-    return { kind: 'call', name, args, at, depth: above(...args) };
+    return { kind: 'call', name, args, at, depth: above(args) };
   }
 
   private parseList(at: number): AstNode {
@@ -353,7 +353,7 @@ class Parser {
   }
 }
 
-function above(...nodes: readonly AstNode[]): number {
+function above(nodes: readonly AstNode[]): number {
   let depth = 0;
   for (const node of nodes) depth = Math.max(depth, node.depth);
   return depth + 1;

@@ -30,6 +30,14 @@ export interface NativeSegment {
   readonly [segmentBrand]: true;
 }
 
+/** A segment that deletes are applied to, and which of them concern it. */
+export interface NativeDeleteTarget {
+  readonly segment: NativeSegment;
+  readonly partitionId: bigint;
+  /** Deletes up to here are in its file already (R3). */
+  readonly deletesUpTo: bigint;
+}
+
 declare const writerBrand: unique symbol;
 /**
  * A segment file being laid out: rows chosen and sorted, not yet copied. Released by `closeWriter`.
@@ -200,6 +208,13 @@ export interface NativeCore {
 
   createGrowing(fields: readonly NativeField[]): NativeSegment;
   /**
+   * Checks a row batch and allocates all that appending it takes, so that `appendRows` of the same
+   * array, unchanged, cannot fail (R8). Reservations add up; each ends with that or `cancelRows`.
+   * Throws on a batch that is not as it must be, and when memory is refused.
+   */
+  reserveRows(segment: NativeSegment, batch: Uint8Array): void;
+  cancelRows(segment: NativeSegment, batch: Uint8Array): void;
+  /**
    * Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. A field that
    * the batch lacks becomes its default, else null. Synchronous, visible on return.
    */
@@ -221,15 +236,27 @@ export interface NativeCore {
    */
   updateSchema(segment: NativeSegment, fields: readonly NativeField[]): void;
   /**
-   * Marks rows with these keys and a timestamp <= killsUpTo as deleted at `timestamp`. Already
-   * deleted rows keep their earlier delete timestamp. Returns how many rows it marked.
+   * Marks the rows of growing segments that have these keys (as docs/formats/wal-message.md has
+   * them) and a timestamp <= killsUpTo as deleted at `timestamp`. Already deleted rows keep their
+   * earlier delete timestamp. Synchronous; returns how many rows it marked.
    */
   deleteKeys(
-    segment: NativeSegment,
-    keys: NativeKeys,
+    segments: readonly NativeSegment[],
+    keys: Uint8Array,
     timestamp: bigint,
     killsUpTo: bigint,
   ): number;
+  /**
+   * Applies a delete batch (docs/formats/delete-file.md) to segments of any kind, on the write
+   * thread. Reads older than its deletes see nothing of it meanwhile. Batches of one segment are
+   * applied one after another: a later one is given when the earlier has resolved.
+   */
+  applyDeletes(targets: readonly NativeDeleteTarget[], batch: Uint8Array): Promise<void>;
+  /**
+   * Joins delete batches, given in the order of time, without what is not later than `after`. On
+   * the write thread.
+   */
+  mergeDeletes(batches: readonly Uint8Array[], after: bigint): Promise<Uint8Array>;
   segmentStats(segment: NativeSegment): NativeSegmentStats;
   /**
    * How many rows were deleted at or before `horizon`, and when the newest delete was (0 = none).

@@ -158,7 +158,7 @@ class LmdbBackend implements KvBackend {
     const database = this.#database;
     const parts: Promise<boolean>[] = [];
     const whole = database.batch(() => {
-      for (const write of writes) parts.push(...this.#write(write));
+      for (const write of writes) for (const part of this.#write(write)) parts.push(part);
       parts.push(database.put(REVISION_KEY, this.#values.encode(REVISION_KEY, revision, '')));
     });
     const failed = (await Promise.allSettled([whole, ...parts])).find(isRejected);

@@ -341,6 +341,8 @@ export interface GrowingSegmentInfo {
   readonly bytes: number;
   /** Takes no more rows; its file is being written. */
   readonly isSealing: boolean;
+  /** Why its file could not be written the last time; it is tried again. */
+  readonly failure?: string;
 }
 
 export interface StreamingNode {
@@ -403,15 +405,6 @@ export interface StreamingNode {
   >;
 }
 
-/** Deletes of one moment: keys, when, and how far back they reach. */
-export interface DeleteEntry {
-  readonly keys: Keys;
-  readonly timestamp: bigint;
-  readonly killsUpTo: bigint;
-  /** 0 = every partition. */
-  readonly partitionId: bigint;
-}
-
 export interface QueryNode {
   /** Opens segments and applies the deletes that they lack: the files', then these. */
   readonly loadSegments: Method<
@@ -420,7 +413,8 @@ export interface QueryNode {
       schema: CollectionSchema;
       segments: readonly SegmentInfo[];
       deleteFiles: readonly DeleteFile[];
-      deletes: readonly DeleteEntry[];
+      /** A delete batch (docs/formats/delete-file.md). */
+      deletes: Uint8Array;
       indexFiles: readonly IndexFile[];
     },
     Empty
@@ -433,10 +427,11 @@ export interface QueryNode {
   readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
   readonly detachIndex: Method<DetachRequest, Empty>;
-  readonly applyDeletes: Method<
-    { segmentIds: readonly bigint[]; entries: readonly DeleteEntry[] },
-    Empty
-  >;
+  /**
+   * Applies a delete batch to those of the segments that it concerns; nothing is seen of it by
+   * reads older than its deletes. The caller waits for one batch before it sends the next.
+   */
+  readonly applyDeletes: Method<{ segmentIds: readonly bigint[]; deletes: Uint8Array }, Empty>;
   readonly search: Method<
     { segmentIds: readonly bigint[]; readTimestamp: bigint; params: SearchParams },
     SearchReply

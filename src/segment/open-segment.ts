@@ -1,9 +1,7 @@
-// Opens a stored segment: reads the file's metadata, maps its columns, applies the deletes that it
-// lacks.
+// Opens a stored segment: reads the file's metadata and maps its columns. The deletes that it lacks
+// are applied by delete-files.ts.
 
-import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../base/turns.ts';
 import { native, type NativeSegment } from '../index/native.ts';
-import type { DeleteFileEntry } from '../codec/delete-file.ts';
 import { MilvusError } from '../model/error.ts';
 import type { CollectionSchema } from '../model/schema.ts';
 import type { SegmentInfo } from '../model/segment-info.ts';
@@ -81,31 +79,4 @@ async function readChecksum(
     checksum = native.crc32c(await read(at, Math.min(PIECE_BYTES, fileBytes - at)), checksum);
   }
   return checksum;
-}
-
-/**
- * Applies, in order, the deletes that may concern the segment and are not in its file yet (R3), in
- * turns of the event loop. The segment must stay open meanwhile.
- */
-export async function applyDeletes(
-  handle: NativeSegment,
-  segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
-  entries: readonly DeleteFileEntry[],
-): Promise<void> {
-  const turn = new TurnMeter(VALUES_PER_TURN);
-  for (const entry of entries) {
-    if (turn.isOver(entry.keys.values.length)) await nextTurn();
-    applyDelete(handle, segment, entry);
-  }
-}
-
-/** The same with one delete, at once. */
-export function applyDelete(
-  handle: NativeSegment,
-  segment: Pick<SegmentInfo, 'partitionId' | 'deletesUpTo'>,
-  { keys, timestamp, killsUpTo, partitionId }: DeleteFileEntry,
-): void {
-  if (timestamp <= segment.deletesUpTo) return;
-  if (partitionId !== 0n && partitionId !== segment.partitionId) return;
-  native.deleteKeys(handle, keys.values, timestamp, killsUpTo);
 }

@@ -675,7 +675,7 @@ for (const isGrpc of [false, true]) {
       };
       const write = async (from: number, to: number): Promise<void> => {
         await collection.upsert(makeRows(random, from, to).map((row) => ({ ...row, ...own })));
-        others.push(...range(from, to).filter((id) => !others.includes(id)));
+        for (const id of range(from, to)) if (!others.includes(id)) others.push(id);
       };
       await collection.insert(makeRows(random, 0, 20));
       await collection.flush();

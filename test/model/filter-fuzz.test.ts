@@ -225,7 +225,7 @@ class FilterRun {
     if (got instanceof Error) {
       lines.push(`native throws: ${got.message}`);
     } else {
-      lines.push(...explainRows(dataset, smallest, timestamp, got));
+      for (const line of explainRows(dataset, smallest, timestamp, got)) lines.push(line);
     }
     if (result instanceof Error) lines.push(`the whole filter throws: ${result.message}`);
     throw new Error(lines.join('\n'));

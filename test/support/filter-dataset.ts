@@ -11,6 +11,7 @@ import { DataType } from '../../src/model/data-type.ts';
 import type { CollectionSchema, FieldSchema } from '../../src/model/schema.ts';
 import { getNativeFields } from '../../src/segment/native-fields.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../src/segment/segment-file.ts';
+import { encodeDeletes, packKeys } from './deletes.ts';
 import type { Random } from './codec/random.ts';
 import { encodeColumn, makeField, type CellValue } from './codec/random-batch.ts';
 import { FILTER_POOL, makeRandomPath, makeRandomRow, type FilterPool } from './filter-pool.ts';
@@ -211,7 +212,7 @@ function makeHistory(random: Random, schema: CollectionSchema, rowCount: number)
   const insert = (chosen: readonly Key[], part: number): void => {
     const made = chosen.map((key) => makeRow(random, schema, pool, { key, timestamp, part }));
     for (const row of made) alive.set(row.key, [...(alive.get(row.key) ?? []), row]);
-    rows.push(...made);
+    for (const row of made) rows.push(row);
     batches.push({ timestamp, rows: made });
   };
   const remove = (chosen: readonly Key[]): void => {
@@ -381,7 +382,7 @@ class StateMaker {
 
   #applyDelete(segment: NativeSegment, { keys, timestamp, killsUpTo }: Delete): void {
     if (keys.length === 0) return;
-    native.deleteKeys(segment, toNativeKeys(keys), timestamp, killsUpTo);
+    native.deleteKeys([segment], packKeys(toNativeKeys(keys)), timestamp, killsUpTo);
   }
 
   async #write(segments: readonly NativeSegment[], dropUpTo: bigint): Promise<string> {
@@ -410,9 +411,14 @@ class StateMaker {
     await file.close();
     const segment = native.openSealed(getNativeFields(this.#schema), path, rows, layout);
     this.#opened.push(segment);
-    for (const entry of this.#history.deletes) {
-      if (entry.timestamp > deletesUpTo) this.#applyDelete(segment, entry);
-    }
+    const deletes = this.#history.deletes
+      .filter(({ keys }) => keys.length > 0)
+      .toSorted((a, b) => Number(a.timestamp - b.timestamp))
+      .map((entry) => ({ ...entry, keys: toNativeKeys(entry.keys) }));
+    await native.applyDeletes(
+      [{ segment, partitionId: 0n, deletesUpTo }],
+      encodeDeletes(deletes),
+    );
     return segment;
   }
 

@@ -67,7 +67,9 @@ struct GrowingSegment::Chunk {
 // A batch between `prepare` and its publication.
 struct GrowingSegment::Pending {
   RowBatch batch;
+  const uint8_t* bytes = nullptr;  // the batch's
   size_t rows = 0;
+  size_t variable_bytes = 0;  // of the arena
   uint64_t timestamp = 0;  // of all rows, or 0
   std::vector<const BatchColumn*> columns;  // by slot, nullptr = the batch lacks it
   // Encoded JSON by slot: row r is bytes [ends[r - 1], ends[r]).
@@ -262,6 +264,7 @@ uint32_t GrowingSegment::next_row(size_t row) const {
 Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t timestamp,
                                Pending* pending) {
   if (Status status = RowBatch::open(bytes, size, &pending->batch); !status.is_ok()) return status;
+  pending->bytes = bytes;
   pending->rows = pending->batch.rows();
   pending->timestamp = timestamp;
   try {
@@ -270,7 +273,7 @@ Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t times
     }
     if (Status status = check(*pending); !status.is_ok()) return status;
     if (Status status = encode_json(pending); !status.is_ok()) return status;
-    allocate(*pending);
+    allocate(pending);
   } catch (const std::bad_alloc&) {
     return {StatusCode::kMemoryLimit,
             "no memory to append " + std::to_string(pending->rows) + " rows"};
@@ -279,7 +282,7 @@ Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t times
 }
 
 Status GrowingSegment::check(const Pending& pending) const {
-  const size_t first = published_rows_.load(std::memory_order_relaxed);
+  const size_t first = published_rows_.load(std::memory_order_relaxed) + reserved_rows_;
   if (pending.rows > PrimaryKeyTable::kNoRow - 1 - first) {
     return {StatusCode::kInvalidParameter, "append: a segment holds less than 2^32 rows"};
   }
@@ -330,31 +333,31 @@ Status GrowingSegment::encode_json(Pending* pending) {
   return Status::ok();
 }
 
-// Everything that the rest of the append needs. What was allocated before a failure stays for the
-// next append.
-void GrowingSegment::allocate(const Pending& pending) {
-  if (pending.rows == 0) return;
+// Everything that the rest of the append needs, beside what is reserved already. What was allocated
+// before a failure stays for the next append.
+void GrowingSegment::allocate(Pending* pending) {
+  if (pending->rows == 0) return;
   const size_t first = published_rows_.load(std::memory_order_relaxed);
-  const size_t end = first + pending.rows;
+  const size_t end = first + reserved_rows_ + pending->rows;
   for (size_t last = chunk_of(end - 1); chunk_end_ <= last;) {
     std::atomic<Chunk*>& place = chunks_.grow_to(chunk_end_);
     place.store(make_chunk(chunk_end_).release(), std::memory_order_release);
     ++chunk_end_;
   }
-  size_t variable_bytes = 0;
   for (size_t slot = 0; slot < columns_.size(); ++slot) {
-    const BatchColumn* column = pending.columns[slot];
+    const BatchColumn* column = pending->columns[slot];
     if (column != nullptr && is_variable_width(column->type)) {
-      for (size_t row = 0; row < pending.rows; ++row) {
-        if (column->is_valid(row)) variable_bytes += Arena::padded(column->bytes_at(row).size());
+      for (size_t row = 0; row < pending->rows; ++row) {
+        if (!column->is_valid(row)) continue;
+        pending->variable_bytes += Arena::padded(column->bytes_at(row).size());
       }
     }
-    for (size_t row = 0; row < pending.variants[slot].ends.size(); ++row) {
-      variable_bytes += Arena::padded(pending.variants[slot].at(row).size());
+    for (size_t row = 0; row < pending->variants[slot].ends.size(); ++row) {
+      pending->variable_bytes += Arena::padded(pending->variants[slot].at(row).size());
     }
-    if (slot != kRowIdSlot && slot != kTimestampSlot) reserve_validity(pending, slot, first);
+    if (slot != kRowIdSlot && slot != kTimestampSlot) reserve_validity(*pending, slot, first, end);
   }
-  arena_.reserve(variable_bytes);
+  arena_.reserve(reserved_bytes_ + pending->variable_bytes);
   keys_.reserve(end);
 }
 
@@ -398,38 +401,70 @@ std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) 
   return chunk;
 }
 
-// Gives validity bytes to the chunks in which this batch has a null. The rows already there are all
-// valid.
-void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_t first) {
+// Gives validity bytes to the chunks to which rows [first, end) go, if the batch has a null. Where
+// in them its rows will be is not known: a reservation before it may be canceled. The rows already
+// there are all valid.
+void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_t first,
+                                      size_t end) {
   const BatchColumn* column = pending.columns[slot];
-  const bool has_nulls = column != nullptr ? column->validity != nullptr
-                                           : !columns_[slot].field.default_value.has_value();
-  if (!has_nulls) return;
-  for (size_t row = 0; row < pending.rows; ++row) {
-    if (column != nullptr && column->is_valid(row)) continue;
-    const size_t c = chunk_of(first + row);
+  bool has_null = column == nullptr && !columns_[slot].field.default_value.has_value();
+  for (size_t row = 0; column != nullptr && !has_null && row < pending.rows; ++row) {
+    has_null = !column->is_valid(row);
+  }
+  if (!has_null) return;
+  for (size_t c = chunk_of(first); c <= chunk_of(end - 1); ++c) {
     Chunk* chunk = chunks_.find(c)->load(std::memory_order_relaxed);
     Chunk::ColumnData& data = chunk->columns[slot];
-    if (data.validity_memory.data() == nullptr) {
-      data.validity_memory = AlignedBuffer(chunk->rows, kAlignment);
-      if (data.validity_memory.data() == nullptr) throw std::bad_alloc();
-      std::memset(data.validity_memory.data(), 1, chunk->rows);
-      chunk_bytes_.fetch_add(chunk->rows, std::memory_order_relaxed);
-      data.validity.store(data.validity_memory.data(), std::memory_order_release);
-    }
-    row = chunk_begin(c) + chunk->rows - 1 - first;  // on to the next chunk
+    if (data.validity_memory.data() != nullptr) continue;
+    data.validity_memory = AlignedBuffer(chunk->rows, kAlignment);
+    if (data.validity_memory.data() == nullptr) throw std::bad_alloc();
+    std::memset(data.validity_memory.data(), 1, chunk->rows);
+    chunk_bytes_.fetch_add(chunk->rows, std::memory_order_relaxed);
+    data.validity.store(data.validity_memory.data(), std::memory_order_release);
   }
 }
 
-Status GrowingSegment::reserve(const uint8_t* bytes, size_t size) {
-  Pending pending;
+Status GrowingSegment::reserve(const uint8_t* bytes, size_t size) try {
+  auto pending = std::make_unique<Pending>();
+  reserved_.reserve(reserved_.size() + 1);
   // Timestamps are not known yet; any that is not 0 leaves field 1 alone.
-  return prepare(bytes, size, kReadAll, &pending);
+  Status status = prepare(bytes, size, kReadAll, pending.get());
+  if (!status.is_ok()) return status;
+  reserved_rows_ += pending->rows;
+  reserved_bytes_ += pending->variable_bytes;
+  reserved_.push_back(std::move(pending));
+  return Status::ok();
+} catch (const std::bad_alloc&) {
+  return {StatusCode::kMemoryLimit, "no memory to reserve rows"};
 }
 
+// Null when these bytes were not reserved.
+std::unique_ptr<GrowingSegment::Pending> GrowingSegment::take_reserved(const uint8_t* bytes) {
+  const auto found = std::find_if(reserved_.begin(), reserved_.end(),
+                                  [&](const auto& pending) { return pending->bytes == bytes; });
+  if (found == reserved_.end()) return nullptr;
+  std::unique_ptr<Pending> pending = std::move(*found);
+  reserved_.erase(found);
+  reserved_rows_ -= pending->rows;
+  reserved_bytes_ -= pending->variable_bytes;
+  return pending;
+}
+
+void GrowingSegment::cancel(const uint8_t* bytes) { take_reserved(bytes); }
+
 Status GrowingSegment::append(const uint8_t* bytes, size_t size, uint64_t timestamp) {
-  Pending pending;
-  if (Status status = prepare(bytes, size, timestamp, &pending); !status.is_ok()) return status;
+  Pending fresh;
+  const bool is_next = !reserved_.empty() && reserved_.front()->bytes == bytes && timestamp != 0;
+  const std::unique_ptr<Pending> reserved = is_next ? take_reserved(bytes) : nullptr;
+  if (!is_next) {
+    // The others were to follow the rows that there were.
+    reserved_.clear();
+    reserved_rows_ = 0;
+    reserved_bytes_ = 0;
+    if (Status status = prepare(bytes, size, timestamp, &fresh); !status.is_ok()) return status;
+  }
+  Pending& pending = reserved != nullptr ? *reserved : fresh;
+  pending.timestamp = timestamp;
   if (pending.rows == 0) return Status::ok();
   const size_t first = published_rows_.load(std::memory_order_relaxed);
   const size_t end = first + pending.rows;

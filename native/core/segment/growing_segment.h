@@ -26,10 +26,15 @@ class GrowingSegment final : public Segment {
   static std::shared_ptr<GrowingSegment> create(Schema schema);
   ~GrowingSegment() override;
 
-  // Checks a batch against the schema and allocates all that `append` of it needs, so that the
-  // append that follows cannot fail (R8). Errors: kDataIntegrity (form, type, null key),
-  // kInvalidParameter (JSON text), kMemoryLimit.
+  // Checks a batch against the schema, encodes its JSON and allocates all that `append` of it
+  // needs, so that the append cannot fail (R8). Reservations add up; each ends with the append of
+  // the same bytes at the same address with a timestamp, in the order of the reservations, or with
+  // `cancel`. Any other append ends all reservations: theirs become appends that may fail. Errors:
+  // kDataIntegrity (form, type, null key), kInvalidParameter (JSON text), kMemoryLimit.
   Status reserve(const uint8_t* bytes, size_t size);
+  // Ends a reservation without an append; what it allocated stays for later ones. Does nothing when
+  // there is none.
+  void cancel(const uint8_t* bytes);
   // Appends a row batch (docs/formats/row-batch.md) at any address; visible on return. Either all
   // rows or, with an error as above, none. All rows get `timestamp`; 0 = each row its own from the
   // batch's field 1. Columns that the batch lacks become their default, else null (row ids 0);
@@ -75,11 +80,12 @@ class GrowingSegment final : public Segment {
 
   void choose_chunk_size();
   Status prepare(const uint8_t* bytes, size_t size, uint64_t timestamp, Pending* pending);
+  std::unique_ptr<Pending> take_reserved(const uint8_t* bytes);
   Status check(const Pending& pending) const;
   Status encode_json(Pending* pending);
-  void allocate(const Pending& pending);
+  void allocate(Pending* pending);
   std::unique_ptr<Chunk> make_chunk(size_t index);
-  void reserve_validity(const Pending& pending, size_t slot, size_t first);
+  void reserve_validity(const Pending& pending, size_t slot, size_t first, size_t end);
   void copy_column(const Pending& pending, size_t slot, const Target& target);
   void fill_missing(size_t slot, const Target& target);
   void copy_fixed(const Pending& pending, size_t slot, const Target& target);
@@ -98,6 +104,10 @@ class GrowingSegment final : public Segment {
   Arena arena_;
   PrimaryKeyTable keys_;
   VariantEncoder encoder_;
+  // Batches that are reserved and not yet appended, in that order, and what they need in all.
+  std::vector<std::unique_ptr<Pending>> reserved_;
+  size_t reserved_rows_ = 0;
+  size_t reserved_bytes_ = 0;
   std::atomic<size_t> published_rows_{0};
   std::atomic<bool> ascending_{true};
   std::atomic<uint64_t> min_timestamp_{~uint64_t{0}};

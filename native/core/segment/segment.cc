@@ -78,15 +78,29 @@ Status Segment::delete_keys(const KeySpan& keys, uint64_t timestamp, uint64_t ki
                             size_t* count) {
   *count = 0;
   if (timestamp == 0) return {StatusCode::kInvalidParameter, "a delete needs a timestamp"};
+  const KeyDelete one = {timestamp, kills_up_to};
+  return mark_rows(keys, [&](size_t) { return one; }, count);
+}
+
+Status Segment::delete_keys(const KeySpan& keys, std::span<const KeyDelete> deletes,
+                            size_t* count) {
+  return mark_rows(keys, [&](size_t key) { return deletes[key]; }, count);
+}
+
+template <typename At>
+Status Segment::mark_rows(const KeySpan& keys, At&& at, size_t* count) {
+  *count = 0;
   if (keys.size() != 0 && keys.is_string != schema().has_string_keys()) {
     return {StatusCode::kInvalidParameter, "the keys are not of the primary key's type"};
   }
-  const std::unique_ptr<SegmentSnapshot> rows = snapshot(kReadAll);
   const bool ascending = rows_ascend_by_timestamp();
   try {
-    rows->find_rows(keys, [&](size_t, size_t row) {
-      if (rows->timestamp_at(row) > kills_up_to) return VisitNext::kRow;
-      if (deletes_.mark(row, timestamp)) {
+    const std::unique_ptr<SegmentSnapshot> rows = snapshot(kReadAll);
+    const std::lock_guard lock(delete_mutex_);
+    rows->find_rows(keys, [&](size_t key, size_t row) {
+      const KeyDelete one = at(key);
+      if (rows->timestamp_at(row) > one.kills_up_to) return VisitNext::kRow;
+      if (deletes_.mark(row, one.timestamp)) {
         ++*count;
         return VisitNext::kRow;
       }

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -101,6 +103,12 @@ class SegmentSnapshot : public RowSource {
   uint64_t read_ts_;
 };
 
+// When a key is deleted, and the latest timestamp of its rows that go.
+struct KeyDelete {
+  uint64_t timestamp = 0;
+  uint64_t kills_up_to = 0;
+};
+
 class Segment : public std::enable_shared_from_this<Segment> {
  public:
   virtual ~Segment() = default;
@@ -121,6 +129,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // deleted at `timestamp`; `count` gets how many. Errors: kInvalidParameter (key kind, timestamp
   // 0), kMemoryLimit (some rows may be marked; calling again is safe).
   Status delete_keys(const KeySpan& keys, uint64_t timestamp, uint64_t kills_up_to, size_t* count);
+  // The same with a delete of its own for each key; deletes of one key in the order of time.
+  // Deletes may come from several threads, each call for itself.
+  Status delete_keys(const KeySpan& keys, std::span<const KeyDelete> deletes, size_t* count);
   virtual SegmentStats stats() const = 0;
   // Anonymous memory held, allocated capacity included; mapped pages do not count (R19).
   virtual size_t memory_bytes() const = 0;
@@ -134,10 +145,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
   virtual bool rows_ascend_by_timestamp() const = 0;
 
  private:
+  // `at(k)`: the delete of key k.
+  template <typename At>
+  Status mark_rows(const KeySpan& keys, At&& at, size_t* count);
+
   std::vector<std::unique_ptr<const Schema>> schemas_;  // every one that it has had
   std::atomic<const Schema*> schema_;
   DefaultColumns default_columns_;
   DeleteLog deletes_;
+  std::mutex delete_mutex_;  // one writer of `deletes_` at a time
 };
 
 }  // namespace elanus

@@ -10,7 +10,7 @@ export const CACHE = process.env['ELANUS_BENCH_CACHE'] ?? join(ROOT, '.bench');
 
 /** A folder under the cache, created if absent. */
 export function cacheFolder(...names: readonly string[]): string {
-  const folder = join(CACHE, ...names);
+  const folder = [CACHE, ...names].reduce((path, name) => join(path, name));
   mkdirSync(folder, { recursive: true });
   return folder;
 }

@@ -60,7 +60,7 @@ function planGroup(
   let bytes = 0;
   const close = (): void => {
     if (isWorthMerging(current.length, bytes, mode)) plans.push(current.map(idOf));
-    else plans.push(...current.filter((c) => isWorthRewriting(c, limits, mode)).map(one));
+    else for (const c of current) if (isWorthRewriting(c, limits, mode)) plans.push(one(c));
     current = [];
     bytes = 0;
   };

@@ -260,7 +260,10 @@ export class Compactor {
     for (;;) {
       const { segments } = await peers.streamingnode.listGrowing({ collectionId }, {});
       const isAtRest = segments.every(({ rows, isSealing }) => rows === 0 || isSealing);
-      const isWritten = !segments.some((segment) => segment.isSealing);
+      // One that cannot be written is no reason to wait: it may take long.
+      const isWritten = !segments.some(
+        ({ isSealing, failure }) => isSealing && failure === undefined,
+      );
       if (isWritten || abort.signal.aborted || !(isAtRest || mustWait)) return isAtRest;
       await runtime.sleep(SEALING_POLL_MS, abort.signal).catch(() => undefined);
     }

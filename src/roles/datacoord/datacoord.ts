@@ -191,7 +191,16 @@ export class DataCoordRole implements DataCoord {
     call,
   ) => {
     const { segments } = await this.#deps.peers.streamingnode.listGrowing({ collectionId }, call);
-    const growing = new Set(segments.map((segment) => segment.segmentId));
+    const growing = new Map(segments.map((segment) => [segment.segmentId, segment]));
+    for (const id of segmentIds) {
+      const failure = growing.get(id)?.failure;
+      if (failure === undefined) continue;
+      // Whoever waits for the flush is told; it is tried again, and a later question may get a yes.
+      throw new MilvusError('ServiceInternal', {
+        message: 'segment not written',
+        fields: { segment: id, reason: failure },
+      });
+    }
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
   };
 

@@ -2,18 +2,13 @@
 // applies the durable deletes, writes one output. The retention horizon decides which deleted rows
 // still go into it (R3, R5).
 
-import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { SegmentState, type DeleteFile, type SegmentInfo } from '../../model/segment-info.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import { EMPTY, type DataNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import {
-  applyDeletes,
-  openSegment,
-  verifySegment,
-  type OpenSegment,
-} from '../../segment/open-segment.ts';
+import { applyDeleteFiles, makeDeleteTarget } from '../../segment/delete-files.ts';
+import { openSegment, verifySegment, type OpenSegment } from '../../segment/open-segment.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
 import {
   getRecordedFile,
@@ -57,10 +52,6 @@ export class DataNodeRole implements DataNode {
     request: CompactRequest,
     signal: AbortSignal | undefined,
   ): Promise<{ segment?: SegmentInfo }> {
-    const entries: DeleteFileEntry[] = [];
-    for (const file of request.deleteFiles) {
-      entries.push(...decodeDeleteFile(await getRecordedFile(this.#storage, file), file.file));
-    }
     // Deletes that only the WAL has are unknown here: rows may be dropped up to the newest delete
     // in a file.
     const newest = request.deleteFiles.at(-1)?.toTimestamp ?? 0n;
@@ -71,11 +62,15 @@ export class DataNodeRole implements DataNode {
       for (const input of request.inputs) {
         // Damage must not get a new checksum (R16).
         await verifySegment(this.#storage, input, signal);
-        const segment = await openSegment(this.#storage, request.schema, input);
-        opened.push(segment);
-        await applyDeletes(segment.handle, input, entries);
+        opened.push(await openSegment(this.#storage, request.schema, input));
       }
       const handles = opened.map(({ handle }) => handle);
+      const targets = request.inputs.map((input, i) => makeDeleteTarget(handles[i]!, input));
+      await applyDeleteFiles(
+        (file) => getRecordedFile(this.#storage, file),
+        targets,
+        request.deleteFiles,
+      );
       return await this.#merge(request, handles, dropUpTo, signal);
     } finally {
       for (const segment of opened) segment.close();

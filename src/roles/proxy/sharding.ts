@@ -96,11 +96,22 @@ export function splitKeys(info: CollectionInfo, keys: KeyValues): (KeyValues | u
   const shardCount = info.vchannels.length;
   if (shardCount === 1) return [keys];
   if (keys.kind === 'int64') {
-    const byShard: bigint[][] = Array.from({ length: shardCount }, () => []);
-    for (const key of keys.values) byShard[hashKey(key) % shardCount]!.push(key);
-    return byShard.map((values) =>
-      values.length === 0 ? undefined : { kind: 'int64', values: BigInt64Array.from(values) },
-    );
+    const { values } = keys;
+    const counts = new Uint32Array(shardCount);
+    const shards = new Uint32Array(values.length);
+    for (let i = 0; i < values.length; i++) {
+      const shard = hashKey(values[i]!) % shardCount;
+      shards[i] = shard;
+      counts[shard]! += 1;
+    }
+    return Array.from(counts, (count, shard) => {
+      if (count === 0) return undefined;
+      const mine = new BigInt64Array(count);
+      for (let i = 0, at = 0; i < values.length; i++) {
+        if (shards[i] === shard) mine[at++] = values[i]!;
+      }
+      return { kind: 'int64', values: mine };
+    });
   }
   const byShard: string[][] = Array.from({ length: shardCount }, () => []);
   for (const key of keys.values) byShard[hashKey(key) % shardCount]!.push(key);

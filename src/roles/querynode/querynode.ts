@@ -1,16 +1,15 @@
 // The query node: holds sealed segments, applies the deletes forwarded to it, searches them.
 // A read pins what it reads inside native, so that a release never waits for it (R15).
 
-import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
-import { decodeDeleteFile, type DeleteFileEntry } from '../../codec/delete-file.ts';
-import { native, type NativeSegment } from '../../index/native.ts';
+import { native, type NativeDeleteTarget, type NativeSegment } from '../../index/native.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { DeleteFile, IndexFile, SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
+import type { IndexFile, SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import { EMPTY, type QueryNode } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
-import { applyDelete, applyDeletes, openSegment } from '../../segment/open-segment.ts';
+import { applyDeleteFiles, makeDeleteTarget } from '../../segment/delete-files.ts';
+import { openSegment } from '../../segment/open-segment.ts';
 import {
   getRecordedFile,
   type LocalObject,
@@ -45,23 +44,27 @@ export class QueryNodeRole implements QueryNode {
   }
 
   readonly loadSegments: QueryNode['loadSegments'] = async (request) => {
-    const entries: DeleteFileEntry[] = [];
-    for (const file of selectDeleteFiles(request.segments, request.deleteFiles)) {
-      entries.push(...decodeDeleteFile(await getRecordedFile(this.#storage, file), file.file));
-    }
-    entries.push(...request.deletes);
-    for (const segment of request.segments) {
-      if (this.#segments.has(segment.segmentId)) continue;
-      const { handle, close } = await openSegment(this.#storage, request.schema, segment);
-      try {
-        await applyDeletes(handle, segment, entries);
-      } catch (error) {
-        close();
-        throw error;
+    const opened: HeldSegment[] = [];
+    try {
+      for (const segment of request.segments) {
+        if (this.#segments.has(segment.segmentId)) continue;
+        const open = await openSegment(this.#storage, request.schema, segment);
+        opened.push({ segment, ...open, indexFiles: new Map() });
       }
-      const indexFiles = new Map<bigint, LocalObject>();
-      this.#segments.set(segment.segmentId, { segment, handle, indexFiles, close });
-      this.held.add(segment.collectionId, toSize(segment));
+      const targets = opened.map(({ handle, segment }) => makeDeleteTarget(handle, segment));
+      await applyDeleteFiles(
+        (file) => getRecordedFile(this.#storage, file),
+        targets,
+        request.deleteFiles,
+      );
+      await native.applyDeletes(targets, request.deletes);
+    } catch (error) {
+      for (const held of opened) held.close();
+      throw error;
+    }
+    for (const held of opened) {
+      this.#segments.set(held.segment.segmentId, held);
+      this.held.add(held.segment.collectionId, toSize(held.segment));
     }
     await this.#attach(request.indexFiles);
     return EMPTY;
@@ -102,16 +105,13 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
-  /** Many keys take several turns of the event loop (P9). */
-  readonly applyDeletes: QueryNode['applyDeletes'] = async ({ segmentIds, entries }) => {
-    const turn = new TurnMeter(VALUES_PER_TURN);
-    for (const entry of entries) {
-      for (const id of segmentIds) {
-        if (turn.isOver(entry.keys.values.length)) await nextTurn();
-        const held = this.#segments.get(id);
-        if (held !== undefined) applyDelete(held.handle, held.segment, entry);
-      }
+  readonly applyDeletes: QueryNode['applyDeletes'] = async ({ segmentIds, deletes }) => {
+    const targets: NativeDeleteTarget[] = [];
+    for (const id of segmentIds) {
+      const held = this.#segments.get(id);
+      if (held !== undefined) targets.push(makeDeleteTarget(held.handle, held.segment));
     }
+    await native.applyDeletes(targets, deletes);
     return EMPTY;
   };
 
@@ -167,15 +167,6 @@ export class QueryNodeRole implements QueryNode {
 function closeHeld({ indexFiles, close }: HeldSegment): void {
   close();
   for (const file of indexFiles.values()) file.close();
-}
-
-function selectDeleteFiles(
-  segments: readonly SegmentInfo[],
-  files: readonly DeleteFile[],
-): DeleteFile[] {
-  return files.filter((file) =>
-    segments.some((segment) => file.toTimestamp > segment.deletesUpTo),
-  );
 }
 
 function toSize({ rows, fileBytes }: SegmentInfo): { rows: number; bytes: number } {

@@ -1,10 +1,13 @@
-// A shard's deletes by key: the durable files, and what has come since. Segments loaded at any time
-// get from here every delete newer than their file (R3). Bounded: past a size the shard writes the
-// pending ones to a file.
+// A shard's deletes by key: the durable files, and in columns what has come since. Segments loaded
+// at any time get from here every delete newer than their file (R3). Bounded: past a size the shard
+// writes the pending ones to a file, and past `DELETE_BYTES_MAX` it takes no more.
 
-import { decodeDeleteFile, encodeDeleteFile } from '../../codec/delete-file.ts';
+import { DeleteBatchBuilder, type DeleteRun } from '../../codec/delete-batch.ts';
+import { native } from '../../index/native.ts';
+import { MilvusError } from '../../model/error.ts';
 import type { DeleteFile } from '../../model/segment-info.ts';
-import type { DeleteEntry } from '../../rpc/contract.ts';
+import type { Logger } from '../../base/logger.ts';
+import { mergeDeleteFiles } from '../../segment/delete-files.ts';
 import {
   getRecordedFile,
   type ObjectDigest,
@@ -12,115 +15,161 @@ import {
 } from '../../storage/object-storage.ts';
 import type { ChannelCommits } from './channel-commits.ts';
 
-/** Past so many files they are merged into one, without what no segment needs any more. */
+/** Past so many small files they are merged into one, without what no segment needs any more. */
 const FILES_MAX = 8;
+/** Files are merged as long as they have no more bytes together: a merge holds all of them. */
+const MERGED_BYTES_MAX = 64 * 1024 * 1024;
+/** Deletes that wait because their file cannot be written; further ones are refused. */
+const DELETE_BYTES_MAX = 256 * 1024 * 1024;
+/** What a run costs besides its keys. */
+const RUN_BYTES = 28;
 const NO_POSITION = 2n ** 62n;
-/** What an entry costs besides its keys. */
-const ENTRY_BYTES = 64;
+
+export interface DeleteFileWriter {
+  readonly storage: ObjectStorage;
+  readonly logger: Logger;
+  /** Names the file, and hears when it is given up. */
+  readonly commits: Pick<ChannelCommits, 'beginFile' | 'giveUp'>;
+}
 
 export class DeleteBuffer {
   files: readonly DeleteFile[];
-  bytes = 0;
-  readonly #pending: { entry: DeleteEntry; position: bigint; bytes: number }[] = [];
+  #pending = new DeleteBatchBuilder();
+  #firstPosition = NO_POSITION;
+  /** Of deletes that are checked and not yet here. */
+  #reservedBytes = 0;
 
   constructor(files: readonly DeleteFile[]) {
     this.files = files;
   }
 
+  get bytes(): number {
+    return this.#pending.bytes;
+  }
+
+  /** Whether every delete is in a file. */
+  get isEmpty(): boolean {
+    return this.#pending.runs === 0;
+  }
+
+  /**
+   * Makes room for deletes before they are appended to the WAL (R8); `release` gives it back.
+   * @throws MilvusError MemoryLimitExceeded with need and have
+   */
+  reserve(bytes: number): void {
+    const have = DELETE_BYTES_MAX - this.bytes - this.#reservedBytes;
+    if (bytes > have && !this.isEmpty) {
+      throw new MilvusError('MemoryLimitExceeded', {
+        message: 'deletes are at their limit; retry when they have been written out',
+        fields: { need: bytes, have, limit: DELETE_BYTES_MAX },
+      });
+    }
+    this.#reservedBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#reservedBytes -= bytes;
+  }
+
   /** Deletes that a file already holds are dropped: replay meets them again. */
-  push(entry: DeleteEntry, position: bigint): void {
-    if (entry.timestamp <= this.lastFileTimestamp()) return;
-    const bytes = ENTRY_BYTES + countKeyBytes(entry);
-    this.#pending.push({ entry, position, bytes });
-    this.bytes += bytes;
+  push(run: DeleteRun, position: bigint): void {
+    if (run.timestamp <= this.lastFileTimestamp()) return;
+    if (this.isEmpty) this.#firstPosition = position;
+    this.#pending.push(run);
   }
 
   /** Position of the first delete that only the WAL has; larger than any when there is none. */
   firstPosition(): bigint {
-    return this.#pending[0]?.position ?? NO_POSITION;
+    return this.#firstPosition;
   }
 
   lastFileTimestamp(): bigint {
     return this.files.at(-1)?.toTimestamp ?? 0n;
   }
 
-  listPending(): DeleteEntry[] {
-    return this.#pending.map(({ entry }) => entry);
+  /** The pending deletes as of this turn, as a batch of its own. */
+  encodePending(): Uint8Array {
+    return this.#pending.encode((bytes, seed) => native.crc32c(bytes, seed));
   }
 
-  takePending(): readonly DeleteEntry[] {
-    return this.listPending();
-  }
-
-  /** The catalog now lists these files, and they hold the first `written` pending deletes. */
-  setFiles(files: readonly DeleteFile[], written: number): void {
+  /** The catalog now lists these files, and they hold all that was pending. */
+  setFiles(files: readonly DeleteFile[]): void {
     this.files = files;
-    for (const { bytes } of this.#pending.splice(0, written)) this.bytes -= bytes;
+    this.clear();
   }
 
   clear(): void {
-    this.#pending.length = 0;
-    this.bytes = 0;
+    this.#pending = new DeleteBatchBuilder();
+    this.#firstPosition = NO_POSITION;
   }
 
   /**
-   * Writes the pending deletes to a new file and returns the shard's new list of files.
+   * Writes the pending deletes to a new file and returns the shard's new list of files. Nothing may
+   * be pushed until the list is set or the attempt is given up.
    * @param neededAfter no segment lacks a delete at or before it; undefined = there is no segment,
    *   none is needed
    */
   async writeFiles(
-    storage: ObjectStorage,
-    commits: ChannelCommits,
-    pending: readonly DeleteEntry[],
+    writer: DeleteFileWriter,
     neededAfter: bigint | undefined,
   ): Promise<readonly DeleteFile[]> {
-    const needed = this.files.filter(
-      (file) => neededAfter !== undefined && file.toTimestamp > neededAfter,
-    );
-    const fresh = neededAfter === undefined ? [] : pending;
-    if (fresh.length === 0) return needed;
-    let entries: DeleteEntry[] = [...fresh];
-    let kept = needed;
-    if (needed.length >= FILES_MAX) {
-      const old: DeleteEntry[] = [];
-      for (const file of needed) {
-        old.push(...decodeDeleteFile(await getRecordedFile(storage, file), file.file));
+    if (neededAfter === undefined) return [];
+    const needed = this.files.filter((file) => file.toTimestamp > neededAfter);
+    if (this.isEmpty) return needed;
+    const { runs, fromTimestamp, toTimestamp } = this.#pending;
+    let bytes = this.encodePending();
+    let fresh = { entries: runs, fromTimestamp, toTimestamp };
+    let kept: readonly DeleteFile[] = needed;
+    const merged = selectMerged(needed, bytes.byteLength);
+    if (merged.length > 0) {
+      const load = (file: DeleteFile): Promise<Uint8Array> =>
+        getRecordedFile(writer.storage, file);
+      try {
+        bytes = await mergeDeleteFiles(load, merged, neededAfter, bytes);
+        kept = needed.slice(0, needed.length - merged.length);
+        const entries = merged.reduce((sum, file) => sum + file.entries, runs);
+        fresh = { entries, fromTimestamp: merged[0]!.fromTimestamp, toTimestamp };
+      } catch (error) {
+        // The checkpoint does not depend on it. Whoever opens a segment meets the damage.
+        writer.logger.error({ files: merged.length, error }, 'deletes not merged');
       }
-      entries = [...old.filter(({ timestamp }) => timestamp > (neededAfter ?? 0n)), ...entries];
-      kept = [];
     }
-    const bytes = await encodeDeleteFile(entries);
-    const file = await commits.beginFile(undefined);
-    let digest: ObjectDigest;
-    try {
-      digest = await storage.put(file, bytes);
-    } catch (error) {
-      await commits.giveUp([file]);
-      throw error;
-    }
-    const written: DeleteFile = {
-      file,
-      fileBytes: digest.bytes,
-      crc32c: digest.crc32c,
-      entries: entries.length,
-      fromTimestamp: entries[0]!.timestamp,
-      toTimestamp: entries.at(-1)!.timestamp,
-    };
+    const { file, digest } = await write(writer, bytes);
+    const written = { file, fileBytes: digest.bytes, crc32c: digest.crc32c, ...fresh };
     return [...kept, written];
   }
 }
 
-function countKeyBytes({ keys }: DeleteEntry): number {
-  if (keys.kind === 'int64') return keys.values.byteLength;
-  return keys.values.reduce((sum, key) => sum + 2 * key.length, 0);
+async function write(
+  { storage, commits }: DeleteFileWriter,
+  bytes: Uint8Array,
+): Promise<{ file: string; digest: ObjectDigest }> {
+  const file = await commits.beginFile(undefined);
+  try {
+    return { file, digest: await storage.put(file, bytes) };
+  } catch (error) {
+    await commits.giveUp([file]);
+    throw error;
+  }
 }
 
-/** What a delete of a record, stamped with `timestamp`, does to rows. */
-export function toDeleteEntry(
-  part: { partitionId: bigint; killsUpTo: bigint; keys: DeleteEntry['keys'] },
-  timestamp: bigint,
-): DeleteEntry {
-  const { partitionId, keys } = part;
-  const killsUpTo = part.killsUpTo === 0n ? timestamp - 1n : part.killsUpTo;
-  return { keys, timestamp, killsUpTo, partitionId };
+/**
+ * The newest files when there are many of them and they are small enough together: so each delete
+ * is rewritten a bounded number of times, and the files are no more than `FILES_MAX` and one for
+ * every `MERGED_BYTES_MAX / FILES_MAX` bytes of deletes.
+ */
+function selectMerged(files: readonly DeleteFile[], freshBytes: number): readonly DeleteFile[] {
+  let bytes = freshBytes;
+  let count = 0;
+  for (const { fileBytes } of files.toReversed()) {
+    bytes += fileBytes;
+    if (bytes > MERGED_BYTES_MAX) break;
+    count += 1;
+  }
+  return count >= FILES_MAX ? files.slice(files.length - count) : [];
+}
+
+/** What the deletes of a write take in the buffer. */
+export function countDeleteBytes(keys: Uint8Array): number {
+  return RUN_BYTES + keys.byteLength;
 }

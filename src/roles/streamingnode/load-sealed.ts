@@ -19,7 +19,7 @@ export async function loadSealed(
   indexFiles: readonly IndexFile[],
 ): Promise<void> {
   const { collectionId, schema } = info;
-  const known = { deleteFiles: deletes.files, deletes: deletes.listPending() };
+  const known = { deleteFiles: deletes.files, deletes: deletes.encodePending() };
   const request = { collectionId, schema, segments, ...known, indexFiles };
   await deps.peers.querynode.loadSegments(request, {});
 }

@@ -81,6 +81,7 @@ async function readView<Reply extends object>(
   for (let attempt = 0; ; attempt++) {
     await shard.admitPin(request.pinnedTimestamp);
     shard.requireOpen();
+    await shard.deliverDeletes();
     const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
     const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);

@@ -6,12 +6,43 @@ import { native, type NativeSegmentWriter } from '../../index/native.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
+import { getMessage } from './shard-health.ts';
 import type { Shard } from './shard.ts';
 import type { GrowingSegment } from './view.ts';
 
-export async function sealSegment(shard: Shard, growing: GrowingSegment): Promise<void> {
-  // What was stamped into this segment before it was closed gets applied first.
-  await shard.run(async () => undefined);
+/** After a failure it is tried again, later and later. */
+const RETRY_MS = 1000;
+const RETRY_MS_MAX = 60_000;
+
+/**
+ * Tries until it is written or no longer wanted. A segment that cannot be written stays readable,
+ * and in the WAL, and says why. Never rejects.
+ */
+export async function sealUntilWritten(shard: Shard, growing: GrowingSegment): Promise<void> {
+  for (let delayMs = RETRY_MS; shard.isWanted(growing); ) {
+    try {
+      growing.failure = undefined;
+      await sealSegment(shard, growing);
+      return shard.health.clearSealFailure();
+    } catch (error) {
+      growing.deletesUpTo = undefined;
+      growing.failure = getMessage(error);
+      shard.health.reportSealFailure(shard.info, growing.segmentId, error);
+    }
+    await shard.waitForSeal(delayMs);
+    delayMs = Math.min(2 * delayMs, RETRY_MS_MAX);
+  }
+  // Whoever waits for it is told; without effect on one that is gone.
+  growing.failure ??= 'the collection is stopped';
+}
+
+async function sealSegment(shard: Shard, growing: GrowingSegment): Promise<void> {
+  // What was assigned to this segment before it was closed gets applied first.
+  await shard.settle();
+  if (growing.rows === 0 && shard.isWanted(growing)) {
+    shard.growing.forget(growing);
+    return;
+  }
   const deletesUpTo = await shard.chooseDeletesUpTo(growing);
   if (!shard.view.growing.has(growing.segmentId)) return; // Dropped meanwhile.
   const { minTimestamp, maxTimestamp } = native.segmentStats(growing.handle);

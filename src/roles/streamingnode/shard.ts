@@ -1,11 +1,16 @@
-// One shard: the single writer of its vchannel. A write is stamped, appended to the WAL, applied,
-// acknowledged, in that order and one after another; what must not interleave with writes runs in
-// the same line (`#inOrder`).
+// One shard: the single writer of its vchannel. Writes come through `WriteLine`, where they may wait
+// for keys, to `ShardLog`: prepared, stamped, appended to the WAL, applied, acknowledged, in that
+// order. Here is what a record does, how segments are sealed and swapped, and what reads may see.
 
-import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
+import { nextTurn, type TurnMeter } from '../../base/turns.ts';
+import type { DeleteRun } from '../../codec/delete-batch.ts';
+import {
+  countKeys,
+  decodeWalMessage,
+  type MessagePart,
+  type WalMessage,
+} from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
-import type { WalMessage } from '../../codec/wal-message.ts';
-import { decodeWalMessage, encodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
@@ -14,27 +19,31 @@ import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-in
 import { SegmentState } from '../../model/segment-info.ts';
 import type {
   CallContext,
-  DeleteEntry,
   GrowingSegmentInfo,
+  InsertPart,
   Keys,
   ShardStats,
   WriteRequest,
 } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { ChannelCommits } from './channel-commits.ts';
-import { DeleteBuffer, toDeleteEntry } from './delete-buffer.ts';
+import { Checkpoint } from './checkpoint.ts';
+import { DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
+import { GrowingSegments } from './growing-segments.ts';
 import { loadOrRelease, loadSealed } from './load-sealed.ts';
 import { LoadedPartitions } from './loaded-partitions.ts';
-import type { PendingWrite } from './pending-writes.ts';
-import { sealSegment } from './seal.ts';
+import { KEY_BYTES, ROW_BYTES } from './prepared-write.ts';
+import { sealUntilWritten } from './seal.ts';
+import { SealedDeletes } from './sealed-deletes.ts';
+import { SegmentIdStock } from './segment-id-stock.ts';
 import {
   createLostLogError,
   createStoppedError,
   getMessage,
   ShardHealth,
 } from './shard-health.ts';
-import { SegmentIdStock } from './segment-id-stock.ts';
+import { ShardLog } from './shard-log.ts';
 import { countRows } from './stats.ts';
 import type { StreamingNodeDeps } from './streamingnode.ts';
 import { View, type GrowingSegment } from './view.ts';
@@ -53,11 +62,7 @@ export interface ShardDeps extends StreamingNodeDeps {
 }
 
 /** Deletes held in memory before they are written to a delete file. */
-const PENDING_DELETE_BYTES_MAX = 16 * 1024 * 1024;
-/** Bytes of a record that are applied in one turn (P9), and what a row and a key add to them. */
-const TURN_BYTES = 1024 * 1024;
-const ROW_BYTES = 192;
-const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
+const PENDING_DELETE_BYTES_MAX = 8 * 1024 * 1024;
 /** A client's pin comes from one of our clocks; further ahead than this it is not one. */
 const CLOCK_SKEW_MS_MAX = 60_000;
 
@@ -65,37 +70,28 @@ export class Shard {
   readonly deps: ShardDeps;
   readonly vchannel: string;
   readonly view = new View();
+  readonly growing: GrowingSegments;
   readonly loaded = new LoadedPartitions();
   readonly deletes: DeleteBuffer;
   readonly commits: ChannelCommits;
-  /** Timestamp of the last applied record: what a read without a pin sees (R5). */
-  lastTimestamp: bigint;
+  readonly health: ShardHealth;
   info: CollectionInfo;
 
-  readonly #shardIndex: number;
+  readonly #line: WriteLine;
+  readonly #log: ShardLog;
+  readonly #sealedDeletes: SealedDeletes;
+  readonly #checkpoint: Checkpoint;
   /** What the log has before it is in segments and delete files (R1). */
-  readonly #checkpoint: bigint;
+  readonly #replayFrom: bigint;
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
   readonly #known: Map<bigint, SegmentInfo>;
-  readonly #line: WriteLine;
   readonly #sealing = new Set<Promise<void>>();
-  /** Partition id → the growing segment that takes its rows. */
-  readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
-  readonly #segmentIds: SegmentIdStock;
-  #isPumping = false;
-  #lastStamped = 0n;
-  /** The largest bound up to which a file left deletes out: later files leave out no fewer. */
-  #horizon = 0n;
-  /** Position of the last applied record. */
-  #applied = 0n;
-  /** Records handed to the WAL and not yet applied. */
-  #inFlight = 0;
-  #inOrder: Promise<void> = Promise.resolve();
+  /** Ends the waits of seals that have failed: they try again, or give up. */
+  readonly #sealWaits = new Set<AbortController>();
   #state: 'open' | 'dropped' | 'closed' | 'stopped' = 'open';
   /** Why it serves no more, and from where on a restart needs the log (R8). */
   #stopped: { readonly keepFrom: bigint; readonly reason: string } | undefined;
   #isRecovered = false;
-  readonly #health: ShardHealth;
 
   constructor(
     deps: ShardDeps,
@@ -104,26 +100,73 @@ export class Shard {
     channel: ChannelInfo,
     segments: readonly SegmentInfo[],
   ) {
+    const { collectionId, vchannel, commitSeq = 0 } = channel;
+    const { view } = this;
     this.deps = deps;
     this.info = info;
-    this.vchannel = channel.vchannel;
-    this.#health = new ShardHealth(deps, channel.vchannel);
-    this.#shardIndex = shardIndex;
-    this.#segmentIds = new SegmentIdStock(deps.peers.rootcoord);
-    this.#checkpoint = channel.checkpoint;
+    this.vchannel = vchannel;
+    this.health = new ShardHealth(deps, vchannel);
+    this.#replayFrom = channel.checkpoint;
     this.deletes = new DeleteBuffer(channel.deleteFiles);
-    const { collectionId, vchannel, commitSeq = 0 } = channel;
-    this.commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
     this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
-    this.lastTimestamp = info.createdTimestamp;
-    for (const segment of segments) {
-      this.lastTimestamp = max(this.lastTimestamp, segment.maxTimestamp);
-      this.#horizon = max(this.#horizon, segment.deletesUpTo);
-    }
-    this.lastTimestamp = max(this.lastTimestamp, this.deletes.lastFileTimestamp());
-    this.#line = new WriteLine(deps.runtime, () => {
-      if (!this.#isPumping) void this.#pump();
+    const segmentIds = new SegmentIdStock(deps.peers.rootcoord);
+    this.growing = new GrowingSegments({
+      ...{ view, budget: deps.budget, segmentBytesMax: deps.segmentBytesMax },
+      takeId: () => segmentIds.take(),
+      getSchema: () => this.info.schema,
+      onBorn: deps.onBorn,
     });
+    this.commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
+    const of = { view, deletes: this.deletes, commits: this.commits };
+    this.#checkpoint = new Checkpoint(deps, of);
+    this.#line = new WriteLine(deps.runtime, () => this.#log.pump());
+    this.#log = this.#makeLog(shardIndex, segmentIds);
+    this.#sealedDeletes = new SealedDeletes(async (deletes) => {
+      const segmentIds = [...this.view.sealed.keys()];
+      await deps.peers.querynode.applyDeletes({ segmentIds, deletes }, {});
+    });
+    let last = max(info.createdTimestamp, this.deletes.lastFileTimestamp());
+    for (const { maxTimestamp, deletesUpTo } of segments) {
+      last = max(last, maxTimestamp);
+      this.#checkpoint.horizon = max(this.#checkpoint.horizon, deletesUpTo);
+    }
+    this.#log.lastTimestamp = last;
+  }
+
+  #makeLog(shardIndex: number, segmentIds: SegmentIdStock): ShardLog {
+    const { wal, budget, peers } = this.deps;
+    const targets = {
+      ...{ budget, deletes: this.deletes },
+      assign: (part: InsertPart) => this.growing.assign(part),
+    };
+    return new ShardLog({
+      ...{ wal, shardIndex, targets, source: this.#line },
+      vchannel: this.vchannel,
+      fillIds: (parts) => segmentIds.fill(parts),
+      takeTimestamps: async (count) =>
+        (await peers.rootcoord.allocateTimestamps({ count }, {})).first,
+      check: (request) => this.#checkWritable(request),
+      apply: (message, position, turn) => this.#apply(message, position, turn),
+      requireWhole: () => {
+        if (this.#stopped !== undefined) this.requireOpen();
+      },
+      onBreak: (position, error) => this.stop(`record ${position}: ${getMessage(error)}`, position),
+      onApplied: () => this.#afterApply(),
+    });
+  }
+
+  /** Timestamp of the last applied record. */
+  get lastTimestamp(): bigint {
+    return this.#log.lastTimestamp;
+  }
+
+  /**
+   * What a read without a pin sees (R5): all that is applied, but for deletes that have not reached
+   * the sealed rows.
+   */
+  get #visibleTimestamp(): bigint {
+    const first = this.#sealedDeletes.first();
+    return first === undefined || first > this.lastTimestamp ? this.lastTimestamp : first - 1n;
   }
 
   /**
@@ -139,7 +182,6 @@ export class Shard {
       native.updateSchema(growing.handle, getNativeFields(schema));
       this.#seal(growing);
     }
-    this.#open.clear();
     // After the segments that are just being opened with the schema before.
     await this.run(async () => {
       const segmentIds = [...this.view.sealed.keys()];
@@ -159,34 +201,27 @@ export class Shard {
     try {
       this.#replay(decodeWalMessage(record), position);
     } catch (error) {
-      if (position >= this.#checkpoint) this.stop(`${place}: ${getMessage(error)}`, position);
+      if (position >= this.#replayFrom) this.stop(`${place}: ${getMessage(error)}`, position);
     }
   }
 
   /** The log has lost records, `to` the last of them: without them the shard would lie (R9). */
   replayDamage(to: bigint, reason: string): void {
-    if (this.#checkpoint <= to) this.stop(reason);
+    if (this.#replayFrom <= to) this.stop(reason);
   }
 
   #replay(message: WalMessage, position: bigint): void {
-    this.lastTimestamp = max(this.lastTimestamp, message.timestamp);
-    this.#applied = position;
+    this.#log.lastTimestamp = max(this.lastTimestamp, message.timestamp);
+    this.#log.applied = position;
     // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
-    if (position < this.#checkpoint) return;
+    if (position < this.#replayFrom) return;
     for (const part of message.parts) {
-      if (part.kind === 'delete') {
-        this.#applyDeleteToGrowing(toDeleteEntry(part, message.timestamp), position);
-      }
+      if (part.kind === 'delete') this.#applyDelete(toRun(part, message.timestamp), position);
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
       if (!this.#hasPartition(part.partitionId)) continue;
-      this.deps.budget.used += part.batch.byteLength;
-      this.#appendToGrowing(part, message.timestamp, position);
-      this.#open.set(part.partitionId, {
-        segmentId: part.segmentId,
-        bytes: this.view.growing.get(part.segmentId)?.bytes ?? 0,
-      });
+      this.growing.replay(part, message.timestamp, position);
     }
   }
 
@@ -210,8 +245,8 @@ export class Shard {
   /** A log that ends before the checkpoint is another one: its next records must count. */
   async #requireOwnLog(): Promise<void> {
     const last = this.deps.wal.lastPosition();
-    if (this.#checkpoint <= last + 1n) return;
-    const error = createLostLogError(last, this.#checkpoint);
+    if (this.#replayFrom <= last + 1n) return;
+    const error = createLostLogError(last, this.#replayFrom);
     if (!this.deps.isDamageAccepted) throw error;
     this.deps.logger.warn({ vchannel: this.vchannel, error }, 'damage accepted by setting');
     await this.skipLog();
@@ -220,8 +255,8 @@ export class Shard {
   /** Records that nothing of the log up to now is this shard's. Before its first write. */
   skipLog(): Promise<void> {
     return this.run(() => {
-      this.#applied = this.deps.wal.lastPosition();
-      return this.#commit([], undefined);
+      this.#log.applied = this.deps.wal.lastPosition();
+      return this.#checkpoint.commit([], undefined, this.#log.applied);
     });
   }
 
@@ -243,69 +278,14 @@ export class Shard {
     this.#line.unlock(token);
   }
 
-  /** Stamps and appends what waits, in arrival order. */
-  async #pump(): Promise<void> {
-    this.#isPumping = true;
-    while (this.#line.count > 0) {
-      const writes = this.#line.takeAll();
-      try {
-        const parts = writes.reduce((sum, { request }) => sum + request.parts.length, 0);
-        await this.#segmentIds.fill(parts);
-        const count = writes.length;
-        const { first } = await this.deps.peers.rootcoord.allocateTimestamps({ count }, {});
-        let timestamp = max(first, max(this.#lastStamped, this.lastTimestamp) + 1n);
-        for (const write of writes) this.#append(write, timestamp++);
-      } catch (error) {
-        for (const write of writes) write.reject(error);
-      }
-    }
-    this.#isPumping = false;
+  /** Runs after everything appended so far has been applied, and before anything appended later. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    return this.#log.run(task);
   }
 
-  /**
-   * One turn: check, reserve, stamp, hand to the WAL. Nothing can fail after the append (R8, R10).
-   */
-  #append(write: PendingWrite, timestamp: bigint): void {
-    let bytes = 0;
-    let message: WalMessage;
-    try {
-      this.#checkWritable(write.request);
-      for (const part of write.request.parts) {
-        if (part.kind === 'insert') bytes += part.batch.byteLength;
-      }
-      this.deps.budget.reserve(bytes);
-      message = this.#toMessage(write.request, timestamp);
-    } catch (error) {
-      write.reject(error);
-      return;
-    }
-    this.#lastStamped = timestamp;
-    const durable = this.deps.wal.append(this.vchannel, encodeWalMessage(message));
-    durable.catch(() => undefined); // Reported below, in order.
-    this.#inFlight += 1;
-    this.#run(async () => {
-      let position: bigint;
-      try {
-        position = await durable;
-      } catch (error) {
-        this.#inFlight -= 1;
-        this.deps.budget.release(bytes);
-        write.reject(error);
-        return;
-      }
-      try {
-        // What follows a record that was not applied waits for the restart too.
-        if (this.#stopped !== undefined) this.requireOpen();
-        await this.#apply(message, position);
-        write.resolve({ timestamp });
-      } catch (error) {
-        // Durable but not applied: what memory holds is no longer what the log says.
-        this.stop(`record ${position}: ${getMessage(error)}`, position);
-        write.reject(error);
-      } finally {
-        this.#inFlight -= 1;
-      }
-    });
+  /** Resolves when all that is assigned to a segment so far has been applied. */
+  settle(): Promise<void> {
+    return this.#log.settle();
   }
 
   /**
@@ -315,41 +295,54 @@ export class Shard {
    */
   stop(reason: string, position?: bigint): void {
     if (this.#state !== 'open') return;
-    const needed = this.#isRecovered ? this.lowWater() : this.#checkpoint;
+    const needed = this.#isRecovered ? this.lowWater() : this.#replayFrom;
     const keepFrom = position === undefined || needed < position ? needed : position;
     this.#stopped = { keepFrom, reason };
     this.#state = 'stopped';
-    this.#health.reportStopped(this.info, reason);
+    this.health.reportStopped(this.info, reason);
     this.deps.onStopped(reason);
-    this.#release().catch((error: unknown) => this.#health.reportReleaseFailure(error));
+    this.#release().catch((error: unknown) => this.health.reportReleaseFailure(error));
   }
 
-  /**
-   * Large records take several turns of the event loop. No read sees a part: reads are at
-   * `lastTimestamp` or before.
-   */
-  async #apply(message: WalMessage, position: bigint): Promise<void> {
-    const entries: DeleteEntry[] = [];
-    const turn = new TurnMeter(TURN_BYTES);
-    for (const part of message.parts) {
+  /** Large records take several turns of the event loop. */
+  async #apply(message: WalMessage, position: bigint, turn: TurnMeter): Promise<void> {
+    const { parts, timestamp } = message;
+    for (const part of parts) {
       if (part.kind !== 'delete') continue;
-      if (turn.isOver(KEY_BYTES * part.keys.values.length)) await nextTurn();
-      const entry = toDeleteEntry(part, message.timestamp);
-      this.#applyDeleteToGrowing(entry, position);
-      entries.push(entry);
+      if (turn.isOver(KEY_BYTES * countKeys(part.keys))) await nextTurn();
+      this.#applyDelete(toRun(part, timestamp), position);
     }
-    if (entries.length > 0 && this.view.sealed.size > 0) {
-      const segmentIds = [...this.view.sealed.keys()];
-      await this.deps.peers.querynode.applyDeletes({ segmentIds, entries }, {});
-      this.commits.reportDeletes();
-    }
-    for (const part of message.parts) {
+    for (const part of parts) {
       if (part.kind !== 'insert') continue;
       if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
-      this.#appendToGrowing(part, message.timestamp, position);
+      this.growing.append(part, timestamp, position);
     }
-    this.lastTimestamp = message.timestamp;
-    this.#applied = position;
+  }
+
+  /** To growing rows at once; segments that are opened later get it from the buffer (R3). */
+  #applyDelete(run: DeleteRun, position: bigint): void {
+    this.growing.delete(run);
+    this.deletes.push(run, position);
+    if (this.view.sealed.size === 0) return;
+    this.#sealedDeletes.push(run);
+    this.commits.reportDeletes();
+  }
+
+  /** Resolves when all deletes applied so far have reached the sealed rows. */
+  async deliverDeletes(): Promise<void> {
+    if (this.#sealedDeletes.first() === undefined) return;
+    this.requireOpen();
+    try {
+      await this.#sealedDeletes.deliver();
+    } catch (error) {
+      // Acknowledged and not applied: what readers would see is not what the log says.
+      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getMessage(error)}`);
+      throw error;
+    }
+  }
+
+  async #afterApply(): Promise<void> {
+    if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
     if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
     for (const growing of this.view.growing.values()) {
       if (growing.bytes >= this.deps.segmentBytesMax) this.#seal(growing);
@@ -376,63 +369,6 @@ export class Shard {
     return this.info.partitions.some((partition) => partition.partitionId === partitionId);
   }
 
-  #toMessage(request: WriteRequest, timestamp: bigint): WalMessage {
-    const parts = request.parts.map((part) =>
-      part.kind === 'delete'
-        ? part
-        : { ...part, segmentId: this.#assignSegment(part.partitionId, part.batch.byteLength) },
-    );
-    const { collectionId, schemaVersion } = request;
-    return { collectionId, timestamp, schemaVersion, shardIndex: this.#shardIndex, parts };
-  }
-
-  /** A growing segment is born in its first record; no metadata is written for it (R2). */
-  #assignSegment(partitionId: bigint, bytes: number): bigint {
-    let open = this.#open.get(partitionId);
-    if (open === undefined || open.bytes >= this.deps.segmentBytesMax) {
-      open = { segmentId: this.#segmentIds.take(), bytes: 0 };
-      this.#open.set(partitionId, open);
-    }
-    open.bytes += bytes;
-    return open.segmentId;
-  }
-
-  #appendToGrowing(
-    part: { partitionId: bigint; segmentId: bigint; rows: number; batch: Uint8Array },
-    timestamp: bigint,
-    position: bigint,
-  ): void {
-    let growing = this.view.growing.get(part.segmentId);
-    if (growing === undefined) {
-      growing = {
-        segmentId: part.segmentId,
-        partitionId: part.partitionId,
-        handle: native.createGrowing(getNativeFields(this.info.schema)),
-        firstPosition: position,
-        firstTimestamp: timestamp,
-        lastPosition: position,
-        rows: 0,
-        bytes: 0,
-        isSealing: false,
-        deletesUpTo: undefined,
-      };
-      this.view.growing.set(part.segmentId, growing);
-      this.deps.onBorn(part.segmentId, timestamp);
-    }
-    native.appendRows(growing.handle, part.batch, timestamp);
-    growing.rows += part.rows;
-    growing.bytes += part.batch.byteLength;
-    growing.lastPosition = position;
-  }
-
-  #applyDeleteToGrowing(entry: DeleteEntry, position: bigint): void {
-    for (const growing of this.view.growing.values()) {
-      if (entry.partitionId !== 0n && entry.partitionId !== growing.partitionId) continue;
-      native.deleteKeys(growing.handle, entry.keys.values, entry.timestamp, entry.killsUpTo);
-    }
-    this.deletes.push(entry, position);
-  }
-
   // --- sealing, flush, checkpoint ---
 
   /**
@@ -442,9 +378,11 @@ export class Shard {
     this.requireOpen();
     // Everything acknowledged before this call is in a segment.
     await this.run(async () => undefined);
-    const ids = [...this.view.growing.keys()];
-    for (const growing of this.view.growing.values()) this.#seal(growing);
-    return ids;
+    await this.deliverDeletes();
+    const segments = this.growing.list();
+    this.#endSealWaits();
+    for (const growing of segments) this.#seal(growing);
+    return segments.map(({ segmentId }) => segmentId);
   }
 
   /** Closes one growing segment to inserts and writes it out in the background. */
@@ -456,17 +394,20 @@ export class Shard {
   /** Writes out what pins the oldest part of the WAL. */
   relieve(): void {
     const low = this.lowWater();
-    for (const growing of this.view.growing.values()) {
+    for (const growing of this.growing.list()) {
       if (growing.firstPosition === low) this.#seal(growing);
     }
-    if (this.deletes.firstPosition() === low) this.#run(() => this.#checkpointDeletes());
+    if (this.deletes.firstPosition() === low && this.#checkpoint.isDue()) {
+      this.#log.enqueue(() => this.#checkpointDeletes());
+    }
   }
 
   /** First WAL position that a restart must see (R1). */
   lowWater(): bigint {
     if (this.#stopped !== undefined) return this.#stopped.keepFrom;
     let low = this.deletes.firstPosition();
-    if (this.#inFlight > 0 && this.#applied < low) low = this.#applied + 1n;
+    const inFlight = this.#log.firstInFlight();
+    if (inFlight !== undefined && inFlight < low) low = inFlight;
     for (const { firstPosition } of this.view.growing.values()) {
       if (firstPosition < low) low = firstPosition;
     }
@@ -477,38 +418,33 @@ export class Shard {
     // A shard that closes waits for what is being written, so nothing may begin any more.
     if (growing.isSealing || this.#state !== 'open') return;
     growing.isSealing = true;
-    if (this.#open.get(growing.partitionId)?.segmentId === growing.segmentId) {
-      this.#open.delete(growing.partitionId);
-    }
-    const sealing = sealSegment(this, growing)
-      .then(() => this.#health.clearSealFailure())
-      .catch((error: unknown) => {
-        // Still readable and still in the WAL; the next flush or the next full segment tries again.
-        growing.isSealing = false;
-        growing.deletesUpTo = undefined;
-        this.#health.reportSealFailure(this.info, growing.segmentId, error);
-      })
-      .finally(() => this.#sealing.delete(sealing));
+    this.growing.close(growing);
+    const sealing = sealUntilWritten(this, growing).finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
   }
 
-  /** Runs after everything appended so far has been applied, and before anything appended later. */
-  run<T>(task: () => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#run(() => task().then(resolve, reject));
-    });
+  /** Whether a growing segment of this shard is to be written still. */
+  isWanted(growing: GrowingSegment): boolean {
+    return this.#state === 'open' && this.view.growing.has(growing.segmentId);
   }
 
-  #run(task: () => Promise<void>): void {
-    this.#inOrder = this.#inOrder.then(task);
+  /** Waits before a seal is tried again; a flush and the shard's end cut it short. */
+  async waitForSeal(delayMs: number): Promise<void> {
+    const end = new AbortController();
+    this.#sealWaits.add(end);
+    await this.deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);
+    this.#sealWaits.delete(end);
+  }
+
+  #endSealWaits(): void {
+    for (const end of this.#sealWaits) end.abort();
   }
 
   /**
-   * Records written segments, pending deletes and the checkpoint in one transaction (R1), then
-   * shows the segments in place of the growing ones. Inside `run`.
+   * Records a written segment, pending deletes and the checkpoint in one transaction (R1), then
+   * shows the segment in place of the growing one. Inside `run`.
    */
   async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
-    const { peers } = this.deps;
     const isWritten = segment.state === SegmentState.Flushed;
     if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) {
       // Dropped meanwhile, or the server stops: then the next start does the same.
@@ -518,85 +454,38 @@ export class Shard {
     // Opened first: what the catalog lists must be readable.
     if (isWritten) await loadOrRelease(this, [segment], []);
     try {
-      await this.#commit([segment], growing.segmentId);
+      // No read may be older than what a file in the view has left out.
+      await this.deliverDeletes();
+      await this.#checkpoint.commit([segment], growing.segmentId, this.#log.applied);
     } catch (error) {
-      await peers.querynode.releaseSegments({ segmentIds: [segment.segmentId] }, {});
+      const { querynode } = this.deps.peers;
+      await querynode.releaseSegments({ segmentIds: [segment.segmentId] }, {});
       throw error;
     }
     this.#known.set(segment.segmentId, segment);
     if (isWritten) this.view.sealed.set(segment.segmentId, segment);
-    this.view.growing.delete(growing.segmentId);
-    native.closeSegment(growing.handle);
-    this.deps.budget.release(growing.bytes);
+    this.growing.forget(growing);
     this.deps.onCheckpoint();
   }
 
   async #checkpointDeletes(): Promise<void> {
-    if (this.#state !== 'open') return;
+    if (this.#state !== 'open' || this.deletes.isEmpty || !this.#checkpoint.isDue()) return;
     try {
-      await this.#commit([], undefined);
+      await this.#checkpoint.commit([], undefined, this.#log.applied);
       this.deps.onCheckpoint();
     } catch (error) {
-      // They are in the WAL; the next checkpoint tries again.
+      // They are in the WAL; a later write tries again.
       this.deps.logger.error({ vchannel: this.vchannel, error }, 'deletes not written');
     }
   }
 
   /**
    * Returns the timestamp up to which the file of this segment, about to be written, leaves deleted
-   * rows out: the retention's horizon, but not past what has been applied, because a delete that is
-   * still under way may be older.
+   * rows out.
    */
   async chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
-    await this.#raiseHorizon();
-    growing.deletesUpTo = this.#horizon;
-    return this.#horizon;
-  }
-
-  async #raiseHorizon(): Promise<void> {
-    const { peers, mvccRetentionMs } = this.deps;
-    const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
-    const horizon = now - composeTimestamp(mvccRetentionMs);
-    this.#horizon = max(this.#horizon, horizon < this.lastTimestamp ? horizon : this.lastTimestamp);
-  }
-
-  async #commit(segments: readonly SegmentInfo[], written: bigint | undefined): Promise<void> {
-    const pending = this.deletes.takePending();
-    const horizon = this.#oldestDeletesUpTo(segments, written);
-    const { storage } = this.deps;
-    const before = this.deletes.files;
-    const deleteFiles = await this.deletes.writeFiles(storage, this.commits, pending, horizon);
-    // Records appended but not yet applied belong to what comes after this turn.
-    let checkpoint = this.#applied + 1n;
-    for (const other of this.view.growing.values()) {
-      if (other.segmentId !== written && other.firstPosition < checkpoint) {
-        checkpoint = other.firstPosition;
-      }
-    }
-    try {
-      await this.commits.commit({ segments, deleteFiles, checkpoint });
-    } catch (error) {
-      const fresh = deleteFiles.filter((file) => !before.includes(file));
-      await this.commits.giveUp(fresh.map(({ file }) => file));
-      throw error;
-    }
-    this.deletes.setFiles(deleteFiles, pending.length);
-  }
-
-  /** A file, written or still to be written, may lack the deletes after it; undefined = no file. */
-  #oldestDeletesUpTo(
-    added: readonly SegmentInfo[],
-    written: bigint | undefined,
-  ): bigint | undefined {
-    const bounds: bigint[] = [];
-    for (const { file, deletesUpTo } of [...this.view.sealed.values(), ...added]) {
-      if (file !== '') bounds.push(deletesUpTo);
-    }
-    for (const { segmentId, deletesUpTo } of this.view.growing.values()) {
-      if (segmentId !== written) bounds.push(deletesUpTo ?? this.#horizon);
-    }
-    if (bounds.length === 0) return undefined;
-    return bounds.reduce((least, bound) => (bound < least ? bound : least));
+    growing.deletesUpTo = await this.#checkpoint.raiseHorizon(this.lastTimestamp);
+    return growing.deletesUpTo;
   }
 
   // --- compaction, drop, statistics ---
@@ -628,7 +517,10 @@ export class Shard {
       }
       if (added.length > 0) await loadOrRelease(this, added, indexFiles);
       // No output is left to say which versions are gone (R5).
-      else if (removed.some((id) => sealed.has(id))) await this.#raiseHorizon();
+      else if (removed.some((id) => sealed.has(id))) {
+        await this.#checkpoint.raiseHorizon(this.lastTimestamp);
+      }
+      await this.deliverDeletes(); // As in `commitSealed`.
       for (const id of removed) sealed.delete(id);
       for (const segment of added) sealed.set(segment.segmentId, segment);
       await querynode.releaseSegments({ segmentIds: removed }, {});
@@ -639,12 +531,12 @@ export class Shard {
     // Refused from this turn on (R10): what is stamped later would be applied after the drop.
     const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
     this.info = { ...this.info, partitions };
+    await this.settle();
     await this.run(async () => {
-      this.#open.delete(partitionId);
       const released = this.view.selectSealed([partitionId]);
       for (const id of released) this.view.sealed.delete(id);
       for (const growing of [...this.view.growing.values()]) {
-        if (growing.partitionId === partitionId) this.#forgetGrowing(growing);
+        if (growing.partitionId === partitionId) this.growing.forget(growing);
       }
       if (released.length > 0) {
         await this.deps.peers.querynode.releaseSegments({ segmentIds: released }, {});
@@ -655,7 +547,7 @@ export class Shard {
   /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
   async drop(): Promise<void> {
     this.#state = 'dropped';
-    this.#health.clear();
+    this.health.clear();
     await this.#release();
   }
 
@@ -667,36 +559,34 @@ export class Shard {
 
   async #release(): Promise<void> {
     this.#line.close();
+    this.#endSealWaits();
     await Promise.all(this.#sealing);
+    await this.settle();
     await this.run(async () => {
       const segmentIds = [...this.view.sealed.keys()];
       this.view.sealed.clear();
-      for (const growing of [...this.view.growing.values()]) this.#forgetGrowing(growing);
+      for (const growing of [...this.view.growing.values()]) this.growing.forget(growing);
       this.deletes.clear();
+      this.#sealedDeletes.clear();
       if (segmentIds.length > 0)
         await this.deps.peers.querynode.releaseSegments({ segmentIds }, {});
     });
   }
 
-  #forgetGrowing(growing: GrowingSegment): void {
-    this.view.growing.delete(growing.segmentId);
-    this.deps.budget.release(growing.bytes);
-    native.closeSegment(growing.handle);
-  }
-
   /** Live rows per partition: equals count(*). */
-  getStats(): Promise<ShardStats[]> {
+  async getStats(): Promise<ShardStats[]> {
     this.requireOpen();
+    await this.deliverDeletes();
     return countRows(this.view, this.deps.peers.querynode);
   }
 
   /** Resolves when the deletes applied so far are in files, or when they could not be written. */
   async writeDeletes(): Promise<void> {
-    if (this.deletes.bytes > 0) await this.run(() => this.#checkpointDeletes());
+    if (!this.deletes.isEmpty) await this.run(() => this.#checkpointDeletes());
   }
 
   listGrowing(): GrowingSegmentInfo[] {
-    return this.view.listGrowing(this.vchannel);
+    return this.growing.describe(this.vchannel);
   }
 
   // --- reads ---
@@ -724,17 +614,19 @@ export class Shard {
         fields: { got: pinned },
       });
     }
-    this.#lastStamped = max(this.#lastStamped, pinned);
+    this.#log.raise(pinned);
     await this.run(async () => undefined);
   }
 
   /**
-   * Returns the timestamp to read at: the client's pin, once admitted, or everything acknowledged.
+   * Returns the timestamp to read at: the client's pin, once admitted, or everything acknowledged
+   * before the deletes were delivered.
    * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept
    */
   chooseReadTimestamp(pinned: bigint): bigint {
-    if (pinned === 0n || pinned === this.lastTimestamp) return this.lastTimestamp;
-    let keptFrom = this.#horizon;
+    const visible = this.#visibleTimestamp;
+    if (pinned === 0n || pinned === visible) return visible;
+    let keptFrom = this.#checkpoint.horizon;
     for (const { deletesUpTo } of this.view.sealed.values()) keptFrom = max(keptFrom, deletesUpTo);
     if (pinned >= keptFrom) return pinned;
     throw new MilvusError('ParameterInvalid', {
@@ -742,6 +634,18 @@ export class Shard {
       fields: { got: pinned, expected: `>= ${keptFrom}` },
     });
   }
+}
+
+type DeleteMessagePart = Extract<MessagePart, { kind: 'delete' }>;
+
+/** What a delete of a record, stamped with `timestamp`, does to rows. */
+function toRun({ partitionId, killsUpTo, keys }: DeleteMessagePart, timestamp: bigint): DeleteRun {
+  return {
+    keys,
+    timestamp,
+    killsUpTo: killsUpTo === 0n ? timestamp - 1n : killsUpTo,
+    partitionId,
+  };
 }
 
 function max(a: bigint, b: bigint): bigint {

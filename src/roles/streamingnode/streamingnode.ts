@@ -8,7 +8,7 @@ import { decodeWalTarget } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
-import { EMPTY, type Peers, type StreamingNode } from '../../rpc/contract.ts';
+import { EMPTY, type Peers, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
 import { AgeSealer } from './age-sealer.ts';
@@ -135,13 +135,13 @@ export class StreamingNodeRole implements StreamingNode {
     );
 
   readonly flush: StreamingNode['flush'] = async ({ collectionId }) => {
-    const segmentIds: bigint[] = [];
+    const sealed: bigint[][] = [];
     let timestamp = 0n;
     for (const shard of this.#collections.get(collectionId) ?? []) {
-      segmentIds.push(...(await shard.flush()));
+      sealed.push(await shard.flush());
       if (shard.lastTimestamp > timestamp) timestamp = shard.lastTimestamp;
     }
-    return { segmentIds, timestamp };
+    return { segmentIds: sealed.flat(), timestamp };
   };
 
   readonly replaceSegments: StreamingNode['replaceSegments'] = async (request) => {
@@ -155,15 +155,16 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly getStats: StreamingNode['getStats'] = async ({ collectionId }) => {
-    const partitions = [];
+    const stats: ShardStats[][] = [];
     for (const shard of this.#collections.get(collectionId) ?? []) {
-      partitions.push(...(await shard.getStats()));
+      stats.push(await shard.getStats());
     }
-    return { partitions };
+    return { partitions: stats.flat() };
   };
 
   readonly listSealed: StreamingNode['listSealed'] = async ({ collectionId, horizon }, call) => {
     const shards = this.#collections.get(collectionId) ?? [];
+    await Promise.all(shards.map((shard) => shard.deliverDeletes()));
     const segmentIds = shards.flatMap(({ view }) => [...view.sealed.keys()]);
     return this.#deps.peers.querynode.getStats({ segmentIds, horizon }, call);
   };

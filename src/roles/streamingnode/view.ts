@@ -4,7 +4,6 @@
 
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
-import type { GrowingSegmentInfo } from '../../rpc/contract.ts';
 
 export interface GrowingSegment {
   readonly segmentId: bigint;
@@ -12,16 +11,18 @@ export interface GrowingSegment {
   readonly handle: NativeSegment;
   /**
    * Position of the record that it was born in: replay must begin there while it is not written
-   * (R1).
+   * (R1). Larger than any while it has no rows.
    */
-  readonly firstPosition: bigint;
+  firstPosition: bigint;
   /** Of that record: no row is older. */
-  readonly firstTimestamp: bigint;
+  firstTimestamp: bigint;
   lastPosition: bigint;
   rows: number;
   /** Of the row batches that it took. */
   bytes: number;
   isSealing: boolean;
+  /** Why it could not be written the last time; undefined while it is being tried. */
+  failure: string | undefined;
   /** Its file, which is being written, lacks the rows deleted up to here. */
   deletesUpTo: bigint | undefined;
 }
@@ -29,18 +30,6 @@ export interface GrowingSegment {
 export class View {
   readonly growing = new Map<bigint, GrowingSegment>();
   readonly sealed = new Map<bigint, SegmentInfo>();
-
-  listGrowing(vchannel: string): GrowingSegmentInfo[] {
-    return [...this.growing.values()].map((growing) => ({
-      segmentId: growing.segmentId,
-      partitionId: growing.partitionId,
-      vchannel,
-      firstTimestamp: growing.firstTimestamp,
-      rows: growing.rows,
-      bytes: growing.bytes,
-      isSealing: growing.isSealing,
-    }));
-  }
 
   /** `partitionIds` empty = all. */
   selectGrowing(partitionIds: readonly bigint[]): NativeSegment[] {

@@ -101,7 +101,7 @@ export class DdlOwner {
         loaded: new Set(partitions),
       };
       if (wrong.length === 0) return { wrong, rows };
-      verdicts.push(...wrong.map((text) => `${name}: ${text}`));
+      for (const text of wrong) verdicts.push(`${name}: ${text}`);
     }
     return { wrong: verdicts, rows: 0 };
   }
@@ -141,7 +141,7 @@ export class DdlOwner {
         (row) => `${partition}: back or doubled: ${row}`,
       );
       const missing = listSurplus(expected, got).map((row) => `${partition}: lost: ${row}`);
-      wrong.push(...surplus, ...missing);
+      for (const text of [...surplus, ...missing]) wrong.push(text);
     }
     return { wrong, rows };
   }

@@ -33,7 +33,7 @@ export class RowModel {
       if (part === undefined) byShard.set(shard, (part = new Map()));
       part.set(key, version);
     }
-    this.#open.push(...byShard.values());
+    for (const part of byShard.values()) this.#open.push(part);
   }
 
   /**
@@ -50,8 +50,7 @@ export class RowModel {
       else if (!isUndone) wrong.push(`a write in flight of ${keys.length} keys is there in part`);
     }
     this.#open = [];
-    wrong.push(...this.compare(found));
-    return wrong;
+    return [...wrong, ...this.compare(found)];
   }
 
   /** Differences between what was read and the acknowledged rows of the given owner, or of all. */

@@ -278,7 +278,7 @@ class World {
     const { spec } = model;
     const rows = await this.#track(() => client.query(spec.name, { filter: `owner == ${owner}` }));
     const { found, wrong } = toFound(rows);
-    wrong.push(...model.compare(found, owner));
+    for (const text of model.compare(found, owner)) wrong.push(text);
     if (wrong.length > 0) throw new Error(describe(`${spec.name}, read by its writer`, wrong));
   }
 
@@ -346,7 +346,7 @@ class World {
     const { spec } = model;
     const rows = await client.query(spec.name, { filter: 'owner >= 0' });
     const { found, wrong } = toFound(rows);
-    wrong.push(...model.settle(found));
+    for (const text of model.settle(found)) wrong.push(text);
     const count = await client.count(spec.name);
     if (Number(count) !== rows.length)
       wrong.push(`count(*) is ${count}, scanned were ${rows.length}`);
@@ -354,8 +354,9 @@ class World {
       Array.from({ length: this.#keys }, (_each, index) => makeKey(spec, owner, index)),
     ).flat();
     const byKey = toFound(await client.query(spec.name, { filter: `key in [${quoteKeys(keys)}]` }));
-    wrong.push(...byKey.wrong.map((text) => `by keys: ${text}`));
-    wrong.push(...model.compare(byKey.found).map((text) => `by keys: ${text}`));
+    for (const text of [...byKey.wrong, ...model.compare(byKey.found)]) {
+      wrong.push(`by keys: ${text}`);
+    }
     this.#rowsCompared += rows.length;
     this.#segmentsFound += await client.countSegments(spec.name);
     return wrong.map((text) => `${spec.name}: ${text}`);

@@ -22,6 +22,7 @@ import { DataType } from '../../../src/model/data-type.ts';
 import type { CollectionSchema, FieldSchema } from '../../../src/model/schema.ts';
 import { getNativeFields } from '../../../src/segment/native-fields.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../../src/segment/segment-file.ts';
+import { encodeDeletes, packKeys } from '../../support/deletes.ts';
 
 const DIM = 16;
 const KEY = 100n;
@@ -269,7 +270,7 @@ describe('growing segment', () => {
     assert.equal(await count(15n), 100);
     assert.equal(await count(20n), 101);
     const keys = BigInt64Array.of(ROWS[0]!.key, 9000n, 123456n);
-    assert.equal(native.deleteKeys(segment, keys, 30n, 29n), 2);
+    assert.equal(native.deleteKeys([segment], packKeys(keys), 30n, 29n), 2);
     assert.equal(await count(29n), 101);
     assert.equal(await count(30n), 99);
     const stats = native.segmentStats(segment);
@@ -400,9 +401,10 @@ describe('sealed segment', () => {
     assert.equal(native.segmentStats(sealed).rows, ROWS.length);
     await assertSameAnswers(growing, sealed);
     const keys = BigInt64Array.from(ROWS.slice(0, 400), ({ key }) => key);
-    for (const segment of [growing, sealed]) {
-      assert.equal(native.deleteKeys(segment, keys, 40n, 39n), 400);
-    }
+    assert.equal(native.deleteKeys([growing], packKeys(keys), 40n, 39n), 400);
+    const batch = encodeDeletes([{ keys, timestamp: 40n, killsUpTo: 39n }]);
+    await native.applyDeletes([{ segment: sealed, partitionId: 0n, deletesUpTo: 0n }], batch);
+    assert.equal(native.segmentStats(sealed).deletedRows, 400);
     await assertSameAnswers(growing, sealed);
     const compacted = await seal([sealed], 40n);
     assert.equal(native.segmentStats(compacted).rows, ROWS.length - 400);
@@ -461,7 +463,8 @@ describe('sealed segment', () => {
       native.attachIndex(sealed, VECTOR, path);
     }
     const gone = BigInt64Array.from(exact.slice(0, 10));
-    native.deleteKeys(sealed, gone, 50n, 49n);
+    const batch = encodeDeletes([{ keys: gone, timestamp: 50n, killsUpTo: 49n }]);
+    await native.applyDeletes([{ segment: sealed, partitionId: 0n, deletesUpTo: 0n }], batch);
     for (const k of [100, 4000]) {
       const left = readKeys((await native.search([sealed], { ...request, k })).rows);
       assert.equal(left.length, 50 * Math.min(k, hits - gone.length));

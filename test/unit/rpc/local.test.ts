@@ -58,7 +58,7 @@ test('without copies request, reply and call pass as they are', async () => {
   const seen: unknown[] = [];
   const reply = { rows: new Uint8Array(3) };
   const echo: Echo = async (...given) => {
-    seen.push(...given);
+    for (const each of given) seen.push(each);
     return reply;
   };
   const request = { plan: Uint8Array.of(1) };

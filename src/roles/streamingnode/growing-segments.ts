@@ -1,0 +1,131 @@
+// A shard's growing segments: which one takes the rows of a partition, and what happens to them. A
+// segment is made when the first write is assigned to it, and born when the first record is applied
+// (R2); before that it has no rows and readers find nothing in it.
+
+import type { DeleteRun } from '../../codec/delete-batch.ts';
+import { native } from '../../index/native.ts';
+import type { CollectionSchema } from '../../model/schema.ts';
+import type { GrowingSegmentInfo, InsertPart } from '../../rpc/contract.ts';
+import { getNativeFields } from '../../segment/native-fields.ts';
+import type { GrowingBudget } from './growing-budget.ts';
+import type { GrowingSegment, View } from './view.ts';
+
+/** Of a segment without rows: larger than any. */
+const NO_POSITION = 2n ** 62n;
+
+export interface GrowingSegmentsDeps {
+  readonly view: View;
+  readonly budget: GrowingBudget;
+  /** A segment takes no more rows at this size. */
+  readonly segmentBytesMax: number;
+  readonly takeId: () => bigint;
+  readonly getSchema: () => CollectionSchema;
+  /** A segment has got its first record. */
+  readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
+}
+
+/** Rows of a record for one segment. */
+export interface AssignedRows {
+  readonly partitionId: bigint;
+  readonly segmentId: bigint;
+  readonly rows: number;
+  readonly batch: Uint8Array;
+}
+
+export class GrowingSegments {
+  readonly #deps: GrowingSegmentsDeps;
+  /** Partition id → the segment that takes its rows, and the bytes assigned to it. */
+  readonly #open = new Map<bigint, { readonly growing: GrowingSegment; bytes: number }>();
+
+  constructor(deps: GrowingSegmentsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Returns the segment that will take the rows. */
+  assign({ partitionId, batch }: InsertPart): GrowingSegment {
+    let open = this.#open.get(partitionId);
+    if (open === undefined || open.bytes >= this.#deps.segmentBytesMax) {
+      open = { growing: this.#add(this.#deps.takeId(), partitionId), bytes: 0 };
+      this.#open.set(partitionId, open);
+    }
+    open.bytes += batch.byteLength;
+    return open.growing;
+  }
+
+  append(part: AssignedRows, timestamp: bigint, position: bigint): GrowingSegment {
+    const { segmentId, partitionId, rows, batch } = part;
+    const growing = this.#deps.view.growing.get(segmentId) ?? this.#add(segmentId, partitionId);
+    native.appendRows(growing.handle, batch, timestamp);
+    if (growing.rows === 0) {
+      growing.firstPosition = position;
+      growing.firstTimestamp = timestamp;
+      this.#deps.onBorn(segmentId, timestamp);
+    }
+    growing.rows += rows;
+    growing.bytes += batch.byteLength;
+    growing.lastPosition = position;
+    return growing;
+  }
+
+  /** The same for a record of the log's tail: the segment goes on taking rows. */
+  replay(part: AssignedRows, timestamp: bigint, position: bigint): void {
+    this.#deps.budget.used += part.batch.byteLength;
+    const growing = this.append(part, timestamp, position);
+    this.#open.set(part.partitionId, { growing, bytes: growing.bytes });
+  }
+
+  delete({ keys, timestamp, killsUpTo, partitionId }: DeleteRun): void {
+    const handles = this.#deps.view.selectGrowing(partitionId === 0n ? [] : [partitionId]);
+    if (handles.length > 0) native.deleteKeys(handles, keys, timestamp, killsUpTo);
+  }
+
+  /** No further rows are assigned to it. */
+  close(growing: GrowingSegment): void {
+    const { partitionId } = growing;
+    if (this.#open.get(partitionId)?.growing === growing) this.#open.delete(partitionId);
+  }
+
+  /** Takes it out of the view and frees it. */
+  forget(growing: GrowingSegment): void {
+    this.close(growing);
+    this.#deps.view.growing.delete(growing.segmentId);
+    this.#deps.budget.release(growing.bytes);
+    native.closeSegment(growing.handle);
+  }
+
+  /** Those that have rows. */
+  list(): GrowingSegment[] {
+    return [...this.#deps.view.growing.values()].filter(({ rows }) => rows > 0);
+  }
+
+  describe(vchannel: string): GrowingSegmentInfo[] {
+    return this.list().map((growing) => ({
+      segmentId: growing.segmentId,
+      partitionId: growing.partitionId,
+      vchannel,
+      firstTimestamp: growing.firstTimestamp,
+      rows: growing.rows,
+      bytes: growing.bytes,
+      isSealing: growing.isSealing,
+      ...(growing.failure !== undefined && { failure: growing.failure }),
+    }));
+  }
+
+  #add(segmentId: bigint, partitionId: bigint): GrowingSegment {
+    const growing: GrowingSegment = {
+      segmentId,
+      partitionId,
+      handle: native.createGrowing(getNativeFields(this.#deps.getSchema())),
+      firstPosition: NO_POSITION,
+      firstTimestamp: 0n,
+      lastPosition: NO_POSITION,
+      rows: 0,
+      bytes: 0,
+      isSealing: false,
+      failure: undefined,
+      deletesUpTo: undefined,
+    };
+    this.#deps.view.growing.set(segmentId, growing);
+    return growing;
+  }
+}

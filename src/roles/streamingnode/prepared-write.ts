@@ -1,0 +1,118 @@
+// A write that is checked and for which all is reserved that applying it takes, so that nothing can
+// fail once its record is in the WAL (R8). Ends with its application or with `giveUp`.
+
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
+import { encodeKeys, type MessagePart } from '../../codec/wal-message.ts';
+import { native } from '../../index/native.ts';
+import { MilvusError } from '../../model/error.ts';
+import type { InsertPart } from '../../rpc/contract.ts';
+import { countDeleteBytes, type DeleteBuffer } from './delete-buffer.ts';
+import type { GrowingBudget } from './growing-budget.ts';
+import type { PendingWrite } from './pending-writes.ts';
+import type { GrowingSegment } from './view.ts';
+
+/** Bytes of a write that are handled in one turn (P9), and what a row and a key add to them. */
+export const TURN_BYTES = 1024 * 1024;
+export const ROW_BYTES = 192;
+export const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
+/** StatusCode::kMemoryLimit of native/core/util/status.h. */
+const NATIVE_MEMORY_LIMIT = 3;
+
+/** Where a write's rows and deletes will go. */
+export interface WriteTargets {
+  readonly budget: GrowingBudget;
+  readonly deletes: DeleteBuffer;
+  /** The growing segment that takes rows of the partition. */
+  readonly assign: (part: InsertPart) => GrowingSegment;
+}
+
+interface Reservation {
+  readonly growing: GrowingSegment;
+  readonly batch: Uint8Array;
+}
+
+export class PreparedWrite {
+  readonly write: PendingWrite;
+  readonly #targets: WriteTargets;
+  readonly parts: MessagePart[] = [];
+  readonly #rows: Reservation[] = [];
+  #growingBytes = 0;
+  #deleteBytes = 0;
+
+  private constructor(write: PendingWrite, targets: WriteTargets) {
+    this.write = write;
+    this.#targets = targets;
+  }
+
+  /**
+   * Large writes take several turns of the event loop.
+   * @throws MilvusError MemoryLimitExceeded, with nothing left reserved
+   */
+  static async make(write: PendingWrite, targets: WriteTargets): Promise<PreparedWrite> {
+    const prepared = new PreparedWrite(write, targets);
+    try {
+      await prepared.#reserve();
+    } catch (error) {
+      prepared.giveUp();
+      throw error;
+    }
+    return prepared;
+  }
+
+  async #reserve(): Promise<void> {
+    const { parts } = this.write.request;
+    const { budget, deletes } = this.#targets;
+    let bytes = 0;
+    for (const part of parts) if (part.kind === 'insert') bytes += part.batch.byteLength;
+    budget.reserve(bytes);
+    this.#growingBytes = bytes;
+    const turn = new TurnMeter(TURN_BYTES);
+    for (const part of parts) {
+      if (part.kind === 'insert') {
+        if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
+        this.#reserveRows(part);
+        continue;
+      }
+      if (turn.isOver(KEY_BYTES * part.keys.values.length)) await nextTurn();
+      const keys = encodeKeys(part.keys);
+      const { partitionId, killsUpTo } = part;
+      const keyBytes = countDeleteBytes(keys);
+      deletes.reserve(keyBytes);
+      this.#deleteBytes += keyBytes;
+      this.parts.push({ kind: 'delete', partitionId, killsUpTo, keys });
+    }
+  }
+
+  #reserveRows(part: InsertPart): void {
+    const growing = this.#targets.assign(part);
+    try {
+      native.reserveRows(growing.handle, part.batch);
+    } catch (error) {
+      throw explainRefusal(error, part.batch.byteLength);
+    }
+    this.#rows.push({ growing, batch: part.batch });
+    this.parts.push({ ...part, segmentId: growing.segmentId });
+  }
+
+  /** The write is applied: its rows and deletes are counted where they are. */
+  applied(): void {
+    this.#targets.deletes.release(this.#deleteBytes);
+  }
+
+  /** The write will not be applied. */
+  giveUp(): void {
+    this.#targets.budget.release(this.#growingBytes);
+    this.#targets.deletes.release(this.#deleteBytes);
+    for (const { growing, batch } of this.#rows) native.cancelRows(growing.handle, batch);
+  }
+}
+
+function explainRefusal(error: unknown, bytes: number): unknown {
+  const isMemory =
+    error instanceof Error && 'code' in error && error.code === NATIVE_MEMORY_LIMIT;
+  if (!isMemory) return error;
+  return new MilvusError('MemoryLimitExceeded', {
+    message: error.message,
+    fields: { need: bytes },
+  });
+}
