@@ -8,6 +8,7 @@ import type { WalMessage } from '../../codec/wal-message.ts';
 import { decodeWalMessage, encodeWalMessage } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
+import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
 import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
@@ -15,7 +16,6 @@ import { SegmentState } from '../../model/segment-info.ts';
 import type {
   CallContext,
   DeleteEntry,
-  GrowingSegmentInfo,
   Keys,
   ShardStats,
   WriteRequest,

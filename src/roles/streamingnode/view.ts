@@ -3,8 +3,8 @@
 // successor (R3).
 
 import type { NativeSegment } from '../../index/native.ts';
+import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
-import type { GrowingSegmentInfo } from '../../rpc/contract.ts';
 
 export interface GrowingSegment {
   readonly segmentId: bigint;
