@@ -3,6 +3,7 @@
 // call or a message. A value handed over is never changed afterwards by either side.
 
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
+import type { GrowingSegmentInfo } from '../model/growing-segment.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import type {
   ChannelCommit,
@@ -329,20 +330,6 @@ export interface ShardStats {
   readonly rows: number;
   readonly growingRows: number;
   readonly growingBytes: number;
-}
-
-export interface GrowingSegmentInfo {
-  readonly segmentId: bigint;
-  readonly partitionId: bigint;
-  readonly vchannel: string;
-  /** No row is older. */
-  readonly firstTimestamp: bigint;
-  readonly rows: number;
-  readonly bytes: number;
-  /** Takes no more rows; its file is being written. */
-  readonly isSealing: boolean;
-  /** Why its file could not be written the last time; it is tried again. */
-  readonly failure?: string;
 }
 
 export interface StreamingNode {

@@ -61,7 +61,7 @@ const all = (outcome: Outcome): Record<Edit, Outcome> => ({
 const KINDS: readonly Kind[] = [
   {
     name: 'segment file',
-    path: /^storage\/segments\/V\/\d+$/,
+    path: /^storage\/segments\/V\/[\d-]+$/,
     // Nothing is read of its first bytes.
     outcomes: { ...all('stopped'), header: 'either', body: 'unchecked' },
   },

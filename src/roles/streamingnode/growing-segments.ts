@@ -4,8 +4,9 @@
 
 import type { DeleteRun } from '../../codec/delete-batch.ts';
 import { native } from '../../index/native.ts';
+import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
-import type { GrowingSegmentInfo, InsertPart } from '../../rpc/contract.ts';
+import type { InsertPart } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import type { GrowingSegment, View } from './view.ts';

@@ -13,13 +13,13 @@ import {
 import { native } from '../../index/native.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
+import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
 import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import { SegmentState } from '../../model/segment-info.ts';
 import type {
   CallContext,
-  GrowingSegmentInfo,
   InsertPart,
   Keys,
   ShardStats,
