@@ -1,6 +1,7 @@
-// One shard: the single writer of its vchannel. Writes come through `WriteLine`, where they may wait
-// for keys, to `ShardLog`: prepared, stamped, appended to the WAL, applied, acknowledged, in that
-// order. Here is what a record does, how segments are sealed and swapped, and what reads may see.
+// One shard: the single writer of its vchannel. Writes come through `WriteLine`, where they may
+// wait for keys, to `ShardLog`: prepared, stamped, appended to the WAL, applied, acknowledged, in
+// that order. Here is what a record does, how segments are sealed and swapped, and what reads may
+// see.
 
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
 import type { DeleteRun } from '../../codec/delete-batch.ts';

@@ -12,6 +12,7 @@ import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { packKeys } from '../../support/deletes.ts';
 
 const MIB = 1024 * 1024;
+const crc32c = (bytes: Uint8Array, seed: number): number => native.crc32c(bytes, seed);
 
 function makeWriter(storage: MemoryStorage): DeleteFileWriter {
   let next = 1;
@@ -49,7 +50,7 @@ test('P6 deletes past the limit are refused by need and have, until some are wri
 
 test('R1 the first position is that of the first delete that is in no file', async () => {
   const buffer = new DeleteBuffer([]);
-  const writer = makeWriter(new MemoryStorage({ crc32c: (bytes, seed) => native.crc32c(bytes, seed) }));
+  const writer = makeWriter(new MemoryStorage({ crc32c }));
   push(buffer, 10n);
   push(buffer, 11n);
   assert.equal(buffer.firstPosition(), 10n);
@@ -63,7 +64,7 @@ test('R1 the first position is that of the first delete that is in no file', asy
 });
 
 test('small files are merged, large ones stay, and the list stays short', async () => {
-  const storage = new MemoryStorage({ crc32c: (bytes, seed) => native.crc32c(bytes, seed) });
+  const storage = new MemoryStorage({ crc32c });
   const writer = makeWriter(storage);
   const buffer = new DeleteBuffer([]);
   let timestamp = 1n;
