@@ -3,6 +3,7 @@
 // call or a message. A value handed over is never changed afterwards by either side.
 
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
+import type { ReadOutput } from '../model/read-output.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import type {
   ChannelCommit,
@@ -21,7 +22,6 @@ export interface CallContext {
 
 export type Empty = Readonly<Record<string, never>>;
 export const EMPTY: Empty = Object.freeze({});
-
 type Method<Request, Reply> = (request: Request, call: CallContext) => Promise<Reply>;
 type Properties = Readonly<Record<string, string>>;
 /** A collection by name or alias in a database, or by id. */
@@ -277,7 +277,7 @@ export interface WriteRequest {
   readonly token?: bigint;
 }
 
-export interface SearchParams {
+export interface SearchParams extends ReadOutput {
   readonly fieldId: bigint;
   readonly metric: string;
   readonly nq: number;
@@ -288,7 +288,6 @@ export interface SearchParams {
   readonly nprobe: number;
   readonly radius?: number;
   readonly rangeFilter?: number;
-  readonly outputFieldIds: readonly bigint[];
 }
 
 export interface ShardReadRequest {
@@ -309,12 +308,11 @@ export interface SearchReply {
   readonly visibleRows: number;
 }
 
-export interface QueryParams {
+export interface QueryParams extends ReadOutput {
   readonly plan?: Uint8Array;
   readonly keys?: Keys;
   /** 0 = all. */
   readonly limit: number;
-  readonly outputFieldIds: readonly bigint[];
   readonly countOnly: boolean;
 }
 

@@ -78,7 +78,7 @@ export class Shard {
   /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
   readonly #known: Map<bigint, SegmentInfo>;
   readonly #line: WriteLine;
-  readonly #sealing = new Set<Promise<void>>();
+  readonly #sealing = new Set<Promise<boolean>>();
   /** Partition id → the growing segment that takes its rows. */
   readonly #open = new Map<bigint, { segmentId: bigint; bytes: number }>();
   readonly #segmentIds: SegmentIdStock;
@@ -137,7 +137,7 @@ export class Shard {
     if (!isNewSchema) return;
     for (const growing of this.view.growing.values()) {
       native.updateSchema(growing.handle, getNativeFields(schema));
-      this.#seal(growing);
+      void this.#seal(growing);
     }
     this.#open.clear();
     // After the segments that are just being opened with the schema before.
@@ -181,12 +181,8 @@ export class Shard {
     for (const part of message.parts) {
       if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
       if (!this.#hasPartition(part.partitionId)) continue;
-      this.deps.budget.used += part.batch.byteLength;
-      this.#appendToGrowing(part, message.timestamp, position);
-      this.#open.set(part.partitionId, {
-        segmentId: part.segmentId,
-        bytes: this.view.growing.get(part.segmentId)?.bytes ?? 0,
-      });
+      const { bytes } = this.#appendToGrowing(part, message.timestamp, position);
+      this.#open.set(part.partitionId, { segmentId: part.segmentId, bytes });
     }
   }
 
@@ -258,6 +254,7 @@ export class Shard {
       } catch (error) {
         for (const write of writes) write.reject(error);
       }
+      this.#line.release(writes);
     }
     this.#isPumping = false;
   }
@@ -270,12 +267,10 @@ export class Shard {
     let message: WalMessage;
     try {
       this.#checkWritable(write.request);
-      for (const part of write.request.parts) {
-        if (part.kind === 'insert') bytes += part.batch.byteLength;
-      }
-      this.deps.budget.reserve(bytes);
+      bytes = this.deps.budget.reserveFor(write.request.parts, this.info.schema);
       message = this.#toMessage(write.request, timestamp);
     } catch (error) {
+      this.deps.budget.release(bytes);
       write.reject(error);
       return;
     }
@@ -284,26 +279,20 @@ export class Shard {
     durable.catch(() => undefined); // Reported below, in order.
     this.#inFlight += 1;
     this.#run(async () => {
-      let position: bigint;
+      let position: bigint | undefined;
       try {
         position = await durable;
-      } catch (error) {
-        this.#inFlight -= 1;
-        this.deps.budget.release(bytes);
-        write.reject(error);
-        return;
-      }
-      try {
         // What follows a record that was not applied waits for the restart too.
         if (this.#stopped !== undefined) this.requireOpen();
         await this.#apply(message, position);
         write.resolve({ timestamp });
       } catch (error) {
         // Durable but not applied: what memory holds is no longer what the log says.
-        this.stop(`record ${position}: ${getMessage(error)}`, position);
+        if (position !== undefined) this.stop(`record ${position}: ${getMessage(error)}`, position);
         write.reject(error);
       } finally {
         this.#inFlight -= 1;
+        this.deps.budget.release(bytes); // What its rows really hold has been charged.
       }
     });
   }
@@ -351,8 +340,9 @@ export class Shard {
     this.lastTimestamp = message.timestamp;
     this.#applied = position;
     if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
-    for (const growing of this.view.growing.values()) {
-      if (growing.bytes >= this.deps.segmentBytesMax) this.#seal(growing);
+    for (const part of message.parts) {
+      const growing = part.kind === 'insert' ? this.view.growing.get(part.segmentId) : undefined;
+      if ((growing?.bytes ?? 0) >= this.deps.segmentBytesMax) void this.#seal(growing!);
     }
     this.deps.onWritten();
   }
@@ -401,7 +391,7 @@ export class Shard {
     part: { partitionId: bigint; segmentId: bigint; rows: number; batch: Uint8Array },
     timestamp: bigint,
     position: bigint,
-  ): void {
+  ): GrowingSegment {
     let growing = this.view.growing.get(part.segmentId);
     if (growing === undefined) {
       growing = {
@@ -413,16 +403,20 @@ export class Shard {
         lastPosition: position,
         rows: 0,
         bytes: 0,
+        memoryBytes: 0,
         isSealing: false,
         deletesUpTo: undefined,
       };
       this.view.growing.set(part.segmentId, growing);
       this.deps.onBorn(part.segmentId, timestamp);
     }
-    native.appendRows(growing.handle, part.batch, timestamp);
+    const memoryBytes = native.appendRows(growing.handle, part.batch, timestamp);
+    this.deps.budget.charge(memoryBytes - growing.memoryBytes);
+    growing.memoryBytes = memoryBytes;
     growing.rows += part.rows;
     growing.bytes += part.batch.byteLength;
     growing.lastPosition = position;
+    return growing;
   }
 
   #applyDeleteToGrowing(entry: DeleteEntry, position: bigint): void {
@@ -443,23 +437,26 @@ export class Shard {
     // Everything acknowledged before this call is in a segment.
     await this.run(async () => undefined);
     const ids = [...this.view.growing.keys()];
-    for (const growing of this.view.growing.values()) this.#seal(growing);
+    for (const growing of this.view.growing.values()) void this.#seal(growing);
     return ids;
   }
 
-  /** Closes one growing segment to inserts and writes it out in the background. */
-  seal(segmentId: bigint): void {
+  /** Closes one growing segment to inserts and writes it out; whether this call has done so. */
+  async seal(segmentId: bigint): Promise<boolean> {
     const growing = this.view.growing.get(segmentId);
-    if (growing !== undefined) this.#seal(growing);
+    return growing !== undefined && this.#seal(growing);
   }
 
-  /** Writes out what pins the oldest part of the WAL. */
-  relieve(): void {
+  /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
+  async relieve(): Promise<boolean> {
     const low = this.lowWater();
+    const sealed: Promise<boolean>[] = [];
     for (const growing of this.view.growing.values()) {
-      if (growing.firstPosition === low) this.#seal(growing);
+      if (growing.firstPosition === low) sealed.push(this.#seal(growing));
     }
-    if (this.deletes.firstPosition() === low) this.#run(() => this.#checkpointDeletes());
+    await Promise.all(sealed);
+    if (this.deletes.firstPosition() === low) await this.run(() => this.#checkpointDeletes());
+    return this.lowWater() > low;
   }
 
   /** First WAL position that a restart must see (R1). */
@@ -473,23 +470,27 @@ export class Shard {
     return low;
   }
 
-  #seal(growing: GrowingSegment): void {
+  /** Resolves, when it is over, with whether this call has written the segment. */
+  async #seal(growing: GrowingSegment): Promise<boolean> {
     // A shard that closes waits for what is being written, so nothing may begin any more.
-    if (growing.isSealing || this.#state !== 'open') return;
+    if (growing.isSealing || this.#state !== 'open') return false;
     growing.isSealing = true;
     if (this.#open.get(growing.partitionId)?.segmentId === growing.segmentId) {
       this.#open.delete(growing.partitionId);
     }
     const sealing = sealSegment(this, growing)
       .then(() => this.#health.clearSealFailure())
+      .then(() => true)
       .catch((error: unknown) => {
         // Still readable and still in the WAL; the next flush or the next full segment tries again.
         growing.isSealing = false;
         growing.deletesUpTo = undefined;
         this.#health.reportSealFailure(this.info, growing.segmentId, error);
+        return false;
       })
       .finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
+    return sealing;
   }
 
   /** Runs after everything appended so far has been applied, and before anything appended later. */
@@ -527,7 +528,7 @@ export class Shard {
     if (isWritten) this.view.sealed.set(segment.segmentId, segment);
     this.view.growing.delete(growing.segmentId);
     native.closeSegment(growing.handle);
-    this.deps.budget.release(growing.bytes);
+    this.deps.budget.release(growing.memoryBytes);
     this.deps.onCheckpoint();
   }
 
@@ -680,7 +681,7 @@ export class Shard {
 
   #forgetGrowing(growing: GrowingSegment): void {
     this.view.growing.delete(growing.segmentId);
-    this.deps.budget.release(growing.bytes);
+    this.deps.budget.release(growing.memoryBytes);
     native.closeSegment(growing.handle);
   }
 

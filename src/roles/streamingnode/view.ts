@@ -21,6 +21,8 @@ export interface GrowingSegment {
   rows: number;
   /** Of the row batches that it took. */
   bytes: number;
+  /** What native holds for it, as charged to the budget. */
+  memoryBytes: number;
   isSealing: boolean;
   /** Its file, which is being written, lacks the rows deleted up to here. */
   deletesUpTo: bigint | undefined;
