@@ -56,7 +56,9 @@ export class GrowingSegments {
   append(part: AssignedRows, timestamp: bigint, position: bigint): GrowingSegment {
     const { segmentId, partitionId, rows, batch } = part;
     const growing = this.#deps.view.growing.get(segmentId) ?? this.#add(segmentId, partitionId);
-    native.appendRows(growing.handle, batch, timestamp);
+    const memoryBytes = native.appendRows(growing.handle, batch, timestamp);
+    this.#deps.budget.charge(memoryBytes - growing.memoryBytes);
+    growing.memoryBytes = memoryBytes;
     if (growing.rows === 0) {
       growing.firstPosition = position;
       growing.firstTimestamp = timestamp;
@@ -70,7 +72,6 @@ export class GrowingSegments {
 
   /** The same for a record of the log's tail: the segment goes on taking rows. */
   replay(part: AssignedRows, timestamp: bigint, position: bigint): void {
-    this.#deps.budget.used += part.batch.byteLength;
     const growing = this.append(part, timestamp, position);
     this.#open.set(part.partitionId, { growing, bytes: growing.bytes });
   }
@@ -90,7 +91,7 @@ export class GrowingSegments {
   forget(growing: GrowingSegment): void {
     this.close(growing);
     this.#deps.view.growing.delete(growing.segmentId);
-    this.#deps.budget.release(growing.bytes);
+    this.#deps.budget.release(growing.memoryBytes);
     native.closeSegment(growing.handle);
   }
 
@@ -122,6 +123,7 @@ export class GrowingSegments {
       lastPosition: NO_POSITION,
       rows: 0,
       bytes: 0,
+      memoryBytes: 0,
       isSealing: false,
       failure: undefined,
       deletesUpTo: undefined,

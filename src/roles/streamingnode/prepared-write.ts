@@ -5,6 +5,7 @@ import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { encodeKeys, type MessagePart } from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
+import type { CollectionSchema } from '../../model/schema.ts';
 import type { InsertPart } from '../../rpc/contract.ts';
 import { countDeleteBytes, type DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
@@ -24,6 +25,7 @@ export interface WriteTargets {
   readonly deletes: DeleteBuffer;
   /** The growing segment that takes rows of the partition. */
   readonly assign: (part: InsertPart) => GrowingSegment;
+  readonly getSchema: () => CollectionSchema;
 }
 
 interface Reservation {
@@ -61,11 +63,8 @@ export class PreparedWrite {
 
   async #reserve(): Promise<void> {
     const { parts } = this.write.request;
-    const { budget, deletes } = this.#targets;
-    let bytes = 0;
-    for (const part of parts) if (part.kind === 'insert') bytes += part.batch.byteLength;
-    budget.reserve(bytes);
-    this.#growingBytes = bytes;
+    const { budget, deletes, getSchema } = this.#targets;
+    this.#growingBytes = budget.reserveFor(parts, getSchema());
     const turn = new TurnMeter(TURN_BYTES);
     for (const part of parts) {
       if (part.kind === 'insert') {
@@ -96,6 +95,7 @@ export class PreparedWrite {
 
   /** The write is applied: its rows and deletes are counted where they are. */
   applied(): void {
+    this.#targets.budget.release(this.#growingBytes);
     this.#targets.deletes.release(this.#deleteBytes);
   }
 

@@ -13,7 +13,10 @@ import { RecordLine, type SettledRecord } from './record-line.ts';
 /** Where writes wait to be stamped. */
 export interface WriteSource {
   readonly count: number;
+  /** They count until `release`. */
   takeAll(): readonly PendingWrite[];
+  /** These have been handed to the log, or refused. */
+  release(taken: readonly PendingWrite[]): void;
 }
 
 export interface ShardLogDeps {
@@ -118,6 +121,8 @@ export class ShardLog {
     } catch (error) {
       for (const each of prepared) each.giveUp();
       for (const write of writes) write.reject(error);
+    } finally {
+      this.#deps.source.release(writes);
     }
   }
 

@@ -3,6 +3,7 @@
 // that order. Here is what a record does, how segments are sealed and swapped, and what reads may
 // see.
 
+import { createDeferred } from '../../base/deferred.ts';
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
 import type { DeleteRun } from '../../codec/delete-batch.ts';
 import {
@@ -139,6 +140,7 @@ export class Shard {
     const targets = {
       ...{ budget, deletes: this.deletes },
       assign: (part: InsertPart) => this.growing.assign(part),
+      getSchema: () => this.info.schema,
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
@@ -181,7 +183,7 @@ export class Shard {
     if (!isNewSchema) return;
     for (const growing of this.view.growing.values()) {
       native.updateSchema(growing.handle, getNativeFields(schema));
-      this.#seal(growing);
+      void this.#seal(growing);
     }
     // After the segments that are just being opened with the schema before.
     await this.run(async () => {
@@ -316,7 +318,8 @@ export class Shard {
     for (const part of parts) {
       if (part.kind !== 'insert') continue;
       if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
-      this.growing.append(part, timestamp, position);
+      const growing = this.growing.append(part, timestamp, position);
+      if (growing.bytes >= this.deps.segmentBytesMax) void this.#seal(growing);
     }
   }
 
@@ -345,9 +348,6 @@ export class Shard {
   async #afterApply(): Promise<void> {
     if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
     if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
-    for (const growing of this.view.growing.values()) {
-      if (growing.bytes >= this.deps.segmentBytesMax) this.#seal(growing);
-    }
     this.deps.onWritten();
   }
 
@@ -382,25 +382,28 @@ export class Shard {
     await this.deliverDeletes();
     const segments = this.growing.list();
     this.#endSealWaits();
-    for (const growing of segments) this.#seal(growing);
+    for (const growing of segments) void this.#seal(growing);
     return segments.map(({ segmentId }) => segmentId);
   }
 
-  /** Closes one growing segment to inserts and writes it out in the background. */
-  seal(segmentId: bigint): void {
+  /** Closes one growing segment to inserts and writes it out; whether this call has done so. */
+  async seal(segmentId: bigint): Promise<boolean> {
     const growing = this.view.growing.get(segmentId);
-    if (growing !== undefined) this.#seal(growing);
+    return growing !== undefined && this.#seal(growing);
   }
 
-  /** Writes out what pins the oldest part of the WAL. */
-  relieve(): void {
+  /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
+  async relieve(): Promise<boolean> {
     const low = this.lowWater();
+    const sealed: Promise<boolean>[] = [];
     for (const growing of this.growing.list()) {
-      if (growing.firstPosition === low) this.#seal(growing);
+      if (growing.firstPosition === low) sealed.push(this.#seal(growing));
     }
+    await Promise.all(sealed);
     if (this.deletes.firstPosition() === low && this.#checkpoint.isDue()) {
-      this.#log.enqueue(() => this.#checkpointDeletes());
+      await this.run(() => this.#checkpointDeletes());
     }
+    return this.lowWater() > low;
   }
 
   /** First WAL position that a restart must see (R1). */
@@ -415,13 +418,18 @@ export class Shard {
     return low;
   }
 
-  #seal(growing: GrowingSegment): void {
+  /** Resolves after the first try with whether the segment is written; others follow by themselves. */
+  async #seal(growing: GrowingSegment): Promise<boolean> {
     // A shard that closes waits for what is being written, so nothing may begin any more.
-    if (growing.isSealing || this.#state !== 'open') return;
+    if (growing.isSealing || this.#state !== 'open') return false;
     growing.isSealing = true;
     this.growing.close(growing);
-    const sealing = sealUntilWritten(this, growing).finally(() => this.#sealing.delete(sealing));
+    const { promise: firstTry, resolve } = createDeferred<boolean>();
+    const sealing = sealUntilWritten(this, growing, resolve).finally(() =>
+      this.#sealing.delete(sealing),
+    );
     this.#sealing.add(sealing);
+    return firstTry;
   }
 
   /** Whether a growing segment of this shard is to be written still. */
