@@ -38,6 +38,8 @@ export class GrowingSegments {
   /** Partition id → the segment that takes its rows, and the bytes assigned to it. */
   readonly #open = new Map<bigint, { readonly growing: GrowingSegment; bytes: number }>();
 
+  readonly #full = new Set<GrowingSegment>();
+
   constructor(deps: GrowingSegmentsDeps) {
     this.#deps = deps;
   }
@@ -67,6 +69,7 @@ export class GrowingSegments {
     growing.rows += rows;
     growing.bytes += batch.byteLength;
     growing.lastPosition = position;
+    if (growing.bytes >= this.#deps.segmentBytesMax) this.#full.add(growing);
     return growing;
   }
 
@@ -81,6 +84,13 @@ export class GrowingSegments {
     if (handles.length > 0) native.deleteKeys(handles, keys, timestamp, killsUpTo);
   }
 
+  /** Those that have become full since the last call. */
+  takeFull(): GrowingSegment[] {
+    const full = [...this.#full];
+    this.#full.clear();
+    return full;
+  }
+
   /** No further rows are assigned to it. */
   close(growing: GrowingSegment): void {
     const { partitionId } = growing;
@@ -91,6 +101,7 @@ export class GrowingSegments {
   forget(growing: GrowingSegment): void {
     this.close(growing);
     this.#deps.view.growing.delete(growing.segmentId);
+    this.#full.delete(growing);
     this.#deps.budget.release(growing.memoryBytes);
     native.closeSegment(growing.handle);
   }

@@ -23,9 +23,9 @@ const NATIVE_MEMORY_LIMIT = 3;
 export interface WriteTargets {
   readonly budget: GrowingBudget;
   readonly deletes: DeleteBuffer;
+  readonly getSchema: () => CollectionSchema;
   /** The growing segment that takes rows of the partition. */
   readonly assign: (part: InsertPart) => GrowingSegment;
-  readonly getSchema: () => CollectionSchema;
 }
 
 interface Reservation {
@@ -63,8 +63,8 @@ export class PreparedWrite {
 
   async #reserve(): Promise<void> {
     const { parts } = this.write.request;
-    const { budget, deletes, getSchema } = this.#targets;
-    this.#growingBytes = budget.reserveFor(parts, getSchema());
+    const { budget, deletes } = this.#targets;
+    this.#growingBytes = budget.reserveFor(parts, this.#targets.getSchema());
     const turn = new TurnMeter(TURN_BYTES);
     for (const part of parts) {
       if (part.kind === 'insert') {
@@ -93,8 +93,8 @@ export class PreparedWrite {
     this.parts.push({ ...part, segmentId: growing.segmentId });
   }
 
-  /** The write is applied: its rows and deletes are counted where they are. */
-  applied(): void {
+  /** Its record is durable: what is applied of it is counted where it is. */
+  end(): void {
     this.#targets.budget.release(this.#growingBytes);
     this.#targets.deletes.release(this.#deleteBytes);
   }

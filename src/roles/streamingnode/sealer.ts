@@ -10,7 +10,7 @@ import type { View } from './view.ts';
 /** A shard, as far as its segments are written out. */
 export interface SealedShard {
   readonly view: View;
-  /** Writes a growing segment out; whether this call has done so. */
+  /** Tries to write a growing segment out; whether this call has done so. */
   seal(segmentId: bigint): Promise<boolean>;
   /** First position of the log that a restart must see. */
   lowWater(): bigint;
@@ -91,7 +91,9 @@ export class Sealer {
     // What others are writing out already counts as gone.
     let excess = budget.used - LOW_WATER * budget.bytesMax;
     const chosen: Promise<boolean>[] = [];
-    for (const { segment } of found) if (segment.isSealing) excess -= segment.memoryBytes;
+    for (const { segment } of found) {
+      if (segment.isSealing && segment.failure === undefined) excess -= segment.memoryBytes;
+    }
     for (const { shard, segment } of found) {
       if (chosen.length === PARALLEL || excess <= 0) break;
       if (segment.isSealing || segment.rows === 0) continue;

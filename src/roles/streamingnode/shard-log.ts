@@ -13,7 +13,6 @@ import { RecordLine, type SettledRecord } from './record-line.ts';
 /** Where writes wait to be stamped. */
 export interface WriteSource {
   readonly count: number;
-  /** They count until `release`. */
   takeAll(): readonly PendingWrite[];
   /** These have been handed to the log, or refused. */
   release(taken: readonly PendingWrite[]): void;
@@ -100,8 +99,10 @@ export class ShardLog {
     this.#isPumping = true;
     const { source } = this.#deps;
     while (source.count > 0) {
-      this.#round = this.#pumpRound(source.takeAll());
+      const writes = source.takeAll();
+      this.#round = this.#pumpRound(writes);
       await this.#round;
+      source.release(writes);
     }
     this.#isPumping = false;
   }
@@ -121,8 +122,6 @@ export class ShardLog {
     } catch (error) {
       for (const each of prepared) each.giveUp();
       for (const write of writes) write.reject(error);
-    } finally {
-      this.#deps.source.release(writes);
     }
   }
 
@@ -192,14 +191,17 @@ export class ShardLog {
         this.applied = position!;
         this.#inFlight -= 1;
         left.shift();
-        prepared.applied();
+        prepared.end();
         prepared.write.resolve({ timestamp: message.timestamp });
       }
     } catch (error) {
       // Durable but not applied: only a restart can tell the truth again.
       if (left[0] !== undefined) this.#deps.onBreak(left[0].position!, error);
       this.#inFlight -= left.length;
-      for (const { prepared } of left) prepared.write.reject(error);
+      for (const { prepared } of left) {
+        prepared.end();
+        prepared.write.reject(error);
+      }
       return;
     }
     await this.#deps.onApplied();

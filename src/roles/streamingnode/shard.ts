@@ -3,7 +3,6 @@
 // that order. Here is what a record does, how segments are sealed and swapped, and what reads may
 // see.
 
-import { createDeferred } from '../../base/deferred.ts';
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
 import type { DeleteRun } from '../../codec/delete-batch.ts';
 import {
@@ -138,9 +137,8 @@ export class Shard {
   #makeLog(shardIndex: number, segmentIds: SegmentIdStock): ShardLog {
     const { wal, budget, peers } = this.deps;
     const targets = {
-      ...{ budget, deletes: this.deletes },
+      ...{ budget, deletes: this.deletes, getSchema: () => this.info.schema },
       assign: (part: InsertPart) => this.growing.assign(part),
-      getSchema: () => this.info.schema,
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
@@ -183,7 +181,7 @@ export class Shard {
     if (!isNewSchema) return;
     for (const growing of this.view.growing.values()) {
       native.updateSchema(growing.handle, getNativeFields(schema));
-      void this.#seal(growing);
+      this.#seal(growing);
     }
     // After the segments that are just being opened with the schema before.
     await this.run(async () => {
@@ -318,8 +316,7 @@ export class Shard {
     for (const part of parts) {
       if (part.kind !== 'insert') continue;
       if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
-      const growing = this.growing.append(part, timestamp, position);
-      if (growing.bytes >= this.deps.segmentBytesMax) void this.#seal(growing);
+      this.growing.append(part, timestamp, position);
     }
   }
 
@@ -348,6 +345,7 @@ export class Shard {
   async #afterApply(): Promise<void> {
     if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
     if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
+    for (const growing of this.growing.takeFull()) this.#seal(growing);
     this.deps.onWritten();
   }
 
@@ -382,27 +380,25 @@ export class Shard {
     await this.deliverDeletes();
     const segments = this.growing.list();
     this.#endSealWaits();
-    for (const growing of segments) void this.#seal(growing);
+    for (const growing of segments) this.#seal(growing);
     return segments.map(({ segmentId }) => segmentId);
   }
 
-  /** Closes one growing segment to inserts and writes it out; whether this call has done so. */
-  async seal(segmentId: bigint): Promise<boolean> {
+  /** Tries to write a growing segment out; resolves with whether this call has done so. */
+  seal(segmentId: bigint): Promise<boolean> {
     const growing = this.view.growing.get(segmentId);
-    return growing !== undefined && this.#seal(growing);
+    return new Promise((resolve) => {
+      if (growing === undefined || !this.#seal(growing, resolve)) resolve(false);
+    });
   }
 
   /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
   async relieve(): Promise<boolean> {
     const low = this.lowWater();
-    const sealed: Promise<boolean>[] = [];
-    for (const growing of this.growing.list()) {
-      if (growing.firstPosition === low) sealed.push(this.#seal(growing));
-    }
-    await Promise.all(sealed);
-    if (this.deletes.firstPosition() === low && this.#checkpoint.isDue()) {
-      await this.run(() => this.#checkpointDeletes());
-    }
+    const pinning = this.growing.list().filter(({ firstPosition }) => firstPosition === low);
+    await Promise.all(pinning.map(({ segmentId }) => this.seal(segmentId)));
+    const isDue = this.deletes.firstPosition() === low && this.#checkpoint.isDue();
+    if (isDue) await this.run(() => this.#checkpointDeletes());
     return this.lowWater() > low;
   }
 
@@ -418,18 +414,17 @@ export class Shard {
     return low;
   }
 
-  /** Resolves after the first try with whether the segment is written; others follow by themselves. */
-  async #seal(growing: GrowingSegment): Promise<boolean> {
+  /** Whether it has begun; `tell` is called after the first attempt. */
+  #seal(growing: GrowingSegment, tell?: (isWritten: boolean) => void): boolean {
     // A shard that closes waits for what is being written, so nothing may begin any more.
     if (growing.isSealing || this.#state !== 'open') return false;
     growing.isSealing = true;
     this.growing.close(growing);
-    const { promise: firstTry, resolve } = createDeferred<boolean>();
-    const sealing = sealUntilWritten(this, growing, resolve).finally(() =>
-      this.#sealing.delete(sealing),
-    );
+    const sealing = sealUntilWritten(this, growing, tell).finally(() => {
+      this.#sealing.delete(sealing);
+    });
     this.#sealing.add(sealing);
-    return firstTry;
+    return true;
   }
 
   /** Whether a growing segment of this shard is to be written still. */

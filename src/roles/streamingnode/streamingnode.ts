@@ -76,9 +76,9 @@ export class StreamingNodeRole implements StreamingNode {
   }
 
   async stop(): Promise<void> {
-    await this.#sealer.stop();
     // A closed shard no longer says what it needs of the log: from here on nothing is cut.
     this.#isStopping = true;
+    await this.#sealer.stop();
     await this.#ages.stop();
     for (const shard of this.#shards()) await shard.close();
     await this.#truncating;
