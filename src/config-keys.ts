@@ -150,7 +150,7 @@ export const CONFIG_KEYS = {
   }),
   'elanus.wal.acceptDamage': bool(
     false,
-    'start although an acknowledged part of the log is damaged, giving up what cannot be read',
+    'serve without acknowledged records that are damaged, instead of stopping their collections',
   ),
   'elanus.mvccRetentionSeconds': int(600, 'seconds for which compaction keeps replaced rows', {
     min: 0,

@@ -166,6 +166,7 @@ async function start(
       peers,
       logger: logger.child({ role: 'indexcoord' }),
       runtime,
+      health,
       indexRowsMin: config.rootCoord.minSegmentSizeToEnableIndex,
     }),
   );
@@ -290,7 +291,7 @@ async function openStores(
       onFailure: watch('rootcoord', 'writing metadata'),
     }));
   stops.push(() => kv.close());
-  const catalog = new Catalog(kv);
+  const catalog = new Catalog(kv, join(dataPath, 'meta'));
   if (await catalog.isNew()) await requireNoData(fileSystem, dataPath);
   await catalog.open();
   const root = join(dataPath, 'storage');

@@ -120,7 +120,8 @@ export function encodeRecord(record: object): string {
 }
 
 /** @throws MilvusError DataIntegrity for a record of a newer format or one that is not JSON. */
-export function decodeRecord(key: string, text: string): object {
+export function decodeRecord(key: string, text: string, folder = ''): object {
+  const place = folder === '' ? { key } : { folder, key };
   let parsed: { v?: unknown };
   try {
     parsed = JSON.parse(text, (_key, value: unknown) => {
@@ -131,14 +132,19 @@ export function decodeRecord(key: string, text: string): object {
   } catch {
     throw new MilvusError('DataIntegrity', {
       message: 'catalog record is not JSON',
-      fields: { key },
+      fields: { ...place, remedy: 'put a backup of the data directory in its place' },
     });
   }
   const { v, ...record } = parsed;
   if (typeof v !== 'number' || v > FORMAT_VERSION) {
     throw new MilvusError('DataIntegrity', {
       message: 'catalog record has a newer format than this version of Elanus reads',
-      fields: { key, got: String(v), expected: FORMAT_VERSION },
+      fields: {
+        ...place,
+        got: String(v),
+        expected: FORMAT_VERSION,
+        remedy: 'start the version that wrote it; nothing was changed',
+      },
     });
   }
   return record;
@@ -146,9 +152,12 @@ export function decodeRecord(key: string, text: string): object {
 
 export class Catalog {
   readonly #kv: Kv;
+  readonly #folder: string;
 
-  constructor(kv: Kv) {
+  /** @param folder  where the store keeps its bytes, for messages */
+  constructor(kv: Kv, folder = '') {
     this.#kv = kv;
+    this.#folder = folder;
   }
 
   /** Whether nothing has ever been written: no start has got as far as `open`. */
@@ -161,13 +170,13 @@ export class Catalog {
    */
   async open(): Promise<void> {
     const text = await this.#kv.get(KEYS.version);
-    if (text !== undefined) decodeRecord(KEYS.version, text.value);
+    if (text !== undefined) this.#decode(KEYS.version, text.value);
     else await this.write([{ key: KEYS.version, record: {} }]);
   }
 
   async find(key: string): Promise<object | undefined> {
     const found = await this.#kv.get(key);
-    return found === undefined ? undefined : decodeRecord(key, found.value);
+    return found === undefined ? undefined : this.#decode(key, found.value);
   }
 
   async has(key: string): Promise<boolean> {
@@ -187,7 +196,7 @@ export class Catalog {
     if (found === undefined || mark !== undefined) {
       throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
     }
-    return decodeRecord(key, found.value) as CollectionInfo;
+    return this.#decode(key, found.value) as CollectionInfo;
   }
 
   /** All records of a noun, optionally of one collection, in key order. */
@@ -198,7 +207,7 @@ export class Catalog {
     const prefix = collectionId === undefined ? `${noun}/` : `${noun}/${pad(collectionId)}`;
     const records: RecordTypes[Noun][] = [];
     for await (const { key, value } of this.#kv.range(prefix)) {
-      records.push(decodeRecord(key, value) as RecordTypes[Noun]);
+      records.push(this.#decode(key, value) as RecordTypes[Noun]);
     }
     return records;
   }
@@ -208,7 +217,7 @@ export class Catalog {
     const turn = new TurnMeter(RECORDS_PER_TURN);
     for await (const { key, value } of this.#kv.range(`${noun}/`)) {
       if (turn.isOver(1)) await nextTurn();
-      yield decodeRecord(key, value) as RecordTypes[Noun];
+      yield this.#decode(key, value) as RecordTypes[Noun];
     }
   }
 
@@ -219,7 +228,7 @@ export class Catalog {
   ): Promise<{ key: string; record: RecordTypes[Noun] }[]> {
     const found: { key: string; record: RecordTypes[Noun] }[] = [];
     for await (const { key, value } of this.#kv.range(`${noun}/`)) {
-      if (found.push({ key, record: decodeRecord(key, value) as RecordTypes[Noun] }) >= countMax) {
+      if (found.push({ key, record: this.#decode(key, value) as RecordTypes[Noun] }) >= countMax) {
         break;
       }
     }
@@ -269,5 +278,9 @@ export class Catalog {
       await this.requireCollection(collectionId);
       throw error;
     }
+  }
+
+  #decode(key: string, text: string): object {
+    return decodeRecord(key, text, this.#folder);
   }
 }

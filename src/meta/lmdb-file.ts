@@ -130,7 +130,7 @@ class LmdbFile {
         for (const node of nodes) found.overflowPages += this.#checkValue(node, page, kind);
       } else {
         found.branchPages += 1n;
-        requireThat(nodes.length >= 2, page, 'it is a branch without branches');
+        requireThat(nodes.length >= 1, page, 'it is a branch without branches');
         for (const node of nodes) waiting.push({ page: readChild(node), depth: depth + 1 });
       }
     }

@@ -48,9 +48,27 @@ test('a data directory of a newer format is refused and left as it is', async ()
     const kv = await openLmdbKv(options);
     await kv.transact({ puts: [{ key: KEYS.version, value: '{"v":999}' }] });
     await kv.close();
-    await expectRefusal(folder, /newer format than this version of Elanus reads/);
+    const words = /newer format than this version of Elanus reads.*folder=.*meta.*remedy=/;
+    await expectRefusal(folder, words);
     const again = await openLmdbKv(options);
     assert.equal((await again.get(KEYS.version))?.value, '{"v":999}');
+    await again.close();
+  });
+});
+
+test('a record of a newer format is refused by folder and key, and left as it is', async () => {
+  await withFolder(async (folder) => {
+    const first = new ServerProcess({ dataPath: folder });
+    await first.ready;
+    await first.stop();
+    const options = { folder: join(folder, 'meta'), runtime: systemRuntime };
+    const kv = await openLmdbKv(options);
+    const key = KEYS.database(77n);
+    await kv.transact({ puts: [{ key, value: '{"v":999}' }] });
+    await kv.close();
+    await expectRefusal(folder, /newer format.*folder=.*meta.*key=database\/0*77.*remedy=/);
+    const again = await openLmdbKv(options);
+    assert.equal((await again.get(key))?.value, '{"v":999}');
     await again.close();
   });
 });

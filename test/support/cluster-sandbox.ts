@@ -237,7 +237,8 @@ export class ClusterSandbox {
       runtime,
     });
     const indexRowsMin = 1024;
-    const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime, indexRowsMin });
+    const coord = { catalog, peers, logger, runtime, health };
+    const indexcoord = new IndexCoordRole({ ...coord, indexRowsMin });
     const querycoord = new QueryCoordRole({ catalog, peers });
     const querynode = new QueryNodeRole({ storage });
     const datanode = new DataNodeRole({ storage });

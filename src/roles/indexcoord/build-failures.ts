@@ -1,9 +1,11 @@
 // Builds that have failed. One with a cause that may pass, such as a full disk, is tried again with
 // back-off (P7); one whose cause lies in the data or the index stays failed until either changes.
-// Bounded by the segments and indexes there are: what is gone is forgotten.
+// Bounded by the segments and indexes there are: what is gone is forgotten. Health is told of each
+// collection that has any.
 
 import type { Runtime } from '../../base/clock.ts';
 import { DueTimer } from '../../base/due-timer.ts';
+import type { Health } from '../../base/health.ts';
 import { MilvusError, type ErrorName } from '../../model/error.ts';
 import { buildKey } from './index-table.ts';
 
@@ -22,6 +24,7 @@ export interface BuildFailure extends Build {
 
 /** Besides everything that the table blames on the input. */
 const LASTING = new Set<ErrorName>(['DataIntegrity', 'Unimplemented']);
+const COMPONENT = 'indexcoord';
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 600_000;
 
@@ -29,10 +32,14 @@ export class BuildFailures {
   readonly #runtime: Runtime;
   readonly #timer: DueTimer<bigint>;
   readonly #failures = new Map<string, BuildFailure>();
+  readonly #health: Health;
+  /** Collection id → its failures. */
+  readonly #counts = new Map<bigint, number>();
 
   /** @param onDue gets a collection with a build that may be tried again */
-  constructor(runtime: Runtime, onDue: (collectionId: bigint) => void) {
+  constructor(runtime: Runtime, health: Health, onDue: (collectionId: bigint) => void) {
     this.#runtime = runtime;
+    this.#health = health;
     this.#timer = new DueTimer({ runtime, onDue });
   }
 
@@ -54,20 +61,38 @@ export class BuildFailures {
     const reason = error instanceof Error ? error.message : String(error);
     const retryAtMs = this.#runtime.nowMs() + delayMs;
     const failure = { collectionId, segmentId, indexId, reason, attempts, retryAtMs };
+    if (!this.#failures.has(key)) this.#count(collectionId, 1);
     this.#failures.set(key, failure);
+    const what = `an index of collection ${collectionId} cannot be built`;
+    this.#health.report(COMPONENT, `builds of ${collectionId}`, `${what}: ${reason}`);
     if (retryAtMs < Infinity) this.#timer.schedule(collectionId, retryAtMs);
     return failure;
   }
 
   remove(segmentId: bigint, indexId: bigint): void {
-    this.#failures.delete(buildKey(segmentId, indexId));
+    const failure = this.find(segmentId, indexId);
+    if (failure !== undefined) this.#forget(failure);
   }
 
   /** Forgets those of a collection that are not `kept`. */
   retain(collectionId: bigint, isKept: (failure: BuildFailure) => boolean): void {
-    for (const [key, failure] of this.#failures) {
+    for (const failure of this.#failures.values()) {
       const isOurs = failure.collectionId === collectionId;
-      if (isOurs && !isKept(failure)) this.#failures.delete(key);
+      if (isOurs && !isKept(failure)) this.#forget(failure);
+    }
+  }
+
+  #forget({ collectionId, segmentId, indexId }: BuildFailure): void {
+    this.#failures.delete(buildKey(segmentId, indexId));
+    this.#count(collectionId, -1);
+  }
+
+  #count(collectionId: bigint, by: number): void {
+    const count = (this.#counts.get(collectionId) ?? 0) + by;
+    if (count > 0) this.#counts.set(collectionId, count);
+    else {
+      this.#counts.delete(collectionId);
+      this.#health.clear(COMPONENT, `builds of ${collectionId}`);
     }
   }
 

@@ -6,6 +6,7 @@
 // garbage afterwards.
 
 import { isDeepStrictEqual } from 'node:util';
+import type { Health } from '../../base/health.ts';
 import { KeyedQueue } from '../../base/keyed-queue.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Runtime } from '../../base/clock.ts';
@@ -27,6 +28,7 @@ export interface IndexCoordDeps {
   readonly peers: Peers;
   readonly logger: Logger;
   readonly runtime: Runtime;
+  readonly health: Health;
   /** Smaller segments are searched as they are and count as indexed (R23). */
   readonly indexRowsMin: number;
 }
@@ -66,7 +68,8 @@ export class IndexCoordRole implements IndexCoord {
   constructor(deps: IndexCoordDeps) {
     this.#deps = deps;
     this.#writing = new WritingFiles(deps.catalog, () => deps.runtime.nowMs());
-    this.#failures = new BuildFailures(deps.runtime, (collectionId) => this.#wake(collectionId));
+    const { runtime, health } = deps;
+    this.#failures = new BuildFailures(runtime, health, (collectionId) => this.#wake(collectionId));
   }
 
   async start(): Promise<void> {

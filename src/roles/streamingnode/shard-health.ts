@@ -22,7 +22,9 @@ export class ShardHealth {
     const { name } = schema;
     const fields = { vchannel: this.#vchannel, collection: name, reason };
     this.#logger.error(fields, 'the collection is stopped');
-    this.#health.report(COMPONENT, this.#vchannel, `${dbName}.${name} is stopped: ${reason}`);
+    const what = `${dbName}.${name} is stopped: ${reason}`;
+    const more = '; its part of the log is kept until it is dropped';
+    this.#health.report(COMPONENT, this.#vchannel, what + more);
   }
 
   reportSealFailure({ dbName, schema }: CollectionInfo, segmentId: bigint, error: unknown): void {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Health } from '../../../src/base/health.ts';
 import { MilvusError } from '../../../src/model/error.ts';
 import { BuildFailures } from '../../../src/roles/indexcoord/build-failures.ts';
 import { VirtualRuntime } from '../../support/virtual-runtime.ts';
@@ -11,7 +12,8 @@ const BUILD = { collectionId: 1n, segmentId: 2n, indexId: 3n };
 test('P7 a build that failed by a full disk is tried again with back-off', async () => {
   const runtime = new VirtualRuntime();
   const due: bigint[] = [];
-  const failures = new BuildFailures(runtime, (collectionId) => due.push(collectionId));
+  const onDue = (collectionId: bigint): number => due.push(collectionId);
+  const failures = new BuildFailures(runtime, new Health(), onDue);
   let waitedMs = 0;
   for (const delayMs of [1000, 2000, 4000]) {
     const { reason } = failures.add(BUILD, new MilvusError('DiskLimitExceeded'));
@@ -33,7 +35,8 @@ test('P7 a build that failed by a full disk is tried again with back-off', async
 test('a build that failed by its data or parameters stays failed until they change', async () => {
   const runtime = new VirtualRuntime();
   const due: bigint[] = [];
-  const failures = new BuildFailures(runtime, (collectionId) => due.push(collectionId));
+  const onDue = (collectionId: bigint): number => due.push(collectionId);
+  const failures = new BuildFailures(runtime, new Health(), onDue);
   for (const name of ['DataIntegrity', 'ParameterInvalid', 'IndexNotSupported'] as const) {
     assert.equal(failures.add(BUILD, new MilvusError(name)).retryAtMs, Infinity);
   }
@@ -45,4 +48,22 @@ test('a build that failed by its data or parameters stays failed until they chan
   failures.retain(1n, () => false);
   assert.equal(failures.isBlocked(2n, 3n), false);
   await failures.stop();
+});
+
+test('health is told of a collection as long as one of its builds has failed', () => {
+  const health = new Health();
+  const failures = new BuildFailures(new VirtualRuntime(), health, () => undefined);
+  const lasting = new MilvusError('DataIntegrity');
+  failures.add(BUILD, lasting);
+  failures.add(BUILD, lasting);
+  failures.add({ ...BUILD, segmentId: 7n }, lasting);
+  failures.add({ ...BUILD, collectionId: 9n, segmentId: 8n }, lasting);
+  const list = (): string[] => health.list().map(({ subject }) => subject);
+  assert.deepEqual(list(), ['builds of 1', 'builds of 9']);
+  failures.remove(2n, 3n);
+  failures.remove(2n, 3n);
+  assert.deepEqual(list(), ['builds of 1', 'builds of 9']);
+  failures.retain(1n, () => false);
+  failures.retain(9n, () => true);
+  assert.deepEqual(list(), ['builds of 9']);
 });
