@@ -11,6 +11,7 @@ import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import type { DeletePart } from '../../src/rpc/contract.ts';
 import { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { openProxy } from '../support/sandbox-proxy.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
 
@@ -175,6 +176,10 @@ test('R23 a segment that cannot be written says so and is tried again by itself'
       if (isBroken) throw new MilvusError('DiskLimitExceeded', { message: 'the disk is full' });
     });
     await assert.rejects(collection.flush(), /segment not written.*the disk is full/);
+    const client = openProxy(sandbox);
+    const isFlushed = async (): Promise<boolean> =>
+      (await client.call('GetFlushAllState', { flush_all_ts: '0' }))['flushed'] === true;
+    await assert.rejects(until(isFlushed), /segment not written.*the disk is full/);
     await until(async () => tries > 2);
     // Writes go on, and are no reason to try.
     const before = tries;
@@ -188,6 +193,7 @@ test('R23 a segment that cannot be written says so and is tried again by itself'
     });
     sandbox.hooks.clear();
     await collection.flush();
+    await until(isFlushed);
     assert.deepEqual(await collection.query(), collection.model.query().map(toFound));
     assert.equal(await collection.segmentCount(), 2);
   } finally {

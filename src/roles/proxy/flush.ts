@@ -1,6 +1,6 @@
 // Flush, its state, compaction, and what clients ask about segments.
 
-import { invalidParameter } from '../../model/error.ts';
+import { invalidParameter, MilvusError } from '../../model/error.ts';
 import { SegmentState } from '../../model/segment-info.ts';
 import type { FlushReply, LoadStatus } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
@@ -79,7 +79,10 @@ export async function flushAll(
   return { status: OK_STATUS, flush_all_ts: String(first), flush_results: [] };
 }
 
-/** True when no row of the time before the FlushAll is in memory only, whatever was tried. */
+/**
+ * True when no row of the time before the FlushAll is in memory only, whatever was tried.
+ * @throws MilvusError ServiceInternal while a segment with such rows cannot be written
+ */
 export async function getFlushAllState(
   proxy: Proxy,
   request: { flush_all_ts: string },
@@ -89,9 +92,17 @@ export async function getFlushAllState(
   const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
     const { segments } = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
-    if (segments.some(({ firstTimestamp }) => before === 0n || firstTimestamp <= before)) {
-      return { status: OK_STATUS, flushed: false };
+    const left = segments.filter(
+      ({ firstTimestamp }) => before === 0n || firstTimestamp <= before,
+    );
+    for (const { segmentId, failure } of left) {
+      if (failure === undefined) continue;
+      throw new MilvusError('ServiceInternal', {
+        message: 'segment not written',
+        fields: { segment: segmentId, reason: failure },
+      });
     }
+    if (left.length > 0) return { status: OK_STATUS, flushed: false };
   }
   return { status: OK_STATUS, flushed: true };
 }
