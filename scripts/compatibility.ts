@@ -49,6 +49,11 @@ const DEVIATIONS = `## Deviations on purpose
   growing data are searched exactly as they are and count as indexed, so \`pending_index_rows\`
   reaches 0.
 - **\`ignore_growing\` is honoured** in search and query: rows not yet sealed are left out.
+- **Memory is bounded before it is used.** A request waits with its body unread until there is
+  memory for it and its reply (\`elanus.requestBytesMax\`), ten seconds at most; then it is refused
+  with code 8, after which SDKs come again by themselves. A result past
+  \`quotaAndLimits.limits.maxOutputSize\` is refused with Milvus' words while its rows are found,
+  and never made. Of a query with an offset only the page counts.
 - **Deleted rows are kept for 10 minutes** (\`elanus.mvccRetentionSeconds\`) for iterators that pin
   an older timestamp; only then may compaction drop them. An older pin gets a typed error.
 - **A search never comes back short.** It returns min(limit, matching keys) hits: when a graph

@@ -71,7 +71,10 @@ export const CONFIG_KEYS = {
   'proxy.maxArrayCapacity': int(4096, 'largest max_capacity of an Array field'),
   'proxy.maxIndexParamsSize': int(102400, 'parameters of one index in all, bytes'),
   'proxy.maxCollectionDescriptionLength': int(1024, 'description of a collection, bytes'),
-  'proxy.maxTaskNum': int(1024, 'requests of one kind in progress; more are refused with code 4'),
+  'proxy.maxTaskNum': int(
+    1024,
+    'requests of one kind (writes, reads, others) in progress; more are refused with code 4',
+  ),
   'proxy.maxResultEntries': int(-1, 'entries of one search result (nq * topK); -1 = no limit', {
     min: -1,
   }),
@@ -123,7 +126,7 @@ export const CONFIG_KEYS = {
 
   'queryNode.scheduler.unsolvedQueueSize': int(
     1024,
-    'reads that wait; more are refused with code 4',
+    'reads that wait for a search thread; more are refused with code 4',
   ),
 
   'quotaAndLimits.limits.topK': int(16384, 'hits per query vector'),
@@ -165,6 +168,12 @@ export const CONFIG_KEYS = {
     'memory for rows not yet written out; past it inserts are refused; 0 = a quarter of memory',
     { min: 0 },
   ),
+  'elanus.requestBytesMax': bytes(
+    0,
+    'memory for requests in progress and their replies; past it requests wait, then are refused ' +
+      'with code 8; 0 = a fifth of memory',
+    { min: 0 },
+  ),
   'elanus.threads.search': int(0, 'search threads; 0 = processors by quota, less one', {
     min: 0,
     max: 1024,
@@ -175,7 +184,7 @@ export const CONFIG_KEYS = {
   }),
   'elanus.build.memoryBytesMax': bytes(
     0,
-    'memory for one merge or index build; 0 = two fifths of memory',
+    'memory for builds and merges under way; a larger one fails; 0 = a quarter of memory',
     { min: 0 },
   ),
   'elanus.grpcBetweenRoles': bool(false, 'roles of one process talk gRPC, as between machines'),

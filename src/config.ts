@@ -247,7 +247,8 @@ function resolveByMachine(values: Map<ConfigKey, Value>, machine: Machine): void
     'elanus.threads.search': Math.max(1, wholeCpus - 1),
     'elanus.threads.build': wholeCpus,
     'elanus.growingBytesMax': Math.floor(machine.memoryBytes / 4),
-    'elanus.build.memoryBytesMax': Math.floor((machine.memoryBytes * 2) / 5),
+    'elanus.requestBytesMax': Math.floor(machine.memoryBytes / 5),
+    'elanus.build.memoryBytesMax': Math.floor(machine.memoryBytes / 4),
   };
   for (const [key, value] of Object.entries(found) as [ConfigKey, number][]) {
     if (values.get(key) === 0) values.set(key, value);

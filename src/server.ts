@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ByteBudget } from './base/byte-budget.ts';
 import type { FileSystem } from './base/file-system.ts';
 import { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
@@ -13,6 +14,7 @@ import { createPinoLogger } from './base/pino-logger.ts';
 import { systemRuntime } from './base/system-runtime.ts';
 import type { Config } from './config.ts';
 import { native } from './index/native.ts';
+import { MemoryReturn } from './memory-return.ts';
 import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
@@ -28,8 +30,10 @@ import { QueryNodeRole } from './roles/querynode/querynode.ts';
 import { RootCoordRole } from './roles/rootcoord/rootcoord.ts';
 import { StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
 import type { Peers, RoleName } from './rpc/contract.ts';
+import { Admission } from './rpc/admission.ts';
 import { MilvusServer } from './rpc/grpc-milvus.ts';
 import { MilvusProto } from './rpc/milvus-proto.ts';
+import { ReadSlots } from './segment/read-slots.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
 import { LocalFileWal } from './wal/local-file.ts';
@@ -45,6 +49,7 @@ export interface RunningServer {
 /** What GetVersion answers: our level of the protocol first, because SDKs read numbers from it. */
 const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
+const BUILDS_WAITING_MAX = 64;
 /** Where roles of one process serve each other when they talk gRPC. */
 const LOOPBACK = '127.0.0.1';
 const MIB = 1024 * 1024;
@@ -170,12 +175,18 @@ async function start(
     }),
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
-  const querynode = roles.add('querynode', new QueryNodeRole({ storage }));
-  const datanode = roles.add('datanode', new DataNodeRole({ storage }));
+  const reads = new ReadSlots(
+    config.elanus.threads.search,
+    config.queryNode.scheduler.unsolvedQueueSize,
+  );
+  const querynode = roles.add('querynode', new QueryNodeRole({ storage, reads }));
+  const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
+  const datanode = roles.add('datanode', new DataNodeRole({ storage, buildMemory }));
   const indexnode = roles.add(
     'indexnode',
     new IndexNodeRole({
       storage,
+      buildMemory,
       nowMs,
       onBuilt: metrics.observeBuild,
     }),
@@ -196,6 +207,7 @@ async function start(
       growingBytesMax: config.elanus.growingBytesMax,
       growingLifeMsMax: config.dataCoord.segment.maxLife * 1000,
       onRead: metrics.observeRead,
+      reads,
     }),
   );
 
@@ -218,13 +230,49 @@ async function start(
   datacoord.resume();
 
   metrics.watch({ rootcoord, datacoord, querycoord, querynode, streamingnode });
-  const server = buildClientApi(config, { root, peers, logger, health, metrics });
+  const admission = makeAdmission(config);
+  const server = buildClientApi(config, { root, peers, logger, health, metrics, admission });
+  const memoryReturn = returnMemory([
+    () => admission.messages.released + admission.replies.released,
+    () => streamingnode.getReleasedBytes() + querynode.getReleasedBytes(),
+    () => buildMemory.released,
+  ]);
+  stops.push(() => memoryReturn.stop());
   const port = await server.listen(ip, wantedPort);
   stops.push(() => server.stop(STOP_GRACE_MS));
   health.enter('serving');
   stops.push(async () => health.enter('stopping'));
   const banner = makeBanner({ version, host: ip, port, metricsPort, dataPath });
   return { port, metricsPort, banner, logger, stop };
+}
+
+function makeAdmission({ elanus, proxy }: Config): Admission {
+  return new Admission({
+    bytesMax: elanus.requestBytesMax,
+    callsMax: proxy.maxTaskNum,
+    sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
+  });
+}
+
+function returnMemory(sources: readonly (() => number)[]): MemoryReturn {
+  return new MemoryReturn({
+    sources,
+    hintGarbage: () => native.hintGarbage(),
+    trim: () => native.trimMemory(),
+    sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
+  });
+}
+
+/** Builds and merges wait for each other as long as it takes; few are under way at a time. */
+function makeBuildBudget(bytesMax: number): ByteBudget {
+  return new ByteBudget({
+    bytesMax,
+    waitingMax: BUILDS_WAITING_MAX,
+    waitMs: Infinity,
+    sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
+    refuse: ({ need, have, limit }) =>
+      new MilvusError('TooManyRequests', { fields: { need, have, limit } }),
+  });
 }
 
 /** The proxy and its server, which does not listen yet. */
@@ -236,9 +284,10 @@ function buildClientApi(
     readonly logger: Logger;
     readonly health: Health;
     readonly metrics: ServerMetrics;
+    readonly admission: Admission;
   },
 ): MilvusServer {
-  const { root, peers, logger, health, metrics } = parts;
+  const { root, peers, logger, health, metrics, admission } = parts;
   const { nowMs, monotonicMs } = systemRuntime;
   const proto = MilvusProto.load(join(root, 'dist', 'proto', 'milvus.json'));
   const proxy = createProxy({
@@ -257,6 +306,7 @@ function buildClientApi(
     handlers: createHandlers(proxy, proto.methods),
     receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
     sendBytesMax: config.proxy.grpc.serverMaxSendSize,
+    admission,
     observe: metrics.observeRpc,
     nowMs: monotonicMs,
     onDefect: (rpc, error) => logger.error({ rpc, error }, 'defect in a handler'),
@@ -398,6 +448,7 @@ function readLimits(config: Config): ProxyLimits {
     jsonMaxLength: common.JSONMaxLength,
     topK: quotaAndLimits.limits.topK,
     nq: quotaAndLimits.limits.nq,
+    maxResultEntries: proxy.maxResultEntries,
     maxQueryResultWindow: quotaAndLimits.limits.maxQueryResultWindow,
     maxOutputSize: quotaAndLimits.limits.maxOutputSize,
     maxInsertSize: quotaAndLimits.limits.maxInsertSize,

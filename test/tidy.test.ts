@@ -104,7 +104,7 @@ const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   'src/base/metrics.ts createMetrics': 175,
   'src/codec/query-request.ts decodeQueryRequest': 78,
   'src/codec/search-request.ts decodeSearch': 86,
-  'src/server.ts start': 152,
+  'src/server.ts start': 148,
 };
 /** Files that know each other's types. No cycle of values is allowed. */
 const TYPE_CYCLES: readonly string[] = [

@@ -229,12 +229,35 @@ napi_value build_index(napi_env env, napi_callback_info info) {
   return runtime.start(std::move(job), Runtime::Pool::kBuild);
 }
 
+napi_value build_bytes(napi_env env, napi_callback_info info) {
+  const js::Arguments<3> args(env, info);
+  std::string kind;
+  IndexBuildParams params;
+  uint64_t rows = 0;
+  uint32_t dim = 0;
+  if (!js::read(env, js::get(env, args[0], "kind"), "kind", &kind) ||
+      !js::read(env, js::get(env, args[0], "M"), "M", &params.m) ||
+      !js::read(env, js::get(env, args[0], "nlist"), "nlist", &params.nlist) ||
+      !js::read_size(env, args[1], "rows", &rows) || !js::read(env, args[2], "dim", &dim)) {
+    return nullptr;
+  }
+  if (kind != "HNSW" && kind != "IVF_FLAT") {
+    js::refuse(env, "kind", "HNSW or IVF_FLAT");
+    return nullptr;
+  }
+  params.kind = kind == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
+  return js::number(env, static_cast<double>(index_build_bytes(params, rows, dim)));
+}
+
 }  // namespace
 
 void add_index_functions(napi_env env, napi_value exports) {
   add_functions(
       env, exports,
-      {{"attachIndex", attach_index}, {"detachIndex", detach}, {"buildIndex", build_index}});
+      {{"attachIndex", attach_index},
+       {"detachIndex", detach},
+       {"buildIndex", build_index},
+       {"indexBuildBytes", build_bytes}});
 }
 
 }  // namespace elanus

@@ -50,6 +50,15 @@ double gather_ns(size_t output_fields, double row_bytes) {
   return kGatherNs * static_cast<double>(2 + output_fields) + kCopyNs * row_bytes;
 }
 
+// The bounds of a request; none without the property.
+bool read_bounds(napi_env env, napi_value request, ReadBounds* bounds) {
+  const napi_value value = js::get(env, request, "bounds");
+  if (js::is_undefined(env, value)) return true;
+  return js::read_property(env, value, "replyBytesMax", &bounds->reply_bytes_max, js::read_size) &&
+         js::read_property(env, value, "spareRows", &bounds->spare_rows, js::read_size) &&
+         js::read_property(env, value, "gatherBytesMax", &bounds->gather_bytes_max, js::read_size);
+}
+
 // A filter of the request.
 class PlanBytes {
  public:
@@ -110,6 +119,7 @@ class SearchJob final : public Job {
         read_params(env, js::get(env, request, "params")) &&
         read_bound(env, request, "radius", &request_.radius) &&
         read_bound(env, request, "rangeFilter", &request_.range_filter) &&
+        read_bounds(env, request, &request_.bounds) &&
         js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds",
                            &request_.output_fields);
     if (!is_read) return false;
@@ -213,6 +223,7 @@ class QueryJob final : public Job {
     return js::read_property(env, request, "readTimestamp", &request_.read_ts, js::read_uint64) &&
            js::read_property(env, request, "limit", &request_.limit, js::read_size) &&
            js::read(env, js::get(env, request, "countOnly"), "countOnly", &request_.count_only) &&
+           read_bounds(env, request, &request_.bounds) &&
            js::read_field_ids(env, js::get(env, request, "outputFieldIds"), "outputFieldIds",
                               &request_.output_fields);
   }

@@ -95,7 +95,8 @@ napi_value append_rows(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   const Status status = growing->append(batch.data(), batch.size(), timestamp);
-  if (!status.is_ok()) js::throw_status(env, status);
+  if (status.is_ok()) return js::number(env, static_cast<double>(growing->memory_bytes()));
+  js::throw_status(env, status);
   return nullptr;
 }
 
@@ -173,6 +174,8 @@ napi_value segment_stats(napi_env env, napi_callback_info info) {
   js::set(env, result, "rows", js::number(env, static_cast<double>(stats.rows)));
   js::set(env, result, "deletedRows", js::number(env, static_cast<double>(stats.deleted_rows)));
   js::set(env, result, "bytes", js::number(env, static_cast<double>(stats.bytes)));
+  const auto memory_bytes = static_cast<double>(handle->segment->memory_bytes());
+  js::set(env, result, "memoryBytes", js::number(env, memory_bytes));
   js::set(env, result, "minTimestamp", js::bigint(env, stats.min_timestamp));
   js::set(env, result, "maxTimestamp", js::bigint(env, stats.max_timestamp));
   return result;

@@ -1,10 +1,14 @@
 // Functions that touch no segment: checksum, JSON check, file lock, kernels, threads.
 #include <fcntl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "distance/dispatch.h"
@@ -99,6 +103,33 @@ napi_value configure_threads(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// Gives freed memory of the heap back to the system, on a worker: it takes some milliseconds for
+// each gigabyte.
+class TrimJob final : public Job {
+ public:
+  Status run(ThreadPool*) override {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+    return Status::ok();
+  }
+  napi_value result(napi_env env) override { return js::undefined(env); }
+};
+
+napi_value trim_memory(napi_env env, napi_callback_info) {
+  return Runtime::of(env).start(std::make_unique<TrimJob>(), Runtime::Pool::kBuild);
+}
+
+// Foreign memory that is said to come and go makes V8 look, in small steps, for buffers that nobody
+// uses any more; of its own accord an idle process would keep them.
+napi_value hint_garbage(napi_env env, napi_callback_info) {
+  constexpr int64_t kBytes = int64_t{96} << 20;
+  int64_t now = 0;
+  napi_adjust_external_memory(env, kBytes, &now);
+  napi_adjust_external_memory(env, -kBytes, &now);
+  return nullptr;
+}
+
 }  // namespace
 
 void add_system_functions(napi_env env, napi_value exports) {
@@ -109,7 +140,9 @@ void add_system_functions(napi_env env, napi_value exports) {
                  {"unlockFile", unlock_file},
                  {"kernelSet", kernel_set},
                  {"configureThreads", configure_threads},
-                 {"cancelJob", cancel_job}});
+                 {"cancelJob", cancel_job},
+                 {"trimMemory", trim_memory},
+                 {"hintGarbage", hint_garbage}});
 }
 
 }  // namespace elanus

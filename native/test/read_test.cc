@@ -2,6 +2,7 @@
 // filters, repeated keys, ties, ranges and limits, on one thread and on several.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -157,6 +158,63 @@ std::vector<ModelHit> model_search(const World& world, const SearchRequest& requ
   return distinct;
 }
 
+ReadBounds random_bounds(Random& random, uint64_t reply_bytes, uint64_t gathered_bytes) {
+  const auto near = [&](uint64_t bytes) {
+    return random.chance(3) ? ReadBounds::kNone : random.below(2 * bytes + 2);
+  };
+  return {near(reply_bytes), random.below(6), near(gathered_bytes)};
+}
+
+// What a read within these bounds says, given what it finds without.
+void check_bounded(const Status& status, const ReadBounds& bounds, uint64_t reply_bytes,
+                   uint64_t gathered_bytes) {
+  const bool is_reply_over = reply_bytes > bounds.reply_bytes_max;
+  const bool is_gather_over = gathered_bytes > bounds.gather_bytes_max;
+  CHECK_EQ(status.is_ok(), !is_reply_over && !is_gather_over);
+  if (status.is_ok()) return;
+  CHECK(is_reply_over || status.code() == StatusCode::kMemoryLimit);
+  CHECK(is_gather_over || status.code() == StatusCode::kTooLarge);
+  CHECK(status.message().find("exceed the maxOutputSize Limit") != std::string::npos);
+}
+
+// P6: the same search within random bounds gives the same answer or the right refusal.
+void check_bounded_search(World& world, SearchRequest request, const SearchResult& whole,
+                          ThreadPool* pool) {
+  uint64_t row_bytes = sizeof(int64_t) + sizeof(uint32_t);  // timestamp, offset of field 108
+  row_bytes += world.schema.has_string_keys() ? sizeof(uint32_t) : sizeof(int64_t);
+  const size_t rows = whole.scores.size();
+  request.bounds = random_bounds(world.random, rows * row_bytes, whole.rows.size);
+  uint64_t replied = 0;
+  for (const int32_t count : whole.counts) {
+    replied += static_cast<uint64_t>(count) -
+               std::min<uint64_t>(static_cast<uint64_t>(count), request.bounds.spare_rows);
+  }
+  SearchResult result;
+  const Status status = search_segments(world.segments, request, pool, nullptr, &result);
+  check_bounded(status, request.bounds, replied * row_bytes, whole.rows.size);
+  if (!status.is_ok()) return;
+  CHECK(result.counts == whole.counts);
+  CHECK(result.scores == whole.scores);
+  CHECK_EQ(result.rows.size, whole.rows.size);
+  CHECK(std::memcmp(result.rows.data.get(), whole.rows.data.get(), whole.rows.size) == 0);
+}
+
+void check_bounded_query(World& world, QueryRequest request, const QueryResult& whole,
+                         ThreadPool* pool) {
+  uint64_t row_bytes = sizeof(int64_t);
+  row_bytes += world.schema.has_string_keys() ? sizeof(uint32_t) : sizeof(int64_t);
+  const uint64_t rows = request.count_only ? 0 : whole.count;
+  request.bounds = random_bounds(world.random, rows * row_bytes, whole.rows.size);
+  const uint64_t replied = rows - std::min(rows, request.bounds.spare_rows);
+  QueryResult result;
+  const Status status = query_segments(world.segments, request, pool, nullptr, &result);
+  check_bounded(status, request.bounds, replied * row_bytes, whole.rows.size);
+  if (!status.is_ok()) return;
+  CHECK_EQ(result.count, whole.count);
+  CHECK_EQ(result.rows.size, whole.rows.size);
+  CHECK(std::memcmp(result.rows.data.get(), whole.rows.data.get(), whole.rows.size) == 0);
+}
+
 void check_search(World& world, const Plan* plan, ThreadPool* pool) {
   SearchRequest request;
   request.field_id = fixture::kVector;
@@ -177,6 +235,7 @@ void check_search(World& world, const Plan* plan, ThreadPool* pool) {
   SearchResult result;
   const Status status = search_segments(world.segments, request, pool, nullptr, &result);
   CHECK_EQ(status.message(), "");
+  check_bounded_search(world, request, result, pool);
   RowBatch batch;
   CHECK(RowBatch::open(result.rows.data.get(), result.rows.size, &batch).is_ok());
   size_t at = 0;
@@ -233,6 +292,7 @@ void check_query(World& world, const Plan* plan, ThreadPool* pool) {
   QueryResult result;
   const Status status = query_segments(world.segments, request, pool, nullptr, &result);
   CHECK_EQ(status.message(), "");
+  check_bounded_query(world, request, result, pool);
   RowBatch batch;
   CHECK(RowBatch::open(result.rows.data.get(), result.rows.size, &batch).is_ok());
   if (request.count_only) {

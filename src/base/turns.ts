@@ -20,6 +20,33 @@ function runOne(): void {
   if (waiting.length > 0) setImmediate(runOne);
 }
 
+/** Work cut in steps: after each it yields how much that was, in bytes or what is like them. */
+export type Steps<Result> = Generator<number, Result, void>;
+
+/** Bytes that are copied or encoded in one turn: about a millisecond. */
+export const BYTES_PER_TURN = 1024 * 1024;
+
+/** Does all of it at once: for what is known to be short. */
+export function runNow<Result>(steps: Steps<Result>): Result {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Lets everything else that waits run after each BYTES_PER_TURN. */
+export async function runInTurns<Result>(steps: Steps<Result>): Promise<Result> {
+  let done = 0;
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    done += step.value;
+    if (done < BYTES_PER_TURN) continue;
+    done = 0;
+    await nextTurn();
+  }
+}
+
 /** Counts the work of a loop, to say when it has done enough for one turn. */
 export class TurnMeter {
   readonly #workMax: number;

@@ -1,10 +1,12 @@
 // schema.IDs: primary keys in requests and replies.
 
+import type { Steps } from '../base/turns.ts';
 import { decodeInside, decodeList, decodeSpans } from './field-data.ts';
 import type { RowColumn } from './row-batch.ts';
 import { decodeStrings, Int64List } from './wire-lists.ts';
 import type { WireReader } from './wire.ts';
 import { WireWriter } from './wire-writer.ts';
+import { writeLongInt64s, writeRows } from './write-steps.ts';
 
 export type Ids =
   | { readonly kind: 'int'; readonly values: BigInt64Array }
@@ -31,16 +33,19 @@ export function decodeIds(reader: WireReader): Ids | undefined {
   return ids;
 }
 
-export function writeIds(writer: WireWriter, field: number, ids: IdsInput): void {
+export function* writeIds(writer: WireWriter, field: number, ids: IdsInput): Steps<void> {
   const mark = writer.begin(field, getIdBytesMax(ids));
-  if (ids.kind === 'column') writeColumn(writer, ids.column);
+  if (ids.kind === 'column') yield* writeColumn(writer, ids.column);
   else if (ids.kind === 'encodedStrings') {
     const inner = writer.begin(2, countBytes(ids.chunks));
-    for (const chunk of ids.chunks) writer.appendRaw(chunk);
+    for (const chunk of ids.chunks) {
+      writer.appendRaw(chunk);
+      yield chunk.byteLength;
+    }
     writer.end(inner);
   } else if (ids.kind === 'int') {
     const inner = writer.begin(1, ids.values.length * 9);
-    writer.writePackedInt64(1, ids.values);
+    yield* writeLongInt64s(writer, 1, ids.values);
     writer.end(inner);
   } else {
     const inner = writer.begin(ids.kind === 'string' ? 2 : 3, ids.values.length * 16);
@@ -69,14 +74,14 @@ function countBytes(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
 }
 
-function writeColumn(writer: WireWriter, column: RowColumn): void {
+function* writeColumn(writer: WireWriter, column: RowColumn): Steps<void> {
   const { offsets } = column;
   const inner = writer.begin(offsets === undefined ? 1 : 2, column.data.length + column.rows * 2);
-  if (offsets === undefined) writer.writePackedInt64(1, column.asInt64());
+  if (offsets === undefined) yield* writeLongInt64s(writer, 1, column.asInt64());
   else {
-    for (let row = 0; row < column.rows; row += 1) {
-      writer.appendBytesRange(1, column.data, offsets[row]!, offsets[row + 1]!);
-    }
+    yield* writeRows(writer, column.rows, (row) =>
+      writer.appendBytesRange(1, column.data, offsets[row]!, offsets[row + 1]!),
+    );
   }
   writer.end(inner);
 }

@@ -1,5 +1,6 @@
 // milvus.MutationResult to bytes: the answer to Insert, Upsert and Delete.
 
+import { runNow } from '../base/turns.ts';
 import { getIdBytesMax, writeIds, type IdsInput } from './ids.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
 import { WireWriter } from './wire-writer.ts';
@@ -21,7 +22,7 @@ export function encodeMutationResult(result: MutationResult): Buffer {
   const idBytes = ids === undefined ? 0 : getIdBytesMax(ids);
   const writer = new WireWriter(128 + idBytes + 5 * (succIndex?.length ?? 0));
   writeStatus(writer, 1, result.status);
-  if (ids !== undefined) writeIds(writer, 2, ids);
+  if (ids !== undefined) runNow(writeIds(writer, 2, ids));
   writer.writePackedInt32(3, succIndex ?? []);
   writer.writePackedInt32(4, result.errIndex ?? []);
   writer.writeBool(5, result.acknowledged ?? false);

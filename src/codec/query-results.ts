@@ -1,5 +1,6 @@
 // milvus.QueryResults to bytes. Output fields are written straight from the row batch of native.
 
+import { runInTurns, runNow, type Steps } from '../base/turns.ts';
 import type { RowBatchReader } from './row-batch.ts';
 import { estimateFieldBytes, writeFieldData, type OutputField } from './rows-to-field-data.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
@@ -20,6 +21,15 @@ export interface QueryResults {
 }
 
 export function encodeQueryResults(message: QueryResults): Buffer {
+  return runNow(writeQueryResults(message));
+}
+
+/** The same in turns of the event loop, when it is long. */
+export function encodeQueryResultsInTurns(message: QueryResults): Promise<Buffer> {
+  return runInTurns(writeQueryResults(message));
+}
+
+function* writeQueryResults(message: QueryResults): Steps<Buffer> {
   const { rows, outputs = [] } = message;
   const hint =
     rows === undefined
@@ -28,7 +38,7 @@ export function encodeQueryResults(message: QueryResults): Buffer {
   const writer = new WireWriter(hint + 256);
   writeStatus(writer, 1, message.status);
   if (rows !== undefined) {
-    for (const output of outputs) writeFieldData(writer, 2, { output, batch: rows });
+    for (const output of outputs) yield* writeFieldData(writer, 2, { output, batch: rows });
   }
   for (const field of message.encodedFields ?? []) writer.appendBytes(2, field);
   writer.writeString(3, message.collectionName ?? '');

@@ -3,6 +3,7 @@
 // hold a zero value in null rows (JSON `null`), vectors leave null rows out. The member of the
 // oneof is always there, also for zero rows. Vectors are one memory copy.
 
+import { runNow, type Steps } from '../base/turns.ts';
 import { DataType, getFixedWidth } from '../model/data-type.ts';
 import { DYNAMIC_FIELD_NAME, type FieldSchema } from '../model/schema.ts';
 import { forEachString } from './array-blob.ts';
@@ -10,6 +11,7 @@ import { fillNulls } from './default-value.ts';
 import { projectJson } from './project-json.ts';
 import type { RowBatchReader, RowColumn } from './row-batch.ts';
 import { WireWriter } from './wire-writer.ts';
+import { writeLongBytes, writeLongInt32s, writeLongInt64s, writeRows } from './write-steps.ts';
 
 /** One output field of a reply. */
 export interface OutputField {
@@ -36,18 +38,18 @@ const SCALAR_MEMBER: ReadonlyMap<number, number> = new Map([
 
 export function encodeFieldData(output: OutputField, batch: RowBatchReader): Buffer {
   const writer = new WireWriter(estimateFieldBytes(output, batch));
-  writeFieldDataBody(writer, output, batch);
+  runNow(writeFieldDataBody(writer, output, batch));
   return writer.finish();
 }
 
 /** Writes `output` as field number `field` of the message that is being written. */
-export function writeFieldData(
+export function* writeFieldData(
   writer: WireWriter,
   field: number,
   from: { readonly output: OutputField; readonly batch: RowBatchReader },
-): void {
+): Steps<void> {
   const mark = writer.begin(field, estimateFieldBytes(from.output, from.batch));
-  writeFieldDataBody(writer, from.output, from.batch);
+  yield* writeFieldDataBody(writer, from.output, from.batch);
   writer.end(mark);
 }
 
@@ -70,22 +72,26 @@ export function estimateFieldBytes(output: OutputField, batch: RowBatchReader): 
   return 48 + output.field.name.length + (column?.data.length ?? 0) + 4 * batch.rows;
 }
 
-function writeFieldDataBody(writer: WireWriter, output: OutputField, batch: RowBatchReader): void {
+function* writeFieldDataBody(
+  writer: WireWriter,
+  output: OutputField,
+  batch: RowBatchReader,
+): Steps<void> {
   const { field } = output;
   const column = fillNulls(field, batch.findColumn(field.fieldId), batch.rows);
   writer.writeInt32(1, field.dataType);
   writer.writeString(2, field.isDynamic ? DYNAMIC_FIELD_NAME : field.name);
   if (field.dataType === DataType.FloatVector) {
-    writeVectors(writer, field, { column, rows: batch.rows });
+    yield* writeVectors(writer, field, { column, rows: batch.rows });
   } else {
     const hint = (column?.data.length ?? 0) + batch.rows;
     const scalars = writer.begin(3, hint);
-    writeScalars(writer, output, { column, rows: batch.rows });
+    yield* writeScalars(writer, output, { column, rows: batch.rows });
     writer.end(scalars);
   }
   writer.writeInt64(5, field.fieldId);
   writer.writeBool(6, field.isDynamic);
-  if (field.nullable) writer.writePackedInt32(7, makeValidData(column, batch.rows));
+  if (field.nullable) yield* writeLongInt32s(writer, 7, makeValidData(column, batch.rows));
 }
 
 /** A column and its length; a field that the batch lacks is null in every row. */
@@ -101,7 +107,7 @@ function makeValidData(column: RowColumn | undefined, rows: number): Uint8Array 
   return valid;
 }
 
-function writeVectors(writer: WireWriter, field: FieldSchema, values: Values): void {
+function* writeVectors(writer: WireWriter, field: FieldSchema, values: Values): Steps<void> {
   const { column, rows } = values;
   const width = getFixedWidth(field.dataType, field.dim);
   const hint = (column?.data.length ?? 0) + 16;
@@ -109,39 +115,42 @@ function writeVectors(writer: WireWriter, field: FieldSchema, values: Values): v
   writer.writeInt64(1, field.dim);
   const floats = writer.begin(2, hint);
   if (column !== undefined && rows > 0) {
-    if (column.validity === undefined) writer.appendBytes(1, column.data);
-    else writeValidVectors(writer, column, width);
+    if (column.validity === undefined) yield* writeLongBytes(writer, 1, column.data);
+    else yield* writeValidVectors(writer, column, width);
   }
   writer.end(floats);
   writer.end(vectors);
 }
 
-function writeValidVectors(writer: WireWriter, column: RowColumn, width: number): void {
+function* writeValidVectors(writer: WireWriter, column: RowColumn, width: number): Steps<void> {
   const packed = writer.begin(1, column.data.length);
-  for (let row = 0; row < column.rows; row += 1) {
-    if (!column.isValid(row)) continue;
-    writer.appendRaw(column.data.subarray(row * width, (row + 1) * width));
-  }
+  yield* writeRows(writer, column.rows, (row) => {
+    if (column.isValid(row)) {
+      writer.appendRaw(column.data.subarray(row * width, (row + 1) * width));
+    }
+  });
   writer.end(packed);
 }
 
-function writeScalars(writer: WireWriter, output: OutputField, values: Values): void {
+function* writeScalars(writer: WireWriter, output: OutputField, values: Values): Steps<void> {
   const { field } = output;
   const member = SCALAR_MEMBER.get(field.dataType);
   if (member === undefined) throw new Error(`no wire form for data type ${field.dataType}`);
   const list = writer.begin(member, (values.column?.data.length ?? 0) + values.rows);
   switch (field.dataType) {
     case DataType.VarChar:
-      writeStrings(writer, values);
+      yield* writeStrings(writer, values);
       break;
     case DataType.JSON:
-      writeJson(writer, output, values);
+      yield* writeJson(writer, output, values);
       break;
     case DataType.Array:
-      writeArrays(writer, field, values);
+      yield* writeArrays(writer, field, values);
       break;
-    default:
-      writeFixed(writer, field.dataType, values.column?.data ?? makeZeros(field, values.rows));
+    default: {
+      const data = values.column?.data ?? makeZeros(field, values.rows);
+      yield* writeFixed(writer, field.dataType, data);
+    }
   }
   writer.end(list);
 }
@@ -150,72 +159,83 @@ function makeZeros(field: FieldSchema, rows: number): Uint8Array {
   return new Uint8Array(rows * getFixedWidth(field.dataType));
 }
 
-/** Fixed-width values as a packed field 1. Unaligned data is copied: blobs begin anywhere. */
-function writeFixed(writer: WireWriter, dataType: number, data: Uint8Array): void {
-  if (dataType === DataType.Float || dataType === DataType.Double) {
-    writer.writeBytes(1, data);
-    return;
-  }
+/** Fixed-width values as a packed field 1; nothing when there are none. */
+function* writeFixed(writer: WireWriter, dataType: number, data: Uint8Array): Steps<void> {
+  const values = viewFixed(dataType, data);
+  if (values instanceof BigInt64Array) yield* writeLongInt64s(writer, 1, values);
+  else if (values !== undefined) yield* writeLongInt32s(writer, 1, values);
+  else if (data.length > 0) yield* writeLongBytes(writer, 1, data);
+}
+
+/** What is written as varints; undefined for what goes as it is. Unaligned data is copied. */
+function viewFixed(
+  dataType: number,
+  data: Uint8Array,
+): Uint8Array | Int8Array | Int16Array | Int32Array | BigInt64Array | undefined {
+  if (dataType === DataType.Float || dataType === DataType.Double) return undefined;
   const aligned = data.byteOffset % 8 === 0 ? data : new Uint8Array(data);
   const { buffer, byteOffset, byteLength } = aligned;
   switch (dataType) {
     case DataType.Bool:
-      writer.writePackedInt32(1, aligned);
-      return;
+      return aligned;
     case DataType.Int8:
-      writer.writePackedInt32(1, new Int8Array(buffer, byteOffset, byteLength));
-      return;
+      return new Int8Array(buffer, byteOffset, byteLength);
     case DataType.Int16:
-      writer.writePackedInt32(1, new Int16Array(buffer, byteOffset, byteLength / 2));
-      return;
+      return new Int16Array(buffer, byteOffset, byteLength / 2);
     case DataType.Int32:
-      writer.writePackedInt32(1, new Int32Array(buffer, byteOffset, byteLength / 4));
-      return;
+      return new Int32Array(buffer, byteOffset, byteLength / 4);
     default:
-      writer.writePackedInt64(1, new BigInt64Array(buffer, byteOffset, byteLength / 8));
+      return new BigInt64Array(buffer, byteOffset, byteLength / 8);
   }
 }
 
-function writeStrings(writer: WireWriter, values: Values): void {
-  const { column, rows } = values;
-  for (let row = 0; row < rows; row += 1) {
+function* writeStrings(writer: WireWriter, { column, rows }: Values): Steps<void> {
+  yield* writeRows(writer, rows, (row) => {
     if (column === undefined) writer.appendString(1, '');
     else {
       writer.appendBytesRange(1, column.data, column.offsets![row]!, column.offsets![row + 1]!);
     }
-  }
+  });
 }
 
-function writeJson(writer: WireWriter, output: OutputField, values: Values): void {
-  const { column, rows } = values;
-  const { dynamicKeys } = output;
+function* writeJson(
+  writer: WireWriter,
+  { dynamicKeys }: OutputField,
+  { column, rows }: Values,
+): Steps<void> {
   const keys = dynamicKeys === undefined ? undefined : new Set(dynamicKeys);
-  for (let row = 0; row < rows; row += 1) {
+  yield* writeRows(writer, rows, (row) => {
     if (column === undefined || !column.isValid(row)) writer.appendBytes(1, NULL_JSON);
     else if (keys !== undefined) writer.appendBytes(1, projectJson(column.getBytes(row), keys));
     else writer.appendBytesRange(1, column.data, column.offsets![row]!, column.offsets![row + 1]!);
-  }
+  });
 }
 
 /** ArrayArray: a schema.ScalarField per row, then the element type. */
-function writeArrays(writer: WireWriter, field: FieldSchema, values: Values): void {
-  const { column, rows } = values;
+function* writeArrays(
+  writer: WireWriter,
+  field: FieldSchema,
+  { column, rows }: Values,
+): Steps<void> {
   const member = SCALAR_MEMBER.get(field.elementType);
   if (member === undefined) throw new Error(`no wire form for elements ${field.elementType}`);
-  for (let row = 0; row < rows; row += 1) {
+  yield* writeRows(writer, rows, (row) => {
     const array = writer.begin(1);
     const list = writer.begin(member);
     const blob = column?.getBytes(row);
     if (blob !== undefined && blob.length > 0) writeElements(writer, field.elementType, blob);
     writer.end(list);
     writer.end(array);
-  }
+  });
   writer.writeInt32(2, field.elementType);
 }
 
 function writeElements(writer: WireWriter, elementType: number, blob: Uint8Array): void {
   if (elementType !== DataType.VarChar) {
-    writeFixed(writer, elementType, blob);
+    const values = viewFixed(elementType, blob);
+    if (values instanceof BigInt64Array) writer.writePackedInt64(1, values);
+    else if (values !== undefined) writer.writePackedInt32(1, values);
+    else writer.writeBytes(1, blob);
     return;
   }
   forEachString(blob, (start, end) => writer.appendBytesRange(1, blob, start, end));

@@ -1,10 +1,12 @@
 // milvus.SearchResults to bytes. Output fields are written straight from the row batch of native.
 
+import { runInTurns, runNow, type Steps } from '../base/turns.ts';
 import type { RowBatchReader } from './row-batch.ts';
 import { estimateFieldBytes, writeFieldData, type OutputField } from './rows-to-field-data.ts';
 import { getIdBytesMax, writeIds, type IdsInput } from './ids.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
 import { WireWriter } from './wire-writer.ts';
+import { writeLongBytes } from './write-steps.ts';
 
 export interface SearchIteratorResult {
   readonly token: string;
@@ -46,13 +48,22 @@ export interface SearchResults {
 }
 
 export function encodeSearchResults(message: SearchResults): Buffer {
+  return runNow(writeSearchResults(message));
+}
+
+/** The same in turns of the event loop, when it is long. */
+export function encodeSearchResultsInTurns(message: SearchResults): Promise<Buffer> {
+  return runInTurns(writeSearchResults(message));
+}
+
+function* writeSearchResults(message: SearchResults): Steps<Buffer> {
   const { results } = message;
   const hint = results === undefined ? 0 : estimateResultBytes(results);
   const writer = new WireWriter(hint + 256);
   writeStatus(writer, 1, message.status);
   if (results !== undefined) {
     const mark = writer.begin(2, hint);
-    writeResultData(writer, results);
+    yield* writeResultData(writer, results);
     writer.end(mark);
   }
   writer.writeString(3, message.collectionName ?? '');
@@ -70,19 +81,19 @@ function estimateResultBytes(results: SearchResultData): number {
   return 256 + 4 * scores.length + 5 * topks.length + getIdBytesMax(ids) + fields;
 }
 
-function writeResultData(writer: WireWriter, results: SearchResultData): void {
+function* writeResultData(writer: WireWriter, results: SearchResultData): Steps<void> {
   const { rows, outputs = [], groupBy } = results;
   writer.writeInt64(1, results.numQueries);
   writer.writeInt64(2, results.topK);
   if (rows !== undefined) {
-    for (const output of outputs) writeFieldData(writer, 3, { output, batch: rows });
+    for (const output of outputs) yield* writeFieldData(writer, 3, { output, batch: rows });
   }
-  writer.writePackedFixed(4, results.scores);
-  writeIds(writer, 5, results.ids);
+  yield* writeScores(writer, 4, results.scores);
+  yield* writeIds(writer, 5, results.ids);
   writer.writePackedInt32(6, results.topks);
   writer.writeStrings(7, results.outputFields);
   if (groupBy !== undefined && rows !== undefined) {
-    writeFieldData(writer, 8, { output: groupBy, batch: rows });
+    yield* writeFieldData(writer, 8, { output: groupBy, batch: rows });
   }
   writer.writeInt64(9, results.allSearchCount ?? 0);
   if (results.distances !== undefined) writer.writePackedFixed(10, results.distances);
@@ -95,6 +106,12 @@ function writeResultData(writer: WireWriter, results: SearchResultData): void {
     writer.writePackedInt64(1, results.elementIndices);
     writer.end(mark);
   }
+}
+
+function* writeScores(writer: WireWriter, field: number, scores: Float32Array): Steps<void> {
+  if (scores.length === 0) return;
+  const { buffer, byteOffset, byteLength } = scores;
+  yield* writeLongBytes(writer, field, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 function writeIterator(writer: WireWriter, iterator: SearchIteratorResult): void {

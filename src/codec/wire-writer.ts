@@ -21,6 +21,11 @@ export class WireWriter {
     this.buffer = Buffer.allocUnsafe(Math.max(capacityBytes, 16));
   }
 
+  /** Bytes written so far. */
+  get size(): number {
+    return this.length;
+  }
+
   /** Returns the bytes written; the writer must not be used afterwards. */
   finish(): Buffer {
     assert.equal(this.reserved.length, 0);
@@ -141,6 +146,12 @@ export class WireWriter {
   writePackedInt32(field: number, values: ArrayLike<number>): void {
     if (values.length === 0) return;
     const mark = this.begin(field, values.length);
+    this.appendVarints32(values);
+    this.end(mark);
+  }
+
+  /** Some values of a packed field that has been begun. */
+  appendVarints32(values: ArrayLike<number>): void {
     this.ensure(VARINT32_BYTES_MAX * values.length);
     for (let i = 0; i < values.length; i += 1) {
       const value = values[i]!;
@@ -150,21 +161,25 @@ export class WireWriter {
         this.putVarint64(BigInt(value));
       }
     }
-    this.end(mark);
   }
 
   writePackedInt64(field: number, values: BigInt64Array | readonly bigint[]): void {
     if (values.length === 0) return;
     const mark = this.begin(field, values.length * 9);
-    this.ensure(VARINT64_BYTES_MAX * values.length);
-    if (values instanceof BigInt64Array) {
-      // By words: no bigint is made.
-      const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
-      for (let i = 0; i < words.length; i += 2) this.putVarintWords(words[i]!, words[i + 1]!);
-    } else {
+    if (values instanceof BigInt64Array) this.appendVarints(values);
+    else {
+      this.ensure(VARINT64_BYTES_MAX * values.length);
       for (const value of values) this.putVarint64(value);
     }
     this.end(mark);
+  }
+
+  /** Some values of a packed field that has been begun. */
+  appendVarints(values: BigInt64Array): void {
+    this.ensure(VARINT64_BYTES_MAX * values.length);
+    // By words: no bigint is made.
+    const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+    for (let i = 0; i < words.length; i += 2) this.putVarintWords(words[i]!, words[i + 1]!);
   }
 
   /** Little-endian fixed-width values as one packed field; nothing when empty. */

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ReadOutput } from '../model/read-output.ts';
 
 /** A field as native knows it. */
 export interface NativeField {
@@ -51,6 +52,8 @@ export interface NativeSegmentStats {
   readonly deletedRows: number;
   /** Bytes of column data, mapped or anonymous. */
   readonly bytes: number;
+  /** Anonymous memory that the system holds for it; pages that were never written do not count. */
+  readonly memoryBytes: number;
   /** Bounds of the rows of a growing segment; 0 for a sealed one, whose record has them. */
   readonly minTimestamp: bigint;
   readonly maxTimestamp: bigint;
@@ -114,7 +117,7 @@ export interface NativeVectorParams {
   readonly nprobe: number;
 }
 
-export interface NativeSearchRequest {
+export interface NativeSearchRequest extends ReadOutput {
   readonly fieldId: bigint;
   /** 'L2' | 'IP' | 'COSINE' */
   readonly metric: string;
@@ -132,8 +135,6 @@ export interface NativeSearchRequest {
   readonly radius?: number;
   /** Range search: a hit's score must not be better than this. */
   readonly rangeFilter?: number;
-  /** Fields to gather for the hits, besides primary key and timestamp, which always come. */
-  readonly outputFieldIds: readonly bigint[];
 }
 
 export interface NativeSearchResult {
@@ -149,7 +150,7 @@ export interface NativeSearchResult {
   readonly visibleRows: number;
 }
 
-export interface NativeQueryRequest {
+export interface NativeQueryRequest extends ReadOutput {
   readonly plan?: Uint8Array;
   /** Only rows with these primary keys (in addition to the plan). */
   readonly keys?: NativeKeys;
@@ -157,7 +158,6 @@ export interface NativeQueryRequest {
   readonly jobId?: number;
   /** Rows to return at most, smallest primary keys first; 0 = all. */
   readonly limit: number;
-  readonly outputFieldIds: readonly bigint[];
   /** Counts matching rows and returns none. Duplicated keys count each time. */
   readonly countOnly: boolean;
 }
@@ -203,6 +203,10 @@ export interface NativeCore {
   unlockFile(fd: number): void;
   /** Kernel set picked at load: 'sse2' | 'avx2' | 'avx512' | 'neon'. */
   kernelSet(): string;
+  /** Gives memory that was freed back to the system, on a build thread. */
+  trimMemory(): Promise<void>;
+  /** Makes JavaScript look, in small steps, for buffers that nobody uses any more. */
+  hintGarbage(): void;
   /** Search and build threads; call once before the first search. */
   configureThreads(searchThreads: number, buildThreads: number): void;
 
@@ -216,9 +220,10 @@ export interface NativeCore {
   cancelRows(segment: NativeSegment, batch: Uint8Array): void;
   /**
    * Appends a row batch (docs/formats/row-batch.md) whose rows all get this timestamp. A field that
-   * the batch lacks becomes its default, else null. Synchronous, visible on return.
+   * the batch lacks becomes its default, else null. Synchronous, visible on return. Returns the
+   * memory that the segment then has, as `segmentStats` tells it.
    */
-  appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): void;
+  appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): number;
   /**
    * Maps a segment file and opens its columns. O(columns), touches no data page.
    * `rows` is the record batch's length; a field that the file lacks reads as its
@@ -293,6 +298,8 @@ export interface NativeCore {
     params: NativeIndexParams,
     jobId: number,
   ): Promise<Uint8Array>;
+  /** Memory that building a vector index takes at most, besides the segment's file. */
+  indexBuildBytes(params: NativeIndexParams, rows: number, dim: number): number;
   /** Ends a build or a read within milliseconds: its promise rejects. One that is done stays so. */
   cancelJob(jobId: number): void;
 

@@ -4,6 +4,7 @@
 
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
 import type { GrowingSegmentInfo } from '../model/growing-segment.ts';
+import type { ReadOutput } from '../model/read-output.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import type {
   ChannelCommit,
@@ -22,7 +23,6 @@ export interface CallContext {
 
 export type Empty = Readonly<Record<string, never>>;
 export const EMPTY: Empty = Object.freeze({});
-
 type Method<Request, Reply> = (request: Request, call: CallContext) => Promise<Reply>;
 type Properties = Readonly<Record<string, string>>;
 /** A collection by name or alias in a database, or by id. */
@@ -278,7 +278,7 @@ export interface WriteRequest {
   readonly token?: bigint;
 }
 
-export interface SearchParams {
+export interface SearchParams extends ReadOutput {
   readonly fieldId: bigint;
   readonly metric: string;
   readonly nq: number;
@@ -289,7 +289,6 @@ export interface SearchParams {
   readonly nprobe: number;
   readonly radius?: number;
   readonly rangeFilter?: number;
-  readonly outputFieldIds: readonly bigint[];
 }
 
 export interface ShardReadRequest {
@@ -310,12 +309,11 @@ export interface SearchReply {
   readonly visibleRows: number;
 }
 
-export interface QueryParams {
+export interface QueryParams extends ReadOutput {
   readonly plan?: Uint8Array;
   readonly keys?: Keys;
   /** 0 = all. */
   readonly limit: number;
-  readonly outputFieldIds: readonly bigint[];
   readonly countOnly: boolean;
 }
 

@@ -4,6 +4,7 @@
 // (docs/decisions/0007).
 
 import {
+  constants,
   createServer,
   type Http2Server,
   type IncomingHttpHeaders,
@@ -11,7 +12,14 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
+import type { BudgetShare } from '../base/byte-budget.ts';
+import type { Admission, AdmittedCall, CallCost, CallMemory } from './admission.ts';
+import {
+  DECOMPRESSORS,
+  encodeStatusMessage,
+  EXPANSION_MAX,
+  readTimeoutMs,
+} from './grpc-wire.ts';
 
 /** The statuses of gRPC that this server answers with (grpc/doc/statuscodes.md). */
 export const GrpcCode = {
@@ -34,13 +42,20 @@ export class GrpcError extends Error {
 
 export interface UnaryCall {
   readonly message: Buffer;
+  /** What it holds and may hold for its reply. */
+  readonly memory: CallMemory;
   readonly headers: IncomingHttpHeaders;
   /** Set once, it is called when the client cancels, vanishes, or its deadline passes. */
   onCancel: (() => void) | undefined;
 }
 
-/** Anything thrown that is not a GrpcError is INTERNAL. */
-export type UnaryMethod = (call: UnaryCall) => Promise<Uint8Array>;
+export interface UnaryMethod {
+  readonly cost: CallCost;
+  /** Anything thrown that is not a GrpcError is INTERNAL. */
+  readonly run: (call: UnaryCall) => Promise<Uint8Array>;
+  /** The reply to a call that was not let in. */
+  readonly refuse: (error: unknown) => Uint8Array;
+}
 
 export interface GrpcHttp2Options {
   /** `/package.Service/Method` → method. Anything else is UNIMPLEMENTED. */
@@ -49,6 +64,7 @@ export interface GrpcHttp2Options {
   readonly sendBytesMax: number;
   /** What a client may have in flight towards one stream; twice as much towards a connection. */
   readonly windowBytes: number;
+  readonly admission: Admission;
 }
 
 const PREFIX_BYTES = 5;
@@ -61,6 +77,8 @@ const COPY_BYTES_MAX = 64 * 1024;
 const STREAMS_MAX = 1024;
 /** MiB of frames that Node may hold for a connection: a reply of the largest size and more. */
 const SESSION_MIB_MAX = 2048;
+/** A large message or reply that does not move for so long is given up: it holds memory. */
+const STALLED_MS = 60_000;
 /** The longest delay that setTimeout knows. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const GRPC_TYPE = 'application/grpc';
@@ -75,6 +93,7 @@ const OK_TRAILERS = { 'grpc-status': '0' } as const;
 export class GrpcHttp2Server {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #shares = new WeakMap<object, BudgetShare>();
 
   constructor(options: GrpcHttp2Options) {
     this.#server = createServer({
@@ -87,12 +106,16 @@ export class GrpcHttp2Server {
     this.#server.on('connection', (socket: Socket) => socket.setNoDelay(true));
     this.#server.on('session', (session) => {
       this.#sessions.add(session);
+      this.#shares.set(session, options.admission.makeShare());
       session.setLocalWindowSize(2 * options.windowBytes);
       session.once('close', () => this.#sessions.delete(session));
       session.on('error', ignore); // A client that breaks the protocol or vanishes: it is closed.
     });
     this.#server.on('sessionError', ignore);
-    this.#server.on('stream', (stream, headers) => new Exchange(stream, headers, options));
+    this.#server.on('stream', (stream, headers) => {
+      const share = stream.session === undefined ? undefined : this.#shares.get(stream.session);
+      new Exchange(stream, headers, options, share ?? options.admission.makeShare());
+    });
   }
 
   /** Resolves with the port; 0 asks for a free one. */
@@ -127,15 +150,29 @@ class Exchange implements UnaryCall {
   message: Buffer = EMPTY;
   readonly #stream: ServerHttp2Stream;
   readonly #options: GrpcHttp2Options;
+  readonly #share: BudgetShare;
   readonly #method: UnaryMethod | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #reader: MessageReader | undefined;
+  /** Once let in. */
+  #call: AdmittedCall | undefined;
+  /** While it waits at the gate: raised, it leaves. */
+  #waiting: AbortController | undefined;
+  #hasEnded = false;
+  #isRunning = false;
   #isDone = false;
+  #isClosed = false;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcHttp2Options) {
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: GrpcHttp2Options,
+    share: BudgetShare,
+  ) {
     this.#stream = stream;
     this.headers = headers;
     this.#options = options;
+    this.#share = share;
     this.#method = options.methods.get(headers[':path'] ?? '');
     stream.on('error', ignore); // Of the transport: 'close' follows.
     stream.once('close', () => this.#abandon());
@@ -145,9 +182,16 @@ class Exchange implements UnaryCall {
       return;
     }
     this.#startDeadline();
-    this.#reader = new MessageReader(options.receiveBytesMax);
+    this.#reader = new MessageReader(options.receiveBytesMax, (length, isCompressed) =>
+      this.#enter(length, isCompressed),
+    );
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.once('end', () => this.#onEnd());
+  }
+
+  /** The call was let in, and holds what its message takes. */
+  get memory(): CallMemory {
+    return this.#call!;
   }
 
   #refuseHeaders(): (() => void) | undefined {
@@ -181,17 +225,54 @@ class Exchange implements UnaryCall {
     }, timeoutMs);
   }
 
+  /** At the message's length, before its bytes. @throws MilvusError when it is not let in */
+  #enter(length: number, isCompressed: boolean): void {
+    const { admission, receiveBytesMax } = this.#options;
+    const bytes = isCompressed ? Math.min(receiveBytesMax, EXPANSION_MAX * length) : length;
+    const { call, wait } = admission.enter(this.#method!.cost, bytes, this.#share);
+    this.#call = call;
+    if (wait !== undefined) void this.#waitAtGate(wait);
+    else if (call.isLarge) this.#limitStall();
+  }
+
+  /** Not read on meanwhile, so that flow control stops the sender. */
+  async #waitAtGate(wait: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const waiting = new AbortController();
+    this.#waiting = waiting;
+    this.#stream.pause();
+    try {
+      await wait(waiting.signal);
+    } catch (error) {
+      this.#waiting = undefined;
+      this.#refuse(error);
+      return;
+    }
+    this.#waiting = undefined;
+    if (this.#isDone) return;
+    this.#limitStall();
+    this.#stream.resume();
+    if (this.#hasEnded) this.#onEnd();
+  }
+
+  #limitStall(): void {
+    this.#stream.setTimeout(STALLED_MS, () => this.#stream.close(constants.NGHTTP2_CANCEL));
+  }
+
   #onData(chunk: Buffer): void {
     if (this.#isDone) return;
     try {
       this.#reader!.push(chunk);
     } catch (error) {
-      this.#failWith(error);
+      this.#refuse(error);
     }
   }
 
   #onEnd(): void {
     if (this.#isDone) return;
+    if (this.#waiting !== undefined) {
+      this.#hasEnded = true;
+      return;
+    }
     try {
       const { isCompressed, bytes } = this.#reader!.finish();
       this.#reader = undefined;
@@ -221,9 +302,20 @@ class Exchange implements UnaryCall {
 
   #run(message: Buffer): void {
     this.message = message;
-    this.#method!(this).then(
-      (reply) => this.#reply(reply),
-      (error: unknown) => this.#failWith(error),
+    this.#isRunning = true;
+    // The work may take as long as it takes.
+    if (this.#call!.isLarge) this.#stream.setTimeout(0);
+    this.#method!.run(this).then(
+      (reply) => {
+        this.#isRunning = false;
+        this.#reply(reply);
+        this.#endIfOver();
+      },
+      (error: unknown) => {
+        this.#isRunning = false;
+        this.#failWith(error);
+        this.#endIfOver();
+      },
     );
   }
 
@@ -236,6 +328,9 @@ class Exchange implements UnaryCall {
       return;
     }
     this.#finish();
+    this.message = EMPTY;
+    this.#call?.keepReply(message.byteLength);
+    if (this.#call?.isLarge === true) this.#limitStall();
     const stream = this.#stream;
     stream.respond(REPLY_HEADERS, { waitForTrailers: true });
     stream.once('wantTrailers', () => stream.sendTrailers(OK_TRAILERS));
@@ -250,6 +345,18 @@ class Exchange implements UnaryCall {
       stream.write(head);
       stream.end(message);
     }
+  }
+
+  /** Answers in the method's own way; what the client still sends is read and forgotten. */
+  #refuse(error: unknown): void {
+    if (this.#isDone) return;
+    if (error instanceof GrpcError) {
+      this.#failWith(error);
+      return;
+    }
+    this.#reply(this.#method!.refuse(error));
+    this.#reader = undefined;
+    this.#stream.resume();
   }
 
   #failWith(error: unknown): void {
@@ -277,13 +384,21 @@ class Exchange implements UnaryCall {
   #finish(): void {
     this.#isDone = true;
     clearTimeout(this.#deadline);
+    this.#waiting?.abort();
   }
 
   /** The stream is gone: after a reply as always, before one because the client gave up. */
   #abandon(): void {
-    if (this.#isDone) return;
-    this.#finish();
-    this.onCancel?.();
+    this.#isClosed = true;
+    if (!this.#isDone) {
+      this.#finish();
+      this.onCancel?.();
+    }
+    this.#endIfOver();
+  }
+
+  #endIfOver(): void {
+    if (this.#isClosed && !this.#isRunning) this.#call?.end();
   }
 }
 
@@ -292,6 +407,7 @@ const EMPTY = Buffer.alloc(0);
 /** Collects the one message of a request from chunks of any length. */
 class MessageReader {
   readonly #bytesMax: number;
+  readonly #onLength: (length: number, isCompressed: boolean) => void;
   #head: Buffer | undefined;
   #isCompressed = false;
   /** Of the message, when its prefix has been read. */
@@ -299,8 +415,10 @@ class MessageReader {
   #body: Buffer = EMPTY;
   #filled = 0;
 
-  constructor(bytesMax: number) {
+  /** `onLength` is called before any of the message is kept; what it throws, `push` throws. */
+  constructor(bytesMax: number, onLength: (length: number, isCompressed: boolean) => void) {
     this.#bytesMax = bytesMax;
+    this.#onLength = onLength;
   }
 
   push(chunk: Buffer): void {
@@ -341,6 +459,7 @@ class MessageReader {
     if (this.#length > this.#bytesMax) {
       throw makeTooLarge(`a message of ${this.#length} bytes`, this.#bytesMax);
     }
+    this.#onLength(this.#length, this.#isCompressed);
   }
 
   /**
@@ -361,29 +480,4 @@ class MessageReader {
 
 function makeTooLarge(what: string, bytesMax: number): GrpcError {
   return new GrpcError(GrpcCode.resourceExhausted, `${what}: the limit is ${bytesMax} bytes`);
-}
-
-type Decompress = (
-  bytes: InputType,
-  options: ZlibOptions,
-  done: (error: Error | null, result: Buffer) => void,
-) => void;
-
-const DECOMPRESSORS: Readonly<Record<string, Decompress>> = { gzip: gunzip, deflate: inflate };
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6,
-};
-
-/** `grpc-timeout` as milliseconds; undefined when there is none or it is not one. */
-function readTimeoutMs(value: string | string[] | undefined): number | undefined {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(String(value ?? ''));
-  return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2]!]!;
-}
-
-/** Percent-encoded as gRPC wants: all but the printable ASCII characters, and `%` itself. */
-function encodeStatusMessage(message: string): string {
-  return message.replace(/[^ -$&-~]+/gu, (text) =>
-    [...Buffer.from(text)].map((b) => `%${b.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-  );
 }

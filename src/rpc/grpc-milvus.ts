@@ -4,15 +4,30 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import { DecodeError } from '../codec/wire.ts';
 import { MilvusError } from '../model/error.ts';
+import type { Admission, CallCost, CallMemory } from './admission.ts';
 import { GrpcCode, GrpcError, GrpcHttp2Server, type UnaryMethod } from './grpc-http2.ts';
 import type { MilvusProto } from './milvus-proto.ts';
-import { toStatus, type Status } from './status.ts';
+import { toMilvusError, toStatus, type Status } from './status.ts';
 
 /**
- * Memory that a client may have in flight towards us on one connection (toolchain: 64 KiB costs a
- * factor 3).
+ * What a client may have in flight towards us on one stream: less costs large messages round trips
+ * (64 KiB a factor 3), more is memory that calls hold while they wait to be let in.
  */
-const WINDOW_BYTES = 4 * 1024 * 1024;
+const WINDOW_BYTES = { min: 256 * 1024, max: 4 * 1024 * 1024, shareOfMemory: 1 / 128 };
+
+/**
+ * Bytes in memory for each byte of a message: a write is there as it came and as row batches, which
+ * the log takes as they are.
+ */
+const COSTS: ReadonlyMap<string, CallCost> = new Map([
+  ['Insert', { kind: 'write', copies: 2 }],
+  ['Upsert', { kind: 'write', copies: 2 }],
+  ['Delete', { kind: 'write', copies: 2 }],
+  ['Search', { kind: 'read', copies: 2 }],
+  ['HybridSearch', { kind: 'read', copies: 2 }],
+  ['Query', { kind: 'read', copies: 2 }],
+]);
+const OTHER_COST: CallCost = { kind: 'other', copies: 2 };
 
 interface CallCollection {
   readonly dbName: string;
@@ -23,6 +38,8 @@ interface CallCollection {
 export interface RpcContext {
   readonly dbName: string;
   readonly signal: AbortSignal;
+  /** For its reply. */
+  readonly memory: CallMemory;
   /** What the handler has found out about the call, for the observer. */
   readonly collection?: CallCollection | undefined;
   /** Query vectors of a search, rows of a write. */
@@ -51,6 +68,7 @@ export interface MilvusServerOptions {
   readonly handlers: ReadonlyMap<string, RpcHandler>;
   readonly receiveBytesMax: number;
   readonly sendBytesMax: number;
+  readonly admission: Admission;
   readonly observe: RpcObserver;
   readonly nowMs: () => number;
   /** An error that is not a MilvusError: a defect of ours. */
@@ -66,9 +84,12 @@ export class MilvusServer {
       const handler = options.handlers.get(name);
       if (handler !== undefined) methods.set(`/${service}/${name}`, serve(name, handler, options));
     }
-    const { receiveBytesMax, sendBytesMax } = options;
-    const windowBytes = WINDOW_BYTES;
-    this.#server = new GrpcHttp2Server({ methods, receiveBytesMax, sendBytesMax, windowBytes });
+    const { receiveBytesMax, sendBytesMax, admission } = options;
+    const { min, max, shareOfMemory } = WINDOW_BYTES;
+    const share = Math.floor(shareOfMemory * admission.messages.bytesMax);
+    const windowBytes = Math.min(max, Math.max(min, share));
+    const wire = { methods, receiveBytesMax, sendBytesMax, windowBytes, admission };
+    this.#server = new GrpcHttp2Server(wire);
   }
 
   /** Resolves with the port; 0 asks for a free one. */
@@ -87,9 +108,9 @@ function serve(
   handler: RpcHandler,
   { observe, nowMs, onDefect }: MilvusServerOptions,
 ): UnaryMethod {
-  return async (call) => {
+  const run: UnaryMethod['run'] = async (call) => {
     const started = nowMs();
-    const context = new CallContext(getDbName(call.headers));
+    const context = new CallContext(getDbName(call.headers), call.memory);
     call.onCancel = () => context.cancel();
     const finish = (reply: Uint8Array, error?: MilvusError): Uint8Array => {
       observe(name, call.message, reply.byteLength, nowMs() - started, error, context);
@@ -106,18 +127,28 @@ function serve(
       return finish(handler.encodeError(toStatus(thrown), thrown), error);
     }
   };
+  const refuse: UnaryMethod['refuse'] = (error) => {
+    const reply = handler.encodeError(toStatus(error), error);
+    observe(name, NO_MESSAGE, reply.byteLength, 0, toMilvusError(error), {});
+    return reply;
+  };
+  return { cost: COSTS.get(name) ?? OTHER_COST, run, refuse };
 }
+
+const NO_MESSAGE = new Uint8Array();
 
 /** Makes the signal when it is first asked for: most calls never do, and it is not cheap. */
 class CallContext implements RpcContext {
   readonly dbName: string;
+  readonly memory: CallMemory;
   collection: CallCollection | undefined;
   units = 0;
   isCanceled = false;
   #abort: AbortController | undefined;
 
-  constructor(dbName: string) {
+  constructor(dbName: string, memory: CallMemory) {
     this.dbName = dbName;
+    this.memory = memory;
   }
 
   get signal(): AbortSignal {

@@ -10,8 +10,10 @@ import {
   type NativeSearchResult,
   type NativeSegment,
 } from '../index/native.ts';
+import { getErrorName, MilvusError } from '../model/error.ts';
+import type { ReadOutput } from '../model/read-output.ts';
 
-export interface SearchInput {
+export interface SearchInput extends ReadOutput {
   readonly fieldId: bigint;
   readonly metric: string;
   readonly nq: number;
@@ -22,16 +24,14 @@ export interface SearchInput {
   readonly nprobe: number;
   readonly radius?: number;
   readonly rangeFilter?: number;
-  readonly outputFieldIds: readonly bigint[];
 }
 
-export interface QueryInput {
+export interface QueryInput extends ReadOutput {
   readonly plan?: Uint8Array;
   readonly keys?:
     | { readonly kind: 'int64'; readonly values: BigInt64Array }
     | { readonly kind: 'string'; readonly values: readonly string[] };
   readonly limit: number;
-  readonly outputFieldIds: readonly bigint[];
   readonly countOnly: boolean;
 }
 
@@ -59,15 +59,24 @@ async function readUntilAborted<Result>(
   signal: AbortSignal | undefined,
   read: (named: { jobId?: number }) => Promise<Result>,
 ): Promise<Result> {
-  if (signal === undefined) return read({});
-  const jobId = takeJobId();
-  const cancel = (): void => native.cancelJob(jobId);
-  signal.addEventListener('abort', cancel, { once: true });
+  const jobId = signal === undefined ? undefined : takeJobId();
+  const cancel = (): void => native.cancelJob(jobId!);
+  signal?.addEventListener('abort', cancel, { once: true });
   try {
-    return await read({ jobId });
+    return await read(jobId === undefined ? {} : { jobId });
+  } catch (error) {
+    throw asRefusal(error);
   } finally {
-    signal.removeEventListener('abort', cancel);
+    signal?.removeEventListener('abort', cancel);
   }
+}
+
+/** Of native's errors those that a request brings about; all others are defects and stay so. */
+function asRefusal(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message: string };
+  const name = typeof code === 'number' ? getErrorName(code) : undefined;
+  const isRefusal = name === 'ParameterTooLarge' || name === 'MemoryLimitExceeded';
+  return isRefusal ? new MilvusError(name, { message }) : error;
 }
 
 function toNativeSearch(input: SearchInput, readTimestamp: bigint): NativeSearchRequest {

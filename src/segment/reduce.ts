@@ -3,7 +3,8 @@
 // equal ones the newest, and its newest row in a query (R7). Used by the shard leader over segments
 // and by the proxy over shards.
 
-import { concatRows, takeRows } from '../codec/row-batch-ops.ts';
+import { runInTurns, type Steps } from '../base/turns.ts';
+import { takeRowsOf } from '../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../codec/row-batch.ts';
 import { DataType } from '../model/data-type.ts';
 import { TIMESTAMP_FIELD_ID } from '../model/schema.ts';
@@ -29,6 +30,10 @@ export interface KeyField {
 
 type Key = bigint | string;
 
+/** Choosing a row takes as long as copying so many bytes. */
+const HIT_WORK = 512;
+const HITS_PER_STEP = 512;
+
 const SURROGATE = /[\ud800-\udfff]/;
 
 export function isHigherBetter(metric: string): boolean {
@@ -52,11 +57,20 @@ export class KeyReader {
   }
 }
 
+/** In turns of the event loop, when it is long. */
 export function mergeSearches(
+  parts: readonly SearchPart[],
+  params: { readonly nq: number; readonly k: number; readonly metric: string },
+  key: KeyField,
+): Promise<SearchPart> {
+  return runInTurns(mergeSearchSteps(parts, params, key));
+}
+
+function* mergeSearchSteps(
   parts: readonly SearchPart[],
   { nq, k, metric }: { readonly nq: number; readonly k: number; readonly metric: string },
   key: KeyField,
-): SearchPart {
+): Steps<SearchPart> {
   const batches = parts.map((part) => new RowBatchReader(part.rows));
   const keys = batches.map((batch) => new KeyReader(batch, key));
   const timestamps = batches.map(getTimestamps);
@@ -87,8 +101,9 @@ export function mergeSearches(
     ends.forEach((end, i) => {
       cursors[i] = end;
     });
+    yield HIT_WORK * seen.size;
   }
-  const rows = takeRows(new RowBatchReader(concatRows(batches)), picked);
+  const rows = yield* takeRowsOf(batches, picked);
   const visibleRows = parts.reduce((sum, part) => sum + part.visibleRows, 0);
   return { counts, scores: Float32Array.from(scores), rows, visibleRows };
 
@@ -102,11 +117,20 @@ export function mergeSearches(
   }
 }
 
+/** In turns of the event loop, when it is long. */
 export function mergeQueries(
+  parts: readonly QueryPart[],
+  params: { readonly limit: number; readonly countOnly: boolean },
+  key: KeyField,
+): Promise<QueryPart> {
+  return runInTurns(mergeQuerySteps(parts, params, key));
+}
+
+function* mergeQuerySteps(
   parts: readonly QueryPart[],
   { limit, countOnly }: { readonly limit: number; readonly countOnly: boolean },
   key: KeyField,
-): QueryPart {
+): Steps<QueryPart> {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
   if (countOnly) return { count, rows: parts[0]!.rows };
   const found = parts.filter((part) => part.count > 0);
@@ -130,8 +154,9 @@ export function mergeQueries(
     if (rowKey === lastKey) continue; // An older row of the same key.
     lastKey = rowKey;
     picked.push(starts[best]! + row);
+    if (picked.length % HITS_PER_STEP === 0) yield HIT_WORK * HITS_PER_STEP;
   }
-  const rows = takeRows(new RowBatchReader(concatRows(batches)), picked);
+  const rows = yield* takeRowsOf(batches, picked);
   return { count: picked.length, rows };
 
   function isBefore(a: number, b: number): boolean {

@@ -134,6 +134,81 @@ test('R19 growing data is written out before its limit, by itself', async () => 
   });
 });
 
+test('R19 growing data is written out from the largest on, by twos, and no further', async () => {
+  await withSandbox({ growingBytesMax: 4 * MIB }, async (sandbox) => {
+    let writing = 0;
+    let most = 0;
+    const commits: number[] = [];
+    sandbox.hooks.set('querynode.loadSegments', async (request) => {
+      const { segments } = request as { segments: { rows: number }[] };
+      writing += 1;
+      most = Math.max(most, writing);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      writing -= 1;
+      commits.push(...segments.map(({ rows }) => rows));
+    });
+    const small: SandboxCollection[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const collection = await SandboxCollection.create(sandbox.peers, `small${i}`);
+      await collection.insert(makeRows(0, 1));
+      small.push(collection);
+    }
+    const large: SandboxCollection[] = [];
+    for (let i = 0; i < 5; i += 1) {
+      large.push(await SandboxCollection.create(sandbox.peers, `large${i}`));
+      await large[i]!.insert(makeRows(0, 50 + i, 10 * KIB));
+    }
+    // Past half of its memory: down to three eighths, the largest first.
+    await until(async () => commits.length >= 2);
+    await small[0]!.insert(makeRows(10, 1));
+    await until(async () => writing === 0);
+    assert.ok(most <= 2, `${most} at a time`);
+    assert.ok(commits.length < 5, `${commits.join(' ')} rows`);
+    assert.ok(commits.every((rows) => rows >= 50), `${commits.join(' ')} rows`);
+    for (const collection of [...small, ...large]) await checkRows(collection);
+    assert.deepEqual(sandbox.errors, []);
+  });
+});
+
+test('R19 the budget has what native holds, and nothing when all is written out', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    await collection.insert(makeRows(0, 1));
+    const few = sandbox.growingBytes();
+    assert.ok(few > 0 && few < 64 * KIB, `${few} bytes for one row`);
+    await collection.insert(makeRows(1, 100, 10 * KIB));
+    const many = sandbox.growingBytes();
+    assert.ok(many > 1000 * KIB && many < 1500 * KIB, `${many} bytes for a megabyte`);
+    await sandbox.restart();
+    assert.equal(sandbox.growingBytes(), many);
+    await collection.flush();
+    await until(async () => sandbox.growingBytes() === 0);
+  });
+});
+
+test('R19 an index whose build needs more than its memory fails with need and have', async () => {
+  await withSandbox({ buildBytesMax: 4 * MIB }, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    const { collectionId, schema } = collection.info;
+    const { fieldId, name } = schema.fields.find((field) => field.name === 'vec')!;
+    await sandbox.peers.indexcoord.createIndex(
+      {
+        ...{ collectionId, fieldId, fieldName: name, name, metric: 'L2', isAutoIndex: false },
+        ...{ indexType: 'HNSW', params: {} },
+      },
+      {},
+    );
+    await collection.insert(makeRows(0, 2000));
+    await collection.flush();
+    await until(async () => {
+      const { indexes } = await sandbox.peers.indexcoord.describeIndexes({ collectionId }, {});
+      return /memory limit exceeded.*\[need=\d+\]\[have=4194304\]/.test(indexes[0]!.failReason);
+    });
+    await checkRows(collection);
+    assert.equal((await collection.search([0, 5, 0, 0], 3)).length, 3);
+  });
+});
+
 for (const wal of ['file', 'memory'] as const) {
   test(`R20 the log is cut when it outgrows its bound, in ${wal}`, async () => {
     await withSandbox({ wal, walBytesMax: 2 * MIB }, async (sandbox) => {

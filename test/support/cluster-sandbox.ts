@@ -5,6 +5,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { ByteBudget } from '../../src/base/byte-budget.ts';
 import type { Runtime } from '../../src/base/clock.ts';
 import { Health } from '../../src/base/health.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
@@ -14,6 +15,7 @@ import { native } from '../../src/index/native.ts';
 import { Catalog } from '../../src/meta/catalog.ts';
 import type { Kv } from '../../src/meta/kv.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
+import { MilvusError } from '../../src/model/error.ts';
 import { DataCoordRole } from '../../src/roles/datacoord/datacoord.ts';
 import { DataNodeRole } from '../../src/roles/datanode/datanode.ts';
 import { IndexCoordRole } from '../../src/roles/indexcoord/indexcoord.ts';
@@ -25,6 +27,7 @@ import { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.t
 import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts';
 import { grpcPeer, startRoleServer } from '../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../src/rpc/local.ts';
+import { ReadSlots } from '../../src/segment/read-slots.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
 import { LocalFileWal } from '../../src/wal/local-file.ts';
@@ -44,6 +47,7 @@ export interface SandboxOptions {
   readonly growingBytesMax?: number;
   /** Default a day. */
   readonly growingLifeMsMax?: number;
+  readonly buildBytesMax?: number;
   readonly isAutoCompactionOn?: boolean;
   /** 0 = never; other numbers are all the same here. */
   readonly scrubIntervalMs?: number;
@@ -96,6 +100,7 @@ export class ClusterSandbox {
       walBytesMax: 256 * MIB,
       growingBytesMax: 256 * MIB,
       growingLifeMsMax: DAY_MS,
+      buildBytesMax: 256 * MIB,
       isAutoCompactionOn: false,
       scrubIntervalMs: 0,
       nowMs: (options.runtime ?? systemRuntime).nowMs.bind(options.runtime ?? systemRuntime),
@@ -133,6 +138,11 @@ export class ClusterSandbox {
     const keys: string[] = [];
     for await (const { key } of this.#kv.range('')) if (key.includes(text)) keys.push(key);
     return keys;
+  }
+
+  /** Memory of growing segments, as the streaming node counts it. */
+  growingBytes(): number {
+    return (this.#roles.streamingnode as StreamingNodeRole).getGrowingBytes();
   }
 
   /** The keys of all objects that are in the storage. */
@@ -239,9 +249,17 @@ export class ClusterSandbox {
     const indexRowsMin = 1024;
     const indexcoord = new IndexCoordRole({ catalog, peers, logger, runtime, indexRowsMin });
     const querycoord = new QueryCoordRole({ catalog, peers });
-    const querynode = new QueryNodeRole({ storage });
-    const datanode = new DataNodeRole({ storage });
-    const indexnode = new IndexNodeRole({ storage, nowMs, onBuilt: () => undefined });
+    const reads = new ReadSlots(2, 1024);
+    const querynode = new QueryNodeRole({ storage, reads });
+    const buildMemory = new ByteBudget({
+      bytesMax: this.#options.buildBytesMax,
+      waitingMax: 64,
+      waitMs: Infinity,
+      sleep: systemRuntime.sleep,
+      refuse: () => new MilvusError('TooManyRequests'),
+    });
+    const datanode = new DataNodeRole({ storage, buildMemory });
+    const indexnode = new IndexNodeRole({ storage, buildMemory, nowMs, onBuilt: () => undefined });
     const streamingnode = new StreamingNodeRole({
       wal,
       storage,
@@ -256,6 +274,7 @@ export class ClusterSandbox {
       growingBytesMax,
       growingLifeMsMax,
       onRead: () => undefined,
+      reads,
     });
     this.#roles = {
       rootcoord,

@@ -243,7 +243,7 @@ export class SandboxCollection {
     const replies = await this.#queryShards(options, false);
     const params = { limit: options.limit ?? 0, countOnly: false };
     const parts = replies.map(({ reply }) => reply);
-    const { rows } = mergeQueries(parts, params, this.#key());
+    const { rows } = await mergeQueries(parts, params, this.#key());
     return this.#decode(rows);
   }
 
@@ -257,7 +257,7 @@ export class SandboxCollection {
     const fieldId = this.#id(name);
     const replies = await this.#queryShards({}, false, { outputFieldIds: [fieldId] });
     const parts = replies.map(({ reply }) => reply);
-    const { rows } = mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
+    const { rows } = await mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
     const batch = new RowBatchReader(rows);
     const column = batch.findColumn(fieldId)!;
     return Array.from({ length: batch.rows }, (_unused, row) => {
@@ -294,7 +294,7 @@ export class SandboxCollection {
         this.#peers.streamingnode.search({ ...this.#target(vchannel, options), params }, {}),
       ),
     );
-    const { rows, scores } = mergeSearches(replies, params, this.#key());
+    const { rows, scores } = await mergeSearches(replies, params, this.#key());
     const ids = new RowBatchReader(rows).findColumn(this.#id('id'))!.asInt64();
     return Array.from(ids, (id, i) => ({ id, score: scores[i]! }));
   }
@@ -303,7 +303,7 @@ export class SandboxCollection {
     const values = BigInt64Array.from(ids);
     const replies = await this.#queryShards({}, false, { keys: { kind: 'int64', values } });
     const parts = replies.map(({ reply }) => reply);
-    const { rows } = mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
+    const { rows } = await mergeQueries(parts, { limit: 0, countOnly: false }, this.#key());
     return this.#decode(rows);
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { createHandlers } from '../../src/roles/proxy/handlers.ts';
 import { createProxy, type ProxyLimits } from '../../src/roles/proxy/proxy.ts';
+import { Admission } from '../../src/rpc/admission.ts';
 import { MilvusProto } from '../../src/rpc/milvus-proto.ts';
 import { toStatus } from '../../src/rpc/status.ts';
 import { ErrorLogger, type ClusterSandbox } from './cluster-sandbox.ts';
@@ -27,6 +28,7 @@ const LIMITS: ProxyLimits = {
   topK: 16384,
   nq: 16384,
   maxQueryResultWindow: 16384,
+  maxResultEntries: -1,
   maxOutputSize: 100 * 1024 * 1024,
   maxInsertSize: -1,
 };
@@ -52,13 +54,22 @@ export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): 
   });
   const handlers = createHandlers(proxy, proto.methods);
   const { signal } = options;
-  const context = { dbName: '', ...(signal === undefined ? {} : { signal }) };
+  const admission = new Admission({
+    bytesMax: 1024 * 1024 * 1024,
+    callsMax: 1024,
+    sleep: systemRuntime.sleep,
+  });
+  const share = admission.makeShare();
   return new MilvusClient(async (method, message) => {
     const handler = handlers.get(method)!;
+    const { call } = admission.enter({ kind: 'other', copies: 0 }, message.byteLength, share);
+    const context = { dbName: '', memory: call, ...(signal === undefined ? {} : { signal }) };
     try {
       return await handler.run(message, context);
     } catch (error) {
       return handler.encodeError(toStatus(error), error);
+    } finally {
+      call.end();
     }
   });
 }

@@ -18,6 +18,8 @@ export interface ServerProcessOptions {
   /** Environment variables, by Milvus' rule: `{ DATACOORD_SEGMENT_MAXSIZE: '1' }`. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly readyWithinMs?: number;
+  /** Shell words that run before it, in its process: a limit to enter. */
+  readonly enter?: string;
 }
 
 export interface ServerAddress {
@@ -44,7 +46,11 @@ export class ServerProcess {
   /** Spawns and does not wait. */
   constructor(options: ServerProcessOptions) {
     const { dataPath, settings = {}, readyWithinMs = READY_WITHIN_MS } = options;
-    this.#child = spawn(process.execPath, [MAIN], {
+    const [command, args] =
+      options.enter === undefined
+        ? [process.execPath, [MAIN]]
+        : ['/bin/sh', ['-c', `${options.enter}; exec "$0" "$1"`, process.execPath, MAIN]];
+    this.#child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'] ?? '',

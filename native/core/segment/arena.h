@@ -1,20 +1,21 @@
 // Memory for values of variable width: 8-byte aligned, never moved, freed with the segment. Blocks
-// begin at 4 KiB and double to 1 MiB. The writer only; readers reach values through pointers that
-// were published.
+// begin at 512 bytes and double to 1 MiB. The writer only; readers reach values through pointers
+// that were published.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
+
+#include "util/zeroed_memory.h"
 
 namespace elanus {
 
 class Arena {
  public:
-  static constexpr size_t kFirstBlockBytes = 4096;
+  static constexpr size_t kFirstBlockBytes = 512;
   static constexpr size_t kLargestBlockBytes = size_t{1} << 20;
 
   static constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
@@ -23,11 +24,13 @@ class Arena {
   void reserve(size_t bytes) {
     if (bytes <= free_) return;
     const size_t block = std::max(bytes, next_block_bytes_);
-    blocks_.push_back(std::make_unique_for_overwrite<uint64_t[]>((block + 7) / 8));
-    next_ = reinterpret_cast<char*>(blocks_.back().get());
+    const size_t held_before = closed_bytes_ + held_of_last();
+    blocks_.emplace_back(block);
+    closed_bytes_ = held_before;
+    next_ = reinterpret_cast<char*>(blocks_.back().data());
     free_ = block;
     next_block_bytes_ = std::min(kLargestBlockBytes, next_block_bytes_ * 2);
-    bytes_.fetch_add(block, std::memory_order_relaxed);
+    note_held();
   }
   // Takes reserved memory.
   char* take(size_t bytes) {
@@ -36,14 +39,28 @@ class Arena {
     free_ -= padded(bytes);
     return taken;
   }
-  // Any thread.
+  // Counts what was taken. After the takes of an append.
+  void note_held() {
+    bytes_.store(closed_bytes_ + held_of_last(), std::memory_order_relaxed);
+  }
+  // Held as of the last reserve or `note_held`: of a mapped block the pages that were written. Any
+  // thread.
   size_t memory_bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  std::vector<std::unique_ptr<uint64_t[]>> blocks_;
+  size_t held_of_last() const {
+    if (blocks_.empty()) return 0;
+    const ZeroedMemory& last = blocks_.back();
+    if (!last.is_mapped()) return last.size();
+    constexpr size_t kPage = ZeroedMemory::kPageBytes;
+    return (last.size() - free_ + kPage - 1) / kPage * kPage;
+  }
+
+  std::vector<ZeroedMemory> blocks_;
   char* next_ = nullptr;
   size_t free_ = 0;
   size_t next_block_bytes_ = kFirstBlockBytes;
+  size_t closed_bytes_ = 0;  // held of all blocks but the last
   std::atomic<size_t> bytes_{0};
 };
 

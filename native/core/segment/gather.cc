@@ -157,14 +157,21 @@ Status find_field(std::span<const SegmentSnapshot* const> sources, int64_t field
   return Status::ok();
 }
 
-Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
-                      std::span<const int64_t> field_ids, OwnedBytes* out,
-                      const CancelToken* cancel) {
+// The fields of the batch: those named, the primary key and the timestamp.
+std::vector<int64_t> list_fields(std::span<const SegmentSnapshot* const> sources,
+                                 std::span<const int64_t> field_ids) {
   std::vector<int64_t> wanted(field_ids.begin(), field_ids.end());
   wanted.push_back(kTimestampField);
   if (!sources.empty()) wanted.push_back(sources[0]->schema().primary_key().field_id);
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  return wanted;
+}
+
+Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
+                      std::span<const int64_t> field_ids, OwnedBytes* out,
+                      const CancelToken* cancel, uint64_t bytes_max) {
+  const std::vector<int64_t> wanted = list_fields(sources, field_ids);
   std::vector<GatherColumn> columns;
   std::vector<BatchColumnSpec> specs;
   Steps steps(cancel);
@@ -176,7 +183,11 @@ Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span
     if (!columns.back().measure(rows, &steps, &specs.emplace_back())) return canceled();
   }
   RowBatchWriter writer;
-  if (Status status = writer.layout(rows.size(), std::move(specs)); !status.is_ok()) return status;
+  Status status = writer.layout(rows.size(), std::move(specs), bytes_max);
+  if (!status.is_ok()) {
+    out->size = writer.size();
+    return status;
+  }
   for (size_t c = 0; c < columns.size(); ++c) {
     if (!columns[c].fill(rows, &steps, &writer, c)) return canceled();
   }
@@ -186,10 +197,39 @@ Status gather_columns(std::span<const SegmentSnapshot* const> sources, std::span
 
 }  // namespace
 
+uint64_t min_row_bytes(std::span<const SegmentSnapshot* const> sources,
+                       std::span<const int64_t> field_ids) {
+  uint64_t bytes = 0;
+  for (const int64_t field_id : list_fields(sources, field_ids)) {
+    const Field* field = nullptr;
+    if (!find_field(sources, field_id, &field).is_ok() || field == nullptr) continue;
+    if (field->type == DataType::kFloatVector) {
+      bytes += sizeof(float) * uint64_t{field->dim};
+    } else {
+      bytes += is_variable_width(field->type) ? sizeof(uint32_t) : fixed_width(field->type);
+    }
+  }
+  return bytes;
+}
+
+Status output_too_large(const char* what, uint64_t got, uint64_t limit) {
+  return {StatusCode::kTooLarge,
+          std::string(what) + " results exceed the maxOutputSize Limit[got=" +
+              std::to_string(got) + "][limit=" + std::to_string(limit) + "]"};
+}
+
+Status gather_too_large(const char* what, uint64_t need, uint64_t have) {
+  return {StatusCode::kMemoryLimit,
+          std::string(what) +
+              " results exceed the maxOutputSize Limit or the memory for them[need=" +
+              std::to_string(need) + "][have=" + std::to_string(have) + "]"};
+}
+
 Status gather_rows(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,
-                   std::span<const int64_t> field_ids, OwnedBytes* out,
-                   const CancelToken* cancel) {
-  return guarded([&] { return gather_columns(sources, rows, field_ids, out, cancel); });
+                   std::span<const int64_t> field_ids, OwnedBytes* out, const CancelToken* cancel,
+                   uint64_t bytes_max) {
+  return guarded(
+      [&] { return gather_columns(sources, rows, field_ids, out, cancel, bytes_max); });
 }
 
 }  // namespace elanus

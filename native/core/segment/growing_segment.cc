@@ -9,7 +9,7 @@
 #include <string>
 
 #include "distance/score.h"
-#include "util/aligned_buffer.h"
+#include "util/zeroed_memory.h"
 
 namespace elanus {
 
@@ -45,7 +45,8 @@ struct GrowingSegment::Column {
   Field field;
 };
 
-// The arrays of one chunk lie in one block, in the order of the columns.
+// The arrays of one chunk lie in one block, the narrow ones first: the few rows of a segment that
+// never grows share their pages.
 struct GrowingSegment::Chunk {
   struct ColumnData {
     uint8_t* values = nullptr;    // fixed width and vectors
@@ -53,16 +54,41 @@ struct GrowingSegment::Chunk {
     VarRef* refs = nullptr;       // variable width
     VarRef* variants = nullptr;   // JSON
     std::atomic<uint8_t*> validity{nullptr};  // one byte a row; null until the chunk has a null
-    AlignedBuffer validity_memory;
+    ZeroedMemory validity_memory;
     ColumnView variant_view;      // what a JSON column's view points to
   };
+  // An array of the block, in the order of the block.
+  struct Array {
+    size_t begin = 0;
+    size_t width = 0;  // bytes of a row
+  };
   size_t rows = 0;
-  AlignedBuffer memory;
+  ZeroedMemory memory;
+  std::vector<Array> arrays;
   std::unique_ptr<ColumnData[]> columns;
   uint32_t* next_rows = nullptr;  // older row with the same key
 
   int64_t* int64s(size_t slot) const { return reinterpret_cast<int64_t*>(columns[slot].values); }
+  size_t held_bytes(size_t used_rows) const;
 };
+
+// Bytes that the system holds for the block when this many rows have been written: of a mapping
+// only the pages that they lie in.
+size_t GrowingSegment::Chunk::held_bytes(size_t used_rows) const {
+  if (!memory.is_mapped() || used_rows >= rows) return memory.size();
+  if (used_rows == 0) return 0;
+  constexpr size_t kPage = ZeroedMemory::kPageBytes;
+  size_t pages = 0;
+  size_t counted_to = 0;  // pages below are counted
+  for (const Array& array : arrays) {
+    const size_t first = std::max(counted_to, array.begin / kPage);
+    const size_t end = (array.begin + array.width * used_rows + kPage - 1) / kPage;
+    if (end <= first) continue;
+    pages += end - first;
+    counted_to = end;
+  }
+  return pages * kPage;
+}
 
 // A batch between `prepare` and its publication.
 struct GrowingSegment::Pending {
@@ -344,6 +370,7 @@ void GrowingSegment::allocate(Pending* pending) {
     place.store(make_chunk(chunk_end_).release(), std::memory_order_release);
     ++chunk_end_;
   }
+  note_held(first);
   for (size_t slot = 0; slot < columns_.size(); ++slot) {
     const BatchColumn* column = pending->columns[slot];
     if (column != nullptr && is_variable_width(column->type)) {
@@ -366,38 +393,49 @@ std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) 
   const size_t rows = chunk_capacity(index);
   chunk->rows = rows;
   chunk->columns = std::make_unique<Chunk::ColumnData[]>(columns_.size());
-  size_t bytes = aligned(rows * sizeof(uint32_t));
-  for (const Column& column : columns_) {
-    // A row may have two arrays (values and norms, text and variant): one more alignment.
-    bytes += aligned(rows * value_bytes(column.field)) + kAlignment;
-  }
-  chunk->memory = AlignedBuffer(bytes, kAlignment);
-  if (chunk->memory.data() == nullptr) throw std::bad_alloc();
-  uint8_t* next = chunk->memory.data();
-  const auto take = [&next](size_t taken) {
-    uint8_t* begin = next;
-    next += aligned(taken);
-    return begin;
+  size_t bytes = 0;
+  const auto place = [&](size_t width) {
+    chunk->arrays.push_back({bytes, width});
+    bytes += aligned(rows * width);
   };
-  chunk->next_rows = reinterpret_cast<uint32_t*>(take(rows * sizeof(uint32_t)));
+  // In this order the pointers are taken below.
+  place(sizeof(uint32_t));
+  for (const Column& column : columns_) {
+    if (column.field.type == DataType::kFloatVector) {
+      place(sizeof(float));
+    } else if (is_variable_width(column.field.type)) {
+      place(sizeof(VarRef));
+      if (column.field.type == DataType::kJson) place(sizeof(VarRef));
+    } else {
+      place(fixed_width(column.field.type));
+    }
+  }
+  for (const Column& column : columns_) {
+    if (column.field.type == DataType::kFloatVector) place(sizeof(float) * column.field.dim);
+  }
+  chunk->memory = ZeroedMemory(bytes);
+  size_t next = 0;
+  const auto take = [&] { return chunk->memory.data() + chunk->arrays[next++].begin; };
+  chunk->next_rows = reinterpret_cast<uint32_t*>(take());
   for (size_t slot = 0; slot < columns_.size(); ++slot) {
     const Field& field = columns_[slot].field;
     Chunk::ColumnData& data = chunk->columns[slot];
-    if (is_variable_width(field.type)) {
-      data.refs = reinterpret_cast<VarRef*>(take(rows * sizeof(VarRef)));
+    if (field.type == DataType::kFloatVector) {
+      data.inv_norms = reinterpret_cast<float*>(take());
+    } else if (is_variable_width(field.type)) {
+      data.refs = reinterpret_cast<VarRef*>(take());
       if (field.type != DataType::kJson) continue;
-      data.variants = reinterpret_cast<VarRef*>(take(rows * sizeof(VarRef)));
+      data.variants = reinterpret_cast<VarRef*>(take());
       data.variant_view.type = DataType::kVarChar;
       data.variant_view.rows = rows;
       data.variant_view.refs = data.variants;
-    } else if (field.type == DataType::kFloatVector) {
-      data.values = take(rows * sizeof(float) * field.dim);
-      data.inv_norms = reinterpret_cast<float*>(take(rows * sizeof(float)));
     } else {
-      data.values = take(rows * fixed_width(field.type));
+      data.values = take();
     }
   }
-  chunk_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  for (size_t slot = 0; slot < columns_.size(); ++slot) {
+    if (columns_[slot].field.type == DataType::kFloatVector) chunk->columns[slot].values = take();
+  }
   return chunk;
 }
 
@@ -416,10 +454,9 @@ void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_
     Chunk* chunk = chunks_.find(c)->load(std::memory_order_relaxed);
     Chunk::ColumnData& data = chunk->columns[slot];
     if (data.validity_memory.data() != nullptr) continue;
-    data.validity_memory = AlignedBuffer(chunk->rows, kAlignment);
-    if (data.validity_memory.data() == nullptr) throw std::bad_alloc();
+    data.validity_memory = ZeroedMemory(chunk->rows);
     std::memset(data.validity_memory.data(), 1, chunk->rows);
-    chunk_bytes_.fetch_add(chunk->rows, std::memory_order_relaxed);
+    validity_bytes_ += chunk->rows;
     data.validity.store(data.validity_memory.data(), std::memory_order_release);
   }
 }
@@ -480,8 +517,28 @@ Status GrowingSegment::append(const uint8_t* bytes, size_t size, uint64_t timest
   }
   link_keys(first, pending.rows);
   note_timestamps(first, pending.timestamp != 0 ? 1 : pending.rows);
+  arena_.note_held();
+  note_held(end);
   published_rows_.store(end, std::memory_order_release);
   return Status::ok();
+}
+
+// Counts the chunks' memory when this many rows have been written. Chunks before the last used one
+// are full, those after it are untouched.
+void GrowingSegment::note_held(size_t rows) {
+  while (full_chunks_ < chunk_end_ &&
+         chunk_begin(full_chunks_) + chunk_capacity(full_chunks_) <= rows) {
+    const Chunk* full = chunks_.find(full_chunks_)->load(std::memory_order_relaxed);
+    full_chunk_bytes_ += full->memory.size();
+    ++full_chunks_;
+  }
+  size_t bytes = full_chunk_bytes_ + validity_bytes_;
+  for (size_t c = full_chunks_; c < chunk_end_; ++c) {
+    const size_t begin = chunk_begin(c);
+    const Chunk* open = chunks_.find(c)->load(std::memory_order_relaxed);
+    bytes += open->held_bytes(rows > begin ? rows - begin : 0);
+  }
+  chunk_bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Target& target) {
@@ -648,7 +705,9 @@ size_t GrowingSegment::row_bytes_max(std::span<const int64_t> field_ids) const {
 }
 
 size_t GrowingSegment::memory_bytes() const {
-  return chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes() +
+  // A field is here as a column, in the schema and in the schema's order of ids.
+  const size_t own_bytes = sizeof(*this) + 3 * sizeof(Field) * columns_.size();
+  return own_bytes + chunk_bytes_.load(std::memory_order_relaxed) + arena_.memory_bytes() +
          default_columns().memory_bytes() + keys_.memory_bytes() + deletes().memory_bytes();
 }
 

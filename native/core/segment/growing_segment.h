@@ -92,6 +92,7 @@ class GrowingSegment final : public Segment {
   void copy_variable(const Pending& pending, size_t slot, const Target& target);
   void link_keys(size_t first, size_t rows);
   void note_timestamps(size_t first, size_t rows);
+  void note_held(size_t rows);
 
   std::vector<Column> columns_;  // row id, timestamp, then the schema's fields
   // By slot, of variable width: bytes of the longest value so far.
@@ -112,6 +113,10 @@ class GrowingSegment final : public Segment {
   std::atomic<bool> ascending_{true};
   std::atomic<uint64_t> min_timestamp_{~uint64_t{0}};
   std::atomic<uint64_t> max_timestamp_{0};
+  // The writer's count of what chunks hold.
+  size_t full_chunks_ = 0;
+  size_t full_chunk_bytes_ = 0;
+  size_t validity_bytes_ = 0;
   std::atomic<size_t> chunk_bytes_{0};
 };
 

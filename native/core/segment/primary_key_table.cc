@@ -39,7 +39,7 @@ void PrimaryKeyTable::reserve(size_t keys) {
   // Three quarters full at most, so that probes stay short.
   const size_t slots_needed = keys + keys / 3 + 1;
   if (current != nullptr && slots_needed <= current->mask + 1) return;
-  size_t slots = current == nullptr ? 128 : (current->mask + 1) * 2;
+  size_t slots = current == nullptr ? 16 : (current->mask + 1) * 2;
   while (slots < slots_needed) slots *= 2;
   auto table = std::make_unique<Table>();
   table->mask = slots - 1;

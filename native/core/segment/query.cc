@@ -174,15 +174,16 @@ class Query {
       keys = listed_keys(plan_->root(), segments[0]->schema().primary_key());
       if (keys.has_value()) plan_ = nullptr;
     }
-    found_.resize(snapshots_.size());
-    std::mutex mutex;
-    Status first_error;
+    set_rows_max();
     const auto some = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end && !is_canceled(cancel_); ++i) {
-        Status status = keys.has_value() ? find_keys(i, keys->span) : find_matches(i);
-        if (status.is_ok()) continue;
-        const std::lock_guard lock(mutex);
-        if (first_error.is_ok()) first_error = std::move(status);
+        Found found;
+        Status status =
+            keys.has_value() ? find_keys(i, keys->span, &found) : find_matches(i, &found);
+        const std::lock_guard lock(mutex_);
+        if (status.is_ok()) status = keep(std::move(found));
+        if (first_error_.is_ok()) first_error_ = std::move(status);
+        if (!first_error_.is_ok()) return;
       }
     };
     if (pool_ != nullptr && snapshots_.size() > 1 && !keys.has_value()) {
@@ -190,18 +191,51 @@ class Query {
     } else {
       some(0, snapshots_.size());
     }
-    if (!first_error.is_ok()) return first_error;
+    if (!first_error_.is_ok()) return first_error_;
     if (is_canceled(cancel_)) return canceled();
     return gather(result);
   }
 
  private:
+  // Of one segment.
   struct Found {
     uint64_t count = 0;          // count_only
     std::vector<Match> matches;  // else
   };
 
   static Status canceled() { return {StatusCode::kCanceled, "the query was canceled"}; }
+
+  // How many rows may be found: more do not fit, whatever their values of variable width are.
+  void set_rows_max() {
+    const ReadBounds& bounds = request_.bounds;
+    for (const auto& snapshot : snapshots_) sources_.push_back(snapshot.get());
+    row_bytes_ = std::max<uint64_t>(1, min_row_bytes(sources_, request_.output_fields));
+    const uint64_t replied = bounds.reply_bytes_max / row_bytes_;
+    const uint64_t spare = std::min(bounds.spare_rows, ReadBounds::kNone - replied);
+    rows_max_ = std::min(replied + spare, bounds.gather_bytes_max / row_bytes_);
+  }
+
+  Status too_large(uint64_t rows) const {
+    const ReadBounds& bounds = request_.bounds;
+    const uint64_t replied = rows - std::min(rows, bounds.spare_rows);
+    return replied * row_bytes_ > bounds.reply_bytes_max
+               ? output_too_large("query", replied * row_bytes_, bounds.reply_bytes_max)
+               : gather_too_large("query", rows * row_bytes_, bounds.gather_bytes_max);
+  }
+
+  // Adds what one segment has. Matches are merged, and those that are too many noticed, before they
+  // take the memory of twice the rows that fit.
+  Status keep(Found found) {
+    count_ += found.count;
+    if (matches_.empty()) {
+      matches_ = std::move(found.matches);
+    } else {
+      matches_.insert(matches_.end(), found.matches.begin(), found.matches.end());
+    }
+    if (matches_.size() / 2 <= rows_max_) return Status::ok();
+    if (!keep_newest(&matches_, request_.limit, cancel_)) return canceled();
+    return matches_.size() <= rows_max_ ? Status::ok() : too_large(matches_.size());
+  }
 
   Match match_at(size_t source, size_t row) const {
     const SegmentSnapshot& rows = *snapshots_[source];
@@ -216,9 +250,8 @@ class Query {
     return match;
   }
 
-  Status find_keys(size_t source, const KeySpan& keys) {
+  Status find_keys(size_t source, const KeySpan& keys, Found* found) {
     const SegmentSnapshot& rows = *snapshots_[source];
-    Found& found = found_[source];
     if (rows.row_count() == 0) return Status::ok();
     RowFilter filter;
     Status error = filter.prepare(rows, plan_, keys.size(), cancel_);
@@ -235,47 +268,68 @@ class Query {
         if (!error.is_ok()) return VisitNext::kStop;
         if (!is_match) return VisitNext::kRow;
         if (request_.count_only) {
-          ++found.count;
+          ++found->count;
           return VisitNext::kRow;
         }
-        found.matches.push_back(match_at(source, row));
-        is_enough = request_.limit != 0 && found.matches.size() >= request_.limit;
+        found->matches.push_back(match_at(source, row));
+        is_enough = request_.limit != 0 && found->matches.size() >= request_.limit;
         return is_enough ? VisitNext::kStop : VisitNext::kKey;
       });
     }
     return error;
   }
 
-  Status find_matches(size_t source) {
+  Status find_matches(size_t source, Found* found) {
     const SegmentSnapshot& rows = *snapshots_[source];
     if (rows.row_count() == 0) return Status::ok();
     const bool is_sealed = !rows.segment().is_growing();
-    if (is_sealed && request_.limit != 0 && !request_.count_only) return find_first(source);
+    if (is_sealed && request_.limit != 0 && !request_.count_only)
+      return find_first(source, &found->matches);
     RowMask mask;
     Status status = make_row_mask(rows, plan_, request_.read_ts, pool_, cancel_, &mask);
     if (!status.is_ok()) return status;
-    Found& found = found_[source];
-    found.count = mask.kept;
+    found->count = request_.count_only ? mask.kept : 0;
     if (request_.count_only || is_canceled(cancel_)) return Status::ok();
-    if (request_.limit == 0) found.matches.reserve(mask.kept);
+    std::vector<Match>& matches = found->matches;
+    if (is_sealed && mask.kept > rows_max_) return find_fitting(source, mask, &matches);
+    if (request_.limit == 0) matches.reserve(mask.kept);
     Steps steps(cancel_);
     for (size_t begin = 0; begin < rows.row_count(); begin += 64) {
       const uint64_t all = ~uint64_t{0} >> (64 - std::min<size_t>(64, rows.row_count() - begin));
       const uint64_t kept = mask.all ? all : mask.bits.words()[begin / 64];
-      for_each_set(&kept, 1,
-                   [&](size_t bit) { found.matches.push_back(match_at(source, begin + bit)); });
+      for_each_set(&kept, 1, [&](size_t bit) { matches.push_back(match_at(source, begin + bit)); });
       if (!steps.take(1 + kMatchNs * static_cast<size_t>(std::popcount(kept)))) return canceled();
       // With a limit only so many are remembered, however many match.
-      if (request_.limit != 0 && found.matches.size() >= 2 * request_.limit + kFirstPieceRows &&
-          !keep_newest(&found.matches, request_.limit, cancel_)) {
+      if (request_.limit != 0 && matches.size() >= 2 * request_.limit + kFirstPieceRows &&
+          !keep_newest(&matches, request_.limit, cancel_)) {
         return canceled();
       }
     }
-    return keep_newest(&found.matches, request_.limit, cancel_) ? Status::ok() : canceled();
+    return keep_newest(&matches, request_.limit, cancel_) ? Status::ok() : canceled();
+  }
+
+  // All of a mask with more rows than fit: only repeated keys can make them few enough. Rows of a
+  // sealed segment ascend by key, of a repeated one the newest comes last.
+  Status find_fitting(size_t source, const RowMask& mask, std::vector<Match>* matches) {
+    const size_t row_count = snapshots_[source]->row_count();
+    Steps steps(cancel_);
+    for (size_t row = 0; row < row_count; ++row) {
+      if (!mask.keeps(row)) continue;
+      if (!steps.take(kMatchNs)) return canceled();
+      const Match match = match_at(source, row);
+      if (!matches->empty() && is_same_key(matches->back(), match)) {
+        matches->back() = match;
+      } else if (matches->size() == rows_max_) {
+        return too_large(rows_max_ + 1);
+      } else {
+        matches->push_back(match);
+      }
+    }
+    return Status::ok();
   }
 
   // Rows of a sealed segment ascend by key, so it filters from the beginning until it has enough.
-  Status find_first(size_t source) {
+  Status find_first(size_t source, std::vector<Match>* found) {
     const SegmentSnapshot& rows = *snapshots_[source];
     const size_t row_count = rows.row_count();
     std::unique_ptr<Evaluator> evaluator;
@@ -285,7 +339,7 @@ class Query {
       if (!status.is_ok()) return status;
       truth.assign(row_count, false);
     }
-    std::vector<Match>& matches = found_[source].matches;
+    std::vector<Match>& matches = *found;
     Steps steps(cancel_);
     // Whole pieces and the rest of the last key, whose newest row comes last.
     size_t piece = kFirstPieceRows;
@@ -316,25 +370,18 @@ class Query {
   }
 
   Status gather(QueryResult* result) {
-    std::vector<Match> matches;
-    for (Found& found : found_) {
-      if (request_.count_only) {
-        result->count += found.count;
-      } else if (matches.empty()) {
-        matches = std::move(found.matches);
-      } else {
-        matches.insert(matches.end(), found.matches.begin(), found.matches.end());
-      }
-      found = {};
-    }
-    if (!keep_newest(&matches, request_.limit, cancel_)) return canceled();
-    if (!request_.count_only) result->count = matches.size();
+    if (!keep_newest(&matches_, request_.limit, cancel_)) return canceled();
+    if (matches_.size() > rows_max_) return too_large(matches_.size());
+    result->count = request_.count_only ? count_ : matches_.size();
     std::vector<RowRef> rows;
-    rows.reserve(matches.size());
-    for (const Match& match : matches) rows.push_back(match.ref);
-    std::vector<const SegmentSnapshot*> sources;
-    for (const auto& snapshot : snapshots_) sources.push_back(snapshot.get());
-    return gather_rows(sources, rows, request_.output_fields, &result->rows, cancel_);
+    rows.reserve(matches_.size());
+    for (const Match& match : matches_) rows.push_back(match.ref);
+    const uint64_t bytes_max = request_.bounds.gather_bytes_max;
+    Status status =
+        gather_rows(sources_, rows, request_.output_fields, &result->rows, cancel_, bytes_max);
+    return status.code() == StatusCode::kTooLarge
+               ? gather_too_large("query", result->rows.size, bytes_max)
+               : status;
   }
 
   const QueryRequest& request_;
@@ -343,7 +390,13 @@ class Query {
   const CancelToken* cancel_;
   bool has_string_keys_ = false;
   std::vector<std::unique_ptr<SegmentSnapshot>> snapshots_;
-  std::vector<Found> found_;
+  std::vector<const SegmentSnapshot*> sources_;  // the same
+  uint64_t row_bytes_ = 1;  // of a row at least
+  uint64_t rows_max_ = ReadBounds::kNone;
+  std::mutex mutex_;  // of all below while segments are read
+  Status first_error_;
+  uint64_t count_ = 0;
+  std::vector<Match> matches_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "expr/plan.h"
+#include "segment/gather.h"
 #include "segment/row_batch.h"
 #include "segment/segment.h"
 #include "util/cancel.h"
@@ -24,6 +25,7 @@ struct QueryRequest {
   uint64_t limit = 0;  // rows at most, smallest keys first; 0: all
   bool count_only = false;
   std::vector<int64_t> output_fields;
+  ReadBounds bounds;
 };
 
 struct QueryResult {
@@ -34,7 +36,8 @@ struct QueryResult {
 };
 
 // The calling thread takes part; `pool` and `cancel` may be null.
-// Errors: kInvalidParameter (filter, key kinds), kCanceled, kMemoryLimit.
+// Errors: kInvalidParameter (filter, key kinds), kCanceled; kTooLarge, kMemoryLimit past a bound,
+// without keeping more matches than twice what fits.
 Status query_segments(std::span<const std::shared_ptr<const Segment>> segments,
                       const QueryRequest& request, ThreadPool* pool, const CancelToken* cancel,
                       QueryResult* result);

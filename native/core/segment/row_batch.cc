@@ -184,7 +184,8 @@ const BatchColumn* RowBatch::find(int64_t field_id) const {
   return found != columns_.end() && found->field_id == field_id ? &*found : nullptr;
 }
 
-Status RowBatchWriter::layout(size_t rows, std::vector<BatchColumnSpec> specs) {
+Status RowBatchWriter::layout(size_t rows, std::vector<BatchColumnSpec> specs,
+                              uint64_t bytes_max) {
   constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
   if (rows > kMaxU32) return {StatusCode::kInvalidParameter, "a row batch is too long"};
   places_.assign(specs.size(), {});
@@ -211,12 +212,13 @@ Status RowBatchWriter::layout(size_t rows, std::vector<BatchColumnSpec> specs) {
     if (spec.has_validity) places_[c].validity = take((uint64_t{rows} + 7) / 8);
     places_[c].data = take(spec.data_bytes);
   }
+  bytes_.size = end;
+  if (end > bytes_max) return {StatusCode::kTooLarge, "a row batch passes its limit"};
   bytes_.data.reset(new (std::nothrow) uint8_t[end]());
   if (bytes_.data == nullptr) {
     return {StatusCode::kMemoryLimit,
             "no memory for a row batch of " + std::to_string(end) + " bytes"};
   }
-  bytes_.size = end;
   uint8_t* bytes = bytes_.data.get();
   store<uint32_t>(bytes, kRowBatchMagic);
   store<uint32_t>(bytes + 4, static_cast<uint32_t>(rows));

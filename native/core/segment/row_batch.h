@@ -90,8 +90,10 @@ struct BatchColumnSpec {
 class RowBatchWriter {
  public:
   // Specs must ascend by field id. Errors: kInvalidParameter for more than 2^32 - 1 rows or bytes
-  // in one variable column, or specs out of order; kMemoryLimit.
-  Status layout(size_t rows, std::vector<BatchColumnSpec> specs);
+  // in one variable column, or specs out of order; kMemoryLimit; kTooLarge for a batch of more than
+  // `bytes_max`, which `size` then tells.
+  Status layout(size_t rows, std::vector<BatchColumnSpec> specs,
+                uint64_t bytes_max = ~uint64_t{0});
 
   uint8_t* validity(size_t column);   // nullptr without one
   uint32_t* offsets(size_t column);   // nullptr for fixed width

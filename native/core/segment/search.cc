@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <mutex>
 #include <string_view>
@@ -72,6 +73,7 @@ class Part {
   const SegmentSnapshot& snapshot() const { return *snapshot_; }
   size_t visible_rows() const { return visible_rows_; }
   size_t kept() const { return mask_.kept; }
+  bool is_kept(size_t row) const { return mask_.keeps(row); }
 
   double estimate_ns(const IndexSearchParams& params, size_t ask, size_t queries) const {
     const double floats = static_cast<double>(dim_ * queries);
@@ -278,28 +280,41 @@ class Search {
     if (Status status = check_size(); !status.is_ok()) return status;
     // One more than asked for, to see whether equal scores follow the last.
     const size_t ask = request_.k + 1;
-    const size_t lists = std::max<size_t>(1, parts_.size());
-    const size_t group = std::clamp<size_t>(kGroupHits / (ask * lists), 1, kGroupQueries);
-    std::vector<RowRef> rows;
-    for (size_t begin = 0; begin < request_.nq; begin += group) {
-      const size_t count = std::min(group, request_.nq - begin);
-      search_group(begin, count, ask);
-      if (is_canceled(cancel_)) return canceled();
-      for (size_t q = 0; q < count; ++q) {
-        const std::vector<Candidate>& picked = picked_[q];
-        result->counts.push_back(static_cast<int32_t>(picked.size()));
-        for (const Candidate& candidate : picked) {
-          result->scores.push_back(client_score(request_.metric, candidate.score));
-          rows.push_back(candidate.ref);
-        }
-      }
-    }
     std::vector<const SegmentSnapshot*> sources;
     for (const Part& part : parts_) {
       sources.push_back(&part.snapshot());
       result->visible_rows += part.visible_rows();
     }
-    return gather_rows(sources, rows, request_.output_fields, &result->rows, cancel_);
+    const ReadBounds& bounds = request_.bounds;
+    const uint64_t row_bytes = min_row_bytes(sources, request_.output_fields);
+    if (const uint64_t hits = surely_too_many(row_bytes); hits != 0)
+      return output_too_large("search", hits * row_bytes, bounds.reply_bytes_max);
+    uint64_t reply_rows = 0;
+    std::vector<RowRef> rows;
+    for (size_t begin = 0; begin < request_.nq;) {
+      const size_t count = group_size(request_.nq - begin, ask, row_bytes, reply_rows);
+      search_group(begin, count, ask);
+      if (is_canceled(cancel_)) return canceled();
+      for (size_t q = 0; q < count; ++q) {
+        const std::vector<Candidate>& picked = picked_[q];
+        result->counts.push_back(static_cast<int32_t>(picked.size()));
+        reply_rows += picked.size() - std::min<uint64_t>(picked.size(), bounds.spare_rows);
+        for (const Candidate& candidate : picked) {
+          result->scores.push_back(client_score(request_.metric, candidate.score));
+          rows.push_back(candidate.ref);
+        }
+      }
+      begin += count;
+      if (const uint64_t bytes = reply_rows * row_bytes; bytes > bounds.reply_bytes_max)
+        return output_too_large("search", bytes, bounds.reply_bytes_max);
+      if (const uint64_t bytes = rows.size() * row_bytes; bytes > bounds.gather_bytes_max)
+        return gather_too_large("search", bytes, bounds.gather_bytes_max);
+    }
+    Status status = gather_rows(sources, rows, request_.output_fields, &result->rows, cancel_,
+                                bounds.gather_bytes_max);
+    return status.code() == StatusCode::kTooLarge
+               ? gather_too_large("search", result->rows.size, bounds.gather_bytes_max)
+               : status;
   }
 
   static Status canceled() { return {StatusCode::kCanceled, "the search was canceled"}; }
@@ -329,8 +344,9 @@ class Search {
     return Status::ok();
   }
 
-  // Before anything is allocated for the hits.
+  // Before anything is allocated for the hits. With bounds they are counted as they are found.
   Status check_size() const {
+    if (request_.bounds.reply_bytes_max != ReadBounds::kNone) return Status::ok();
     size_t rows = 0;
     for (const Part& part : parts_) rows += part.kept();
     const size_t hits = request_.nq * std::min(request_.k, rows);
@@ -338,6 +354,75 @@ class Search {
     return {StatusCode::kMemoryLimit, "a search may find " + std::to_string(hits) +
                                           " hits, at most " + std::to_string(kSearchHitsMax) +
                                           " fit into one result"};
+  }
+
+  // Every query has min(k, distinct keys) hits (P4), so some distinct keys can tell that the reply
+  // will be too large before anything is searched. Returns how many hits it will have at least, or
+  // 0 when that is not known yet.
+  uint64_t surely_too_many(uint64_t row_bytes) const {
+    const ReadBounds& bounds = request_.bounds;
+    if (params_.range != nullptr || bounds.reply_bytes_max == ReadBounds::kNone) return 0;
+    const auto too_many = [&](uint64_t queries) -> uint64_t {
+      if (queries == 0) return 0;
+      const uint64_t replied = bounds.reply_bytes_max / (row_bytes * queries) + 1;
+      const uint64_t needed = replied + bounds.spare_rows;
+      return needed <= request_.k && has_distinct_keys(needed) ? replied * queries : 0;
+    };
+    // A query with a NaN has no hits; they are looked for only when it matters.
+    return too_many(request_.nq) == 0 ? 0 : too_many(count_queries());
+  }
+
+  size_t count_queries() const {
+    const float* data = reinterpret_cast<const float*>(request_.queries.data());
+    size_t count = 0;
+    std::vector<float> query(dim_);
+    for (size_t q = 0; q < request_.nq; ++q) {
+      std::memcpy(query.data(), data + q * dim_, dim_ * sizeof(float));
+      if (!has_nan(query.data(), dim_)) ++count;
+    }
+    return count;
+  }
+
+  bool has_distinct_keys(uint64_t needed) const {
+    uint64_t kept = 0;
+    for (const Part& part : parts_) kept += part.kept();
+    if (kept < needed) return false;
+    std::unordered_set<int64_t> keys;
+    std::unordered_set<std::string_view> strings;
+    for (const Part& part : parts_) {
+      const SegmentSnapshot& rows = part.snapshot();
+      for (size_t row = 0; part.kept() != 0 && row < rows.row_count(); ++row) {
+        if (!part.is_kept(row)) continue;
+        if (has_string_keys_) {
+          strings.insert(rows.key_string_at(row));
+        } else {
+          keys.insert(rows.key_at(row));
+        }
+        if (keys.size() + strings.size() >= needed) return true;
+      }
+    }
+    return false;
+  }
+
+  // How many of the queries left go together: no more than their candidates have memory for, and
+  // than would fill the reply, so that one that is too large is known early.
+  size_t group_size(size_t left, size_t ask, uint64_t row_bytes, uint64_t reply_rows) const {
+    size_t candidates = 0;
+    size_t kept = 0;
+    for (const Part& part : parts_) {
+      candidates += std::min(ask, part.kept());
+      kept += part.kept();
+    }
+    const size_t in_memory = kGroupHits / std::max<size_t>(1, candidates);
+    const size_t hits = std::min(request_.k, kept);
+    const uint64_t replied = hits - std::min<uint64_t>(hits, request_.bounds.spare_rows);
+    uint64_t in_reply = kGroupQueries;
+    if (replied * row_bytes != 0) {
+      const uint64_t fitting = request_.bounds.reply_bytes_max / row_bytes;
+      in_reply = (fitting - std::min(fitting, reply_rows)) / replied + 1;
+    }
+    const size_t most = std::min<uint64_t>({in_memory, in_reply, kGroupQueries, left});
+    return std::max<size_t>(1, most);
   }
 
   void set_params() {

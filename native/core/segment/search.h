@@ -11,6 +11,7 @@
 
 #include "distance/metric.h"
 #include "expr/plan.h"
+#include "segment/gather.h"
 #include "segment/row_batch.h"
 #include "segment/segment.h"
 #include "util/cancel.h"
@@ -37,6 +38,7 @@ struct SearchRequest {
   std::optional<float> radius;
   std::optional<float> range_filter;
   std::vector<int64_t> output_fields;
+  ReadBounds bounds;
 };
 
 struct SearchResult {
@@ -50,8 +52,9 @@ struct SearchResult {
 // are shown: exactly for scans, among the rows that a walk found for an index. Of a repeated key
 // the best score counts, of equal ones the newest row. Rows whose vector is null are never hits,
 // and a query with a NaN has none. The calling thread takes part; `pool` and `cancel` may be null.
-// Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit (memory, more
-// than kSearchHitsMax hits).
+// Errors: kInvalidParameter (field, query length, filter), kCanceled, kMemoryLimit (memory; without
+// bounds more than kSearchHitsMax hits); kTooLarge and kMemoryLimit past a bound, found after no
+// more work than the largest answer within it takes.
 Status search_segments(std::span<const std::shared_ptr<const Segment>> segments,
                        const SearchRequest& request, ThreadPool* pool, const CancelToken* cancel,
                        SearchResult* result);

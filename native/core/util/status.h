@@ -14,6 +14,7 @@ enum class StatusCode : int32_t {
   kInternal = 5,            // an invariant does not hold
   kDataIntegrity = 1009,    // a file or message does not have the form it must have
   kInvalidParameter = 1100, // the request's content is wrong
+  kTooLarge = 1102,         // what was asked for passes a limit of the request
   kIo = 1001,               // the operating system refused a file operation
   kCanceled = 10000,        // the caller gave up
 };

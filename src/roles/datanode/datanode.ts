@@ -2,10 +2,12 @@
 // applies the durable deletes, writes one output. The retention horizon decides which deleted rows
 // still go into it (R3, R5).
 
+import type { ByteBudget } from '../../base/byte-budget.ts';
 import { native, type NativeSegment } from '../../index/native.ts';
 import { SegmentState, type DeleteFile, type SegmentInfo } from '../../model/segment-info.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import { EMPTY, type DataNode } from '../../rpc/contract.ts';
+import { buildWithin, getMergeBytes } from '../../segment/build-bytes.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { applyDeleteFiles, makeDeleteTarget } from '../../segment/delete-files.ts';
 import { openSegment, verifySegment, type OpenSegment } from '../../segment/open-segment.ts';
@@ -18,6 +20,8 @@ import {
 
 export interface DataNodeDeps {
   readonly storage: ObjectStorage;
+  /** Memory for builds and merges. */
+  readonly buildMemory: ByteBudget;
 }
 
 interface CompactRequest {
@@ -31,10 +35,12 @@ interface CompactRequest {
 
 export class DataNodeRole implements DataNode {
   readonly #storage: ObjectStorage;
+  readonly #buildMemory: ByteBudget;
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(deps: DataNodeDeps) {
     this.#storage = deps.storage;
+    this.#buildMemory = deps.buildMemory;
   }
 
   /** Waits for merges whose callers have gone and that have not noticed yet. */
@@ -43,7 +49,11 @@ export class DataNodeRole implements DataNode {
   }
 
   readonly compact: DataNode['compact'] = async (request, { signal }) => {
-    const work = this.#compact(request, signal);
+    const rows = request.inputs.reduce((sum, input) => sum + input.rows, 0);
+    const bytes = getMergeBytes(request.schema, rows);
+    const work = buildWithin(this.#buildMemory, bytes, signal, () =>
+      this.#compact(request, signal),
+    );
     this.#running.add(work);
     return work.finally(() => this.#running.delete(work));
   };

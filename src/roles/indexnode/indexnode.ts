@@ -1,15 +1,20 @@
 // The index node: builds one index over one segment and stores it. Stateless.
 
-import { native, takeJobId } from '../../index/native.ts';
+import type { ByteBudget } from '../../base/byte-budget.ts';
+import { native, takeJobId, type NativeColumnLayout } from '../../index/native.ts';
 import { getPhysicalIndex } from '../../model/index-params.ts';
+import { findFieldById } from '../../model/schema.ts';
 import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import type { IndexNode } from '../../rpc/contract.ts';
+import { buildWithin, getIndexBuildBytes } from '../../segment/build-bytes.ts';
 import { openSegment } from '../../segment/open-segment.ts';
 import { readSegmentLayout } from '../../segment/segment-file.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 
 export interface IndexNodeDeps {
   readonly storage: ObjectStorage;
+  /** Memory for builds and merges. */
+  readonly buildMemory: ByteBudget;
   /** How long a build took, for metrics. */
   readonly onBuilt: (milliseconds: number) => void;
   readonly nowMs: () => number;
@@ -28,13 +33,15 @@ export class IndexNodeRole implements IndexNode {
   }
 
   readonly build: IndexNode['build'] = async ({ schema, segment, index, file }, call) => {
-    const { storage, nowMs, onBuilt } = this.#deps;
+    const { storage, buildMemory, nowMs, onBuilt } = this.#deps;
     const { collectionId, segmentId, rows } = segment;
     const { indexId, fieldId } = index;
     const base = { collectionId, segmentId, indexId, fieldId, rows };
     const params = getPhysicalIndex(index, rows);
     if (params === undefined) return { file: { ...base, file: '', fileBytes: 0 } };
-    if (!(await hasField(storage, segment, fieldId))) {
+    const column = await findColumn(storage, segment, fieldId);
+    const field = findFieldById(schema, fieldId);
+    if (column === undefined || field === undefined) {
       return { file: { ...base, file: '', fileBytes: 0 } };
     }
     const started = nowMs();
@@ -44,7 +51,10 @@ export class IndexNodeRole implements IndexNode {
     this.#jobs.add(job);
     call.signal?.addEventListener('abort', cancel, { once: true });
     try {
-      const bytes = await native.buildIndex(opened.handle, fieldId, params, job);
+      const memoryBytes = getIndexBuildBytes(field, params, rows, column);
+      const bytes = await buildWithin(buildMemory, memoryBytes, call.signal, () =>
+        native.buildIndex(opened.handle, fieldId, params, job),
+      );
       await storage.put(file, bytes);
       onBuilt(nowMs() - started);
       return { file: { ...base, file, fileBytes: bytes.byteLength } satisfies IndexFile };
@@ -60,13 +70,13 @@ export class IndexNodeRole implements IndexNode {
  * A segment from before the field was added has nothing to index: its rows are all null there, or
  * all the default.
  */
-async function hasField(
+async function findColumn(
   storage: ObjectStorage,
   { file, fileBytes }: SegmentInfo,
   fieldId: bigint,
-): Promise<boolean> {
+): Promise<NativeColumnLayout | undefined> {
   const { layout } = await readSegmentLayout(file, fileBytes, (offset, length) =>
     storage.getRange(file, offset, length),
   );
-  return layout.some((column) => column.fieldId === fieldId);
+  return layout.find((column) => column.fieldId === fieldId);
 }

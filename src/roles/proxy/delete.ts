@@ -14,6 +14,7 @@ import { OK_STATUS } from '../../rpc/status.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { readWithin } from './read-bounds.ts';
 import { PartialWriteError, ShardWrites } from './shard-writes.ts';
 import { cutKeys, splitKeys } from './sharding.ts';
 
@@ -145,18 +146,27 @@ async function deleteMatching(work: DeleteWork, filter: Filter): Promise<void> {
   const partitionIds = partitionId !== 0n ? [partitionId] : (filter.partitionIds ?? []);
   const plan = await filter.encode();
   const primary = getPrimaryKeyField(info.schema);
+  const all = { rows: Infinity, rowsEach: Infinity, spareRows: 0 };
+  const size = { ...all, schema: info.schema, fieldIds: [], isInternal: true };
   for (const vchannel of info.vchannels) {
-    const read = await proxy.peers.streamingnode.query(
-      {
-        collectionId,
-        vchannel,
-        partitionIds,
-        ignoreGrowing: false,
-        pinnedTimestamp: 0n,
-        params: { plan, limit: 0, outputFieldIds: [], countOnly: false },
-      },
-      context,
-    );
+    // The keys of the shard before are deleted.
+    context.memory.settle(0);
+    const read = await readWithin(proxy, context, {
+      sizes: [size],
+      read: ([bounds]) =>
+        proxy.peers.streamingnode.query(
+          {
+            collectionId,
+            vchannel,
+            partitionIds,
+            ignoreGrowing: false,
+            pinnedTimestamp: 0n,
+            params: { plan, limit: 0, outputFieldIds: [], countOnly: false, bounds: bounds! },
+          },
+          context,
+        ),
+      listRows: ({ rows }) => [rows],
+    });
     const batch = new RowBatchReader(read.rows);
     if (batch.rows === 0) continue;
     const reader = new KeyReader(batch, primary);

@@ -2,11 +2,13 @@
 // weighted score. Formulas: Milvus 2.6. Limit, offset, partitions and consistency are those of the
 // whole: SDKs copy them into each part, where they are not read.
 
-import { concatRows, takeRows } from '../../codec/row-batch-ops.ts';
+import { runInTurns, type Steps } from '../../base/turns.ts';
+import { takeRowsOf } from '../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
 import { findValue, type KeyValue } from '../../codec/request-parts.ts';
 import type { HybridSearchRequest } from '../../codec/search-request.ts';
-import { encodeSearchResults } from '../../codec/search-results.ts';
+import { encodeSearchResultsInTurns } from '../../codec/search-results.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
 import { invalidParameter } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
@@ -14,18 +16,24 @@ import { isHigherBetter, KeyReader, type KeyField } from '../../segment/reduce.t
 import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { readWithin } from './read-bounds.ts';
 import { readInteger } from './read-target.ts';
 import { readRoundDecimal } from './search-request.ts';
 import {
+  getSearchSize,
+  planSearch,
   refuseOtherFeatures,
   refuseOtherRankings,
   requireOutputSize,
   roundScores,
-  searchShards,
+  runSearch,
   type SearchOutcome,
+  type SearchPlan,
 } from './search.ts';
 
 const SUB_SEARCHES_MAX = 1024;
+/** Ranking a hit takes as long as copying so many bytes. */
+const HIT_WORK = 1024;
 const RRF_K_DEFAULT = 60;
 const RRF_K_END = 16384;
 
@@ -49,30 +57,23 @@ export async function hybridSearch(
   const window = readWindow(proxy, request);
   const ranker = readRanker(request.rankParams, request.requests.length);
   const selection = selectOutputFields(info.schema, request.outputFields, false);
-  const outcomes = await Promise.all(
-    request.requests.map((sub) =>
-      searchShards(
-        proxy,
-        info,
-        {
-          ...sub,
-          searchParams: readPartParams(sub.searchParams, window),
-          partitionNames: request.partitionNames,
-          guaranteeTimestamp: request.guaranteeTimestamp,
-        },
-        selection.fieldIds,
-        context,
-      ),
-    ),
+  const plans = await Promise.all(
+    request.requests.map((sub) => {
+      const { partitionNames, guaranteeTimestamp } = request;
+      const searchParams = readPartParams(sub.searchParams, window);
+      const whole = { ...sub, searchParams, partitionNames, guaranteeTimestamp };
+      return planSearch(proxy, info, whole, selection.fieldIds, context);
+    }),
   );
-  const nq = outcomes[0]!.nq;
-  if (outcomes.some((outcome) => outcome.nq !== nq)) {
+  const { nq } = plans[0]!.params;
+  if (plans.some(({ params }) => params.nq !== nq)) {
     throw invalidParameter('nq of the sub-searches of a hybrid search should be the same');
   }
+  const outcomes = await runAll(proxy, info, plans, window, context);
   const primary = getPrimaryKeyField(info.schema);
-  const merged = fuse(outcomes, ranker, nq, window, primary);
+  const merged = await runInTurns(fuse(outcomes, ranker, nq, window, primary));
   requireOutputSize(proxy, merged.rows.bytes);
-  return encodeSearchResults({
+  return encodeSearchResultsInTurns({
     status: OK_STATUS,
     collectionName: request.collectionName,
     sessionTs: outcomes.reduce((max, { timestamp }) => (timestamp > max ? timestamp : max), 0n),
@@ -87,6 +88,33 @@ export async function hybridSearch(
       rows: merged.rows,
       outputs: selection.outputs,
     },
+  });
+}
+
+/** Runs the sub-searches, each in its share of one reservation. */
+async function runAll(
+  proxy: Proxy,
+  info: CollectionInfo,
+  plans: readonly SearchPlan[],
+  { limit, offset }: Window,
+  context: RequestContext,
+): Promise<SearchOutcome[]> {
+  // What is merged is no shorter than the longest list, and a page of it goes into the reply.
+  const sizes = plans.map(({ params }) =>
+    getSearchSize(info, params, Math.max(offset, params.k - limit)),
+  );
+  return readWithin(proxy, context, {
+    sizes,
+    read: (bounds) =>
+      Promise.all(
+        plans.map(async (plan, i): Promise<SearchOutcome> => {
+          const { settings, params } = plan;
+          const read = { k: params.k, bounds: bounds[i]! };
+          const reply = await runSearch(proxy, info, plan, read, context);
+          return { ...reply, settings, nq: params.nq };
+        }),
+      ),
+    listRows: (outcomes) => outcomes.map(({ rows }) => rows),
   });
 }
 
@@ -201,13 +229,13 @@ function normalize(score: number, metric: string): number {
   return 1 - (2 * Math.atan(score)) / Math.PI;
 }
 
-function fuse(
+function* fuse(
   outcomes: readonly SearchOutcome[],
   ranker: Ranker,
   nq: number,
   { limit, offset }: Window,
   primary: KeyField,
-): { counts: Int32Array; scores: Float32Array; rows: RowBatchReader } {
+): Steps<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
   const metrics = outcomes.map(({ settings }) => settings.index.metric);
   const isMixed = new Set(metrics.map(isHigherBetter)).size > 1;
   // Distances alone stay distances; beside similarities they are turned into such.
@@ -251,7 +279,8 @@ function fuse(
       scores.push(score);
       picked.push(row);
     }
+    yield HIT_WORK * found.size;
   }
-  const rows = new RowBatchReader(takeRows(new RowBatchReader(concatRows(batches)), picked));
+  const rows = new RowBatchReader(yield* takeRowsOf(batches, picked));
   return { counts, scores: Float32Array.from(scores), rows };
 }

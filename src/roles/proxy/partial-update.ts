@@ -18,6 +18,7 @@ import type { RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType, getDataTypeName } from '../../model/data-type.ts';
 import { invalidParameter } from '../../model/error.ts';
+import type { ReadBounds } from '../../model/read-output.ts';
 import {
   findPartitionKeyField,
   getPrimaryKeyField,
@@ -34,6 +35,7 @@ import {
   type PreparedRows,
   type RowsTry,
 } from './prepare-rows.ts';
+import { readWithin } from './read-bounds.ts';
 import { toShardRead } from './read-target.ts';
 import type { ShardWrites } from './shard-writes.ts';
 import { hashKey, splitKeys } from './sharding.ts';
@@ -159,16 +161,26 @@ async function readRows(
   const outputFieldIds = info.schema.fields.map((field) => field.fieldId);
   const partitionIds = partitionId === 0n ? [] : [partitionId];
   const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
-  const replies = await Promise.all(
-    info.vchannels.map(async (vchannel, shard) => {
-      const keys = keysByShard[shard];
-      if (keys === undefined || writes.isWritten(shard)) return [];
-      const params = { keys, limit: 0, outputFieldIds, countOnly: false };
-      const request = { ...toShardRead(info, vchannel, target), params };
-      return [await proxy.peers.streamingnode.query(request, context)];
-    }),
-  );
-  const batches = replies.flat().map(({ rows }) => new RowBatchReader(rows));
+  const rows = keysByShard.reduce((sum, keys) => sum + (keys?.values.length ?? 0), 0);
+  const size = { schema: info.schema, fieldIds: outputFieldIds, rows, rowsEach: rows };
+  const read = async (bounds: ReadBounds): Promise<Uint8Array[]> => {
+    const replies = await Promise.all(
+      info.vchannels.map(async (vchannel, shard) => {
+        const keys = keysByShard[shard];
+        if (keys === undefined || writes.isWritten(shard)) return [];
+        const params = { keys, limit: 0, outputFieldIds, countOnly: false, bounds };
+        const request = { ...toShardRead(info, vchannel, target), params };
+        return [(await proxy.peers.streamingnode.query(request, context)).rows];
+      }),
+    );
+    return replies.flat();
+  };
+  const found = await readWithin(proxy, context, {
+    sizes: [{ ...size, spareRows: 0, isInternal: true }],
+    read: ([bounds]) => read(bounds!),
+    listRows: (all) => all,
+  });
+  const batches = found.map((bytes) => new RowBatchReader(bytes));
   return batches.length === 1 ? batches[0]! : new RowBatchReader(concatRows(batches));
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
+import type { CallMemory } from '../../rpc/admission.ts';
 import type { CallContext, Peers } from '../../rpc/contract.ts';
 import { IdStock } from './id-stock.ts';
 import { checkName } from './names.ts';
@@ -29,6 +30,8 @@ export interface ProxyLimits {
   readonly topK: number;
   readonly nq: number;
   readonly maxQueryResultWindow: number;
+  /** -1 = none. */
+  readonly maxResultEntries: number;
   readonly maxOutputSize: number;
   readonly maxInsertSize: number;
 }
@@ -52,6 +55,8 @@ export interface ProxyDeps {
 export interface RequestContext extends CallContext {
   /** gRPC metadata `dbname`; '' when absent. */
   readonly dbName: string;
+  /** For what its reply is made from. */
+  readonly memory: CallMemory;
   /** For metrics, filled in on the way: the collection that the call is about, */
   collection?: { readonly dbName: string; readonly schema: { readonly name: string } } | undefined;
   /** and how many query vectors it searches for, or rows it writes. */

@@ -1,10 +1,10 @@
 // Query: filter → plan → shard leaders → merge by primary key → rows. Also count(*).
 
-import { VALUES_PER_TURN } from '../../base/turns.ts';
+import { runInTurns, VALUES_PER_TURN } from '../../base/turns.ts';
 import type { QueryRequest } from '../../codec/query-request.ts';
-import { encodeQueryResults } from '../../codec/query-results.ts';
+import { encodeQueryResultsInTurns } from '../../codec/query-results.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
-import { takeRows } from '../../codec/row-batch-ops.ts';
+import { takeRowsOf } from '../../codec/row-batch-ops.ts';
 import { encodeInt64FieldData } from '../../codec/rows-to-field-data.ts';
 import { findValue } from '../../codec/request-parts.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -17,6 +17,7 @@ import { compileRequestFilter, type Filter } from './filter.ts';
 import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { readWithin } from './read-bounds.ts';
 import {
   getPinnedTimestamp,
   isTrue,
@@ -54,6 +55,7 @@ export async function query(
   if (filter === undefined && limit === undefined && !isCount) {
     throw invalidParameter('empty expression should be used with limit');
   }
+  const rows = isCount ? 0 : limit === undefined ? Infinity : limit + offset;
   const params: QueryParams = {
     ...(await chooseRows(filter)),
     limit: limit === undefined ? 0 : limit + offset,
@@ -61,10 +63,23 @@ export async function query(
     countOnly: isCount,
   };
   requirePartitionKey(proxy.deps.limits, info, 'query');
-  const read = await readShards(proxy, info, context, params, {
+  const target = {
     partitionIds: selectPartitions(info, request.partitionNames, filter),
     ignoreGrowing: isTrue(findValue(request.queryParams, 'ignore_growing')),
     pinnedTimestamp: getPinnedTimestamp(request.queryParams, request.guaranteeTimestamp),
+  };
+  const size = {
+    schema: info.schema,
+    fieldIds: selection.fieldIds,
+    rows: Math.min(rows, filter?.keys?.values.length ?? Infinity),
+    rowsEach: rows,
+    spareRows: offset,
+  };
+  const read = await readWithin(proxy, context, {
+    sizes: [size],
+    read: ([bounds]) =>
+      readShards(proxy, info, context, { ...params, bounds: bounds! }, target),
+    listRows: (reply) => [reply.rows],
   });
   const common = {
     status: OK_STATUS,
@@ -74,12 +89,13 @@ export async function query(
   };
   if (isCount) {
     const count = encodeInt64FieldData(COUNT, BigInt64Array.of(BigInt(read.count)));
-    return encodeQueryResults({ ...common, encodedFields: [count], outputFields: [COUNT] });
+    return encodeQueryResultsInTurns({ ...common, encodedFields: [count], outputFields: [COUNT] });
   }
-  requireOutputSize(proxy, read.rows);
-  return encodeQueryResults({
+  const page = await skipRows(new RowBatchReader(read.rows), offset);
+  requireOutputSize(proxy, page.bytes);
+  return encodeQueryResultsInTurns({
     ...common,
-    rows: skipRows(new RowBatchReader(read.rows), offset),
+    rows: page,
     outputs: selection.outputs,
     outputFields: selection.names,
   });
@@ -112,7 +128,8 @@ async function readShards(
     (max, reply) => (reply.timestamp > max ? reply.timestamp : max),
     0n,
   );
-  return { ...mergeQueries(replies, params, getPrimaryKeyField(info.schema)), timestamp };
+  const merged = await mergeQueries(replies, params, getPrimaryKeyField(info.schema));
+  return { ...merged, timestamp };
 }
 
 function readWindow(
@@ -164,9 +181,9 @@ function requireOutputSize(proxy: Proxy, rows: Uint8Array): void {
   });
 }
 
-export function skipRows(batch: RowBatchReader, offset: number): RowBatchReader {
+export async function skipRows(batch: RowBatchReader, offset: number): Promise<RowBatchReader> {
   if (offset === 0) return batch;
   const length = Math.max(0, batch.rows - offset);
   const kept = Uint32Array.from({ length }, (_unused, i) => offset + i);
-  return new RowBatchReader(takeRows(batch, kept));
+  return new RowBatchReader(await runInTurns(takeRowsOf([batch], kept)));
 }

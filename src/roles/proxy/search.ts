@@ -1,14 +1,16 @@
 // Search: filter → plan, query vectors → shard leaders → merge → encode. Also search by primary
 // keys.
 
+import { runInTurns } from '../../base/turns.ts';
 import type { Ids } from '../../codec/ids.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
-import { takeRows } from '../../codec/row-batch-ops.ts';
+import { takeRowsOf } from '../../codec/row-batch-ops.ts';
 import type { SearchRequest } from '../../codec/search-request.ts';
-import { encodeSearchResults } from '../../codec/search-results.ts';
+import { encodeSearchResultsInTurns } from '../../codec/search-results.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType } from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
+import type { ReadBounds } from '../../model/read-output.ts';
 import { getPrimaryKeyField, type FieldSchema } from '../../model/schema.ts';
 import type { Keys, SearchParams, SearchReply } from '../../rpc/contract.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
@@ -17,6 +19,7 @@ import { compileRequestFilter } from './filter.ts';
 import { notYet } from './not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { readWithin, type ReadSize } from './read-bounds.ts';
 import {
   getPinnedTimestamp,
   requirePartitionKey,
@@ -42,13 +45,14 @@ export async function search(
   const info = await requireCollection(proxy, dbName, request.collectionName, context);
   refuseOtherFeatures(request);
   const selection = selectOutputFields(info.schema, request.outputFields, false);
-  const outcome = await searchShards(proxy, info, request, selection.fieldIds, context);
+  const plan = await planSearch(proxy, info, request, selection.fieldIds, context);
+  const outcome = await runPlannedSearch(proxy, info, plan, context);
   const { settings, nq, timestamp } = outcome;
-  const page = settings.offset > 0 ? skipHits(outcome, settings.offset) : outcome;
+  const page = settings.offset > 0 ? await skipHits(outcome, settings.offset) : outcome;
   const rows = new RowBatchReader(page.rows);
   requireOutputSize(proxy, page.rows);
   const primary = getPrimaryKeyField(info.schema);
-  return encodeSearchResults({
+  return encodeSearchResultsInTurns({
     status: OK_STATUS,
     collectionName: request.collectionName,
     sessionTs: timestamp,
@@ -70,14 +74,21 @@ export async function search(
   });
 }
 
-/** Runs one search over all shards. Also the sub-searches of a hybrid one. */
-export async function searchShards(
+/** A search whose parameters are read and checked. */
+export interface SearchPlan {
+  readonly settings: SearchSettings;
+  readonly params: SearchParams;
+  readonly target: Parameters<typeof toShardRead>[2];
+}
+
+/** Also for the sub-searches of a hybrid one. */
+export async function planSearch(
   proxy: Proxy,
   info: CollectionInfo,
   request: SearchRequest,
   outputFieldIds: readonly bigint[],
   context: RequestContext,
-): Promise<SearchOutcome> {
+): Promise<SearchPlan> {
   const { collectionId } = info;
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const settings = readSearchSettings(proxy, info, indexes, request.searchParams);
@@ -96,6 +107,10 @@ export async function searchShards(
       : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
   context.units = (context.units ?? 0) + nq;
   const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
+  requireEntryCount(proxy, nq * k);
+  if (settings.iterator !== undefined && nq !== 1) {
+    throw invalidParameter('search_iterator_v2 takes one query vector');
+  }
   const params: SearchParams = {
     fieldId: field.fieldId,
     metric: index.metric,
@@ -114,25 +129,69 @@ export async function searchShards(
     ignoreGrowing: settings.ignoreGrowing,
     pinnedTimestamp: getPinnedTimestamp(request.searchParams, request.guaranteeTimestamp),
   };
-  const run = (wanted: number): Promise<MergedReply> =>
-    askShards(proxy, info, { ...params, k: wanted }, target, context);
-  if (settings.iterator === undefined) return { ...(await run(params.k)), settings, nq };
-  if (nq !== 1) throw invalidParameter('search_iterator_v2 takes one query vector');
+  return { settings, params, target };
+}
+
+async function runPlannedSearch(
+  proxy: Proxy,
+  info: CollectionInfo,
+  plan: SearchPlan,
+  context: RequestContext,
+): Promise<SearchOutcome> {
+  const { settings, params } = plan;
+  const { iterator, offset } = settings;
+  const run = async (k: number, spareRows: number): Promise<MergedReply> => {
+    const size = getSearchSize(info, { ...params, k }, spareRows);
+    return readWithin(proxy, context, {
+      sizes: [size],
+      read: ([bounds]) => runSearch(proxy, info, plan, { k, bounds: bounds! }, context),
+      listRows: ({ rows }) => [rows],
+    });
+  };
+  const { nq } = params;
+  if (iterator === undefined) return { ...(await run(params.k, offset)), settings, nq };
   const { topK } = proxy.deps.limits;
-  return { ...(await readPage(settings.iterator.batchSize, topK, run)), settings, nq };
+  const reply = await readPage(iterator.batchSize, topK, (k) => {
+    // The rows of a page that was too short are done with.
+    context.memory.settle(0);
+    return run(k, k - 1);
+  });
+  return { ...reply, settings, nq };
+}
+
+/** What a search finds; `spareRows` of each query's hits stay out of the reply. */
+export function getSearchSize(
+  { schema }: CollectionInfo,
+  { nq, k, outputFieldIds }: SearchParams,
+  spareRows: number,
+): ReadSize {
+  return { schema, fieldIds: outputFieldIds, rows: nq * k, rowsEach: k, spareRows };
+}
+
+/** Milvus' bound on the hits of one request; off unless it is set. */
+function requireEntryCount(proxy: Proxy, entries: number): void {
+  const { maxResultEntries } = proxy.deps.limits;
+  if (maxResultEntries <= 0 || entries <= maxResultEntries) return;
+  throw new MilvusError('ParameterInvalid', {
+    message: 'number of result entries is too large',
+    fields: { got: entries, limit: maxResultEntries },
+  });
 }
 
 interface MergedReply extends SearchReply {
   readonly timestamp: bigint;
 }
 
-async function askShards(
+/** Asks every shard's leader and merges. */
+export async function runSearch(
   proxy: Proxy,
   info: CollectionInfo,
-  params: SearchParams,
-  target: Parameters<typeof toShardRead>[2],
+  plan: SearchPlan,
+  { k, bounds }: { k: number; bounds: ReadBounds },
   context: RequestContext,
 ): Promise<MergedReply> {
+  const { target } = plan;
+  const params = { ...plan.params, k, bounds };
   const replies = await Promise.all(
     info.vchannels.map((vchannel) =>
       proxy.peers.streamingnode.search({ ...toShardRead(info, vchannel, target), params }, context),
@@ -141,7 +200,7 @@ async function askShards(
   const merged =
     replies.length === 1
       ? replies[0]!
-      : mergeSearches(replies, params, getPrimaryKeyField(info.schema));
+      : await mergeSearches(replies, params, getPrimaryKeyField(info.schema));
   const timestamp = replies.reduce(
     (max, reply) => (reply.timestamp > max ? reply.timestamp : max),
     0n,
@@ -174,14 +233,10 @@ async function readVectorsOfKeys(
   if (new Set<bigint | string>(keys.values).size < nq) {
     throw invalidParameter('duplicate IDs found in search request');
   }
-  const params = { keys, limit: 0, outputFieldIds: [field.fieldId], countOnly: false };
-  const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
   const vectors = new Map<bigint | string, Uint8Array>();
   // Nothing is near to it: a row whose vector is null has no hits.
   const noVector = new Uint8Array(new Float32Array(field.dim).fill(NaN).buffer);
-  for (const vchannel of info.vchannels) {
-    const shard = toShardRead(info, vchannel, target);
-    const { rows } = await proxy.peers.streamingnode.query({ ...shard, params }, context);
+  for (const rows of await readVectorRows(proxy, info, { keys, field, partitionIds }, context)) {
     const batch = new RowBatchReader(rows);
     if (batch.rows === 0) continue;
     const reader = new KeyReader(batch, primary);
@@ -204,7 +259,38 @@ async function readVectorsOfKeys(
   keys.values.forEach((key: bigint | string, i: number) =>
     queries.set(vectors.get(key)!, i * width),
   );
+  context.memory.settle(queries.byteLength);
   return { nq, queries };
+}
+
+/** The rows with these keys, of each shard. */
+async function readVectorRows(
+  proxy: Proxy,
+  info: CollectionInfo,
+  { keys, field, partitionIds }: {
+    keys: Keys;
+    field: FieldSchema;
+    partitionIds: readonly bigint[];
+  },
+  context: RequestContext,
+): Promise<Uint8Array[]> {
+  const outputFieldIds = [field.fieldId];
+  const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
+  const rows = keys.values.length;
+  const size = { schema: info.schema, fieldIds: outputFieldIds, rows, rowsEach: rows };
+  return readWithin(proxy, context, {
+    sizes: [{ ...size, spareRows: 0, isInternal: true }],
+    read: async ([bounds]) => {
+      const params = { keys, limit: 0, outputFieldIds, countOnly: false, bounds: bounds! };
+      const batches: Uint8Array[] = [];
+      for (const vchannel of info.vchannels) {
+        const request = { ...toShardRead(info, vchannel, target), params };
+        batches.push((await proxy.peers.streamingnode.query(request, context)).rows);
+      }
+      return batches;
+    },
+    listRows: (batches) => batches,
+  });
 }
 
 function toKeys(ids: Ids, primary: FieldSchema): Keys {
@@ -231,7 +317,7 @@ export function refuseOtherRankings(
 }
 
 /** Leaves out the first `offset` hits of each query. */
-export function skipHits(reply: SearchReply, offset: number): SearchReply {
+export async function skipHits(reply: SearchReply, offset: number): Promise<SearchReply> {
   const kept: number[] = [];
   const counts = new Int32Array(reply.counts.length);
   let start = 0;
@@ -241,7 +327,8 @@ export function skipHits(reply: SearchReply, offset: number): SearchReply {
     start += count;
   });
   const scores = Float32Array.from(kept, (i) => reply.scores[i]!);
-  return { ...reply, counts, scores, rows: takeRows(new RowBatchReader(reply.rows), kept) };
+  const rows = await runInTurns(takeRowsOf([new RowBatchReader(reply.rows)], kept));
+  return { ...reply, counts, scores, rows };
 }
 
 /** Half away from zero to `decimals` places, as Milvus rounds; -1 leaves scores alone. */

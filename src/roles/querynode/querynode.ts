@@ -10,6 +10,7 @@ import { getNativeFields } from '../../segment/native-fields.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { applyDeleteFiles, makeDeleteTarget } from '../../segment/delete-files.ts';
 import { openSegment } from '../../segment/open-segment.ts';
+import type { ReadSlots } from '../../segment/read-slots.ts';
 import {
   getRecordedFile,
   type LocalObject,
@@ -18,6 +19,7 @@ import {
 
 export interface QueryNodeDeps {
   readonly storage: ObjectStorage;
+  readonly reads: ReadSlots;
 }
 
 interface HeldSegment {
@@ -30,12 +32,15 @@ interface HeldSegment {
 
 export class QueryNodeRole implements QueryNode {
   readonly #storage: ObjectStorage;
+  readonly #reads: ReadSlots;
   readonly #segments = new Map<bigint, HeldSegment>();
   /** For metrics. */
   readonly held = new CollectionTotals();
+  #releasedBytes = 0;
 
   constructor(deps: QueryNodeDeps) {
     this.#storage = deps.storage;
+    this.#reads = deps.reads;
   }
 
   async stop(): Promise<void> {
@@ -84,6 +89,7 @@ export class QueryNodeRole implements QueryNode {
       if (held === undefined) continue;
       this.#segments.delete(id);
       this.held.remove(held.segment.collectionId, toSize(held.segment));
+      this.#releasedBytes += native.segmentStats(held.handle).memoryBytes;
       closeHeld(held);
     }
     return EMPTY;
@@ -116,10 +122,12 @@ export class QueryNodeRole implements QueryNode {
   };
 
   readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
-    searchSegments(this.#select(segmentIds), params, readTimestamp, signal);
+    this.#reads.run(() =>
+      searchSegments(this.#select(segmentIds), params, readTimestamp, signal),
+    );
 
   readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
-    querySegments(this.#select(segmentIds), params, readTimestamp, signal);
+    this.#reads.run(() => querySegments(this.#select(segmentIds), params, readTimestamp, signal));
 
   readonly getStats: QueryNode['getStats'] = async ({ segmentIds, horizon }) => {
     const segments: SegmentStats[] = [];
@@ -131,6 +139,11 @@ export class QueryNodeRole implements QueryNode {
     }
     return { segments };
   };
+
+  /** Memory, besides mapped files, that was ever given back. */
+  getReleasedBytes(): number {
+    return this.#releasedBytes;
+  }
 
   getSegmentCount(): number {
     return this.#segments.size;

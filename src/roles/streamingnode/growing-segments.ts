@@ -38,6 +38,8 @@ export class GrowingSegments {
   /** Partition id → the segment that takes its rows, and the bytes assigned to it. */
   readonly #open = new Map<bigint, { readonly growing: GrowingSegment; bytes: number }>();
 
+  readonly #full = new Set<GrowingSegment>();
+
   constructor(deps: GrowingSegmentsDeps) {
     this.#deps = deps;
   }
@@ -56,7 +58,9 @@ export class GrowingSegments {
   append(part: AssignedRows, timestamp: bigint, position: bigint): GrowingSegment {
     const { segmentId, partitionId, rows, batch } = part;
     const growing = this.#deps.view.growing.get(segmentId) ?? this.#add(segmentId, partitionId);
-    native.appendRows(growing.handle, batch, timestamp);
+    const memoryBytes = native.appendRows(growing.handle, batch, timestamp);
+    this.#deps.budget.charge(memoryBytes - growing.memoryBytes);
+    growing.memoryBytes = memoryBytes;
     if (growing.rows === 0) {
       growing.firstPosition = position;
       growing.firstTimestamp = timestamp;
@@ -65,12 +69,12 @@ export class GrowingSegments {
     growing.rows += rows;
     growing.bytes += batch.byteLength;
     growing.lastPosition = position;
+    if (growing.bytes >= this.#deps.segmentBytesMax) this.#full.add(growing);
     return growing;
   }
 
   /** The same for a record of the log's tail: the segment goes on taking rows. */
   replay(part: AssignedRows, timestamp: bigint, position: bigint): void {
-    this.#deps.budget.used += part.batch.byteLength;
     const growing = this.append(part, timestamp, position);
     this.#open.set(part.partitionId, { growing, bytes: growing.bytes });
   }
@@ -78,6 +82,13 @@ export class GrowingSegments {
   delete({ keys, timestamp, killsUpTo, partitionId }: DeleteRun): void {
     const handles = this.#deps.view.selectGrowing(partitionId === 0n ? [] : [partitionId]);
     if (handles.length > 0) native.deleteKeys(handles, keys, timestamp, killsUpTo);
+  }
+
+  /** Those that have become full since the last call. */
+  takeFull(): GrowingSegment[] {
+    const full = [...this.#full];
+    this.#full.clear();
+    return full;
   }
 
   /** No further rows are assigned to it. */
@@ -90,7 +101,8 @@ export class GrowingSegments {
   forget(growing: GrowingSegment): void {
     this.close(growing);
     this.#deps.view.growing.delete(growing.segmentId);
-    this.#deps.budget.release(growing.bytes);
+    this.#full.delete(growing);
+    this.#deps.budget.release(growing.memoryBytes);
     native.closeSegment(growing.handle);
   }
 
@@ -122,6 +134,7 @@ export class GrowingSegments {
       lastPosition: NO_POSITION,
       rows: 0,
       bytes: 0,
+      memoryBytes: 0,
       isSealing: false,
       failure: undefined,
       deletesUpTo: undefined,

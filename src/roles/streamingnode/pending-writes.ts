@@ -1,6 +1,7 @@
-// Writes that wait to be stamped by their shard, in arrival order. Bounded in number and in bytes:
-// what comes past either is refused with code 8, so that a slow log makes clients slow and not the
-// server large (R24).
+// Writes that wait to be stamped by their shard, in arrival order, and those being stamped. Bounded
+// in number and in bytes: what comes past either is refused with code 8, so that a slow log makes
+// clients slow and not the server large (R24). The memory of all shards' writes together is bounded
+// where their requests come in.
 
 import { MilvusError } from '../../model/error.ts';
 import type { WriteRequest } from '../../rpc/contract.ts';
@@ -20,13 +21,14 @@ export interface PendingWritesBounds {
 export class PendingWrites {
   readonly #bounds: PendingWritesBounds;
   #waiting: PendingWrite[] = [];
+  #count = 0;
   #bytes = 0;
 
   constructor(bounds: PendingWritesBounds) {
     this.#bounds = bounds;
   }
 
-  get count(): number {
+  get waitingCount(): number {
     return this.#waiting.length;
   }
 
@@ -34,23 +36,30 @@ export class PendingWrites {
   push(write: PendingWrite): void {
     const { countMax, bytesMax } = this.#bounds;
     const bytes = countBytes(write.request.parts);
-    const isFull = this.count >= countMax || this.#bytes + bytes > bytesMax;
-    if (isFull && this.count > 0) {
+    const isFull = this.#count >= countMax || this.#bytes + bytes > bytesMax;
+    if (isFull && this.#count > 0) {
       throw new MilvusError('RateLimit', {
         message: 'too many writes wait for one shard',
-        fields: { channel: write.request.vchannel, waiting: this.count, bytes: this.#bytes },
+        fields: { channel: write.request.vchannel, waiting: this.#count, bytes: this.#bytes },
         isUnexecuted: true,
       });
     }
     this.#waiting.push(write);
+    this.#count += 1;
     this.#bytes += bytes;
   }
 
+  /** They count until `release`: their stamps and ids may take a while. */
   takeAll(): PendingWrite[] {
     const taken = this.#waiting;
     this.#waiting = [];
-    this.#bytes = 0;
     return taken;
+  }
+
+  /** These have been handed to the log, or refused. */
+  release(taken: readonly PendingWrite[]): void {
+    this.#count -= taken.length;
+    for (const { request } of taken) this.#bytes -= countBytes(request.parts);
   }
 }
 

@@ -5,6 +5,7 @@ import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
 import { encodeKeys, type MessagePart } from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
+import type { CollectionSchema } from '../../model/schema.ts';
 import type { InsertPart } from '../../rpc/contract.ts';
 import { countDeleteBytes, type DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
@@ -22,6 +23,7 @@ const NATIVE_MEMORY_LIMIT = 3;
 export interface WriteTargets {
   readonly budget: GrowingBudget;
   readonly deletes: DeleteBuffer;
+  readonly getSchema: () => CollectionSchema;
   /** The growing segment that takes rows of the partition. */
   readonly assign: (part: InsertPart) => GrowingSegment;
 }
@@ -62,10 +64,7 @@ export class PreparedWrite {
   async #reserve(): Promise<void> {
     const { parts } = this.write.request;
     const { budget, deletes } = this.#targets;
-    let bytes = 0;
-    for (const part of parts) if (part.kind === 'insert') bytes += part.batch.byteLength;
-    budget.reserve(bytes);
-    this.#growingBytes = bytes;
+    this.#growingBytes = budget.reserveFor(parts, this.#targets.getSchema());
     const turn = new TurnMeter(TURN_BYTES);
     for (const part of parts) {
       if (part.kind === 'insert') {
@@ -94,8 +93,9 @@ export class PreparedWrite {
     this.parts.push({ ...part, segmentId: growing.segmentId });
   }
 
-  /** The write is applied: its rows and deletes are counted where they are. */
-  applied(): void {
+  /** Its record is durable: what is applied of it is counted where it is. */
+  end(): void {
+    this.#targets.budget.release(this.#growingBytes);
     this.#targets.deletes.release(this.#deleteBytes);
   }
 

@@ -30,8 +30,10 @@ export async function searchShard(
   const keyType = getPrimaryKeyField(shard.info.schema);
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<SearchReply>[] = [];
-    if (growing.length > 0)
-      parts.push(searchSegments(growing, params, readTimestamp, call.signal));
+    if (growing.length > 0) {
+      const read = () => searchSegments(growing, params, readTimestamp, call.signal);
+      parts.push(shard.deps.reads.run(read));
+    }
     if (segmentIds.length > 0) {
       parts.push(shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call));
     }
@@ -58,8 +60,10 @@ export async function queryShard(
   const keyType = getPrimaryKeyField(shard.info.schema);
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<QueryReply>[] = [];
-    if (growing.length > 0)
-      parts.push(querySegments(growing, params, readTimestamp, call.signal));
+    if (growing.length > 0) {
+      const read = () => querySegments(growing, params, readTimestamp, call.signal);
+      parts.push(shard.deps.reads.run(read));
+    }
     if (segmentIds.length > 0) {
       parts.push(shard.deps.peers.querynode.query({ segmentIds, readTimestamp, params }, call));
     }

@@ -18,20 +18,27 @@ const RETRY_MS_MAX = 60_000;
  * Tries until it is written or no longer wanted. A segment that cannot be written stays readable,
  * and in the WAL, and says why. Never rejects.
  */
-export async function sealUntilWritten(shard: Shard, growing: GrowingSegment): Promise<void> {
+export async function sealUntilWritten(
+  shard: Shard,
+  growing: GrowingSegment,
+  onTried: (isWritten: boolean) => void = () => undefined,
+): Promise<void> {
   for (let delayMs = RETRY_MS; shard.isWanted(growing); ) {
     try {
       growing.failure = undefined;
       await sealSegment(shard, growing);
+      onTried(true);
       return shard.health.clearSealFailure();
     } catch (error) {
       growing.deletesUpTo = undefined;
       growing.failure = getMessage(error);
       shard.health.reportSealFailure(shard.info, growing.segmentId, error);
     }
+    onTried(false);
     await shard.waitForSeal(delayMs);
     delayMs = Math.min(2 * delayMs, RETRY_MS_MAX);
   }
+  onTried(false);
   // Whoever waits for it is told; without effect on one that is gone.
   growing.failure ??= 'the collection is stopped';
 }

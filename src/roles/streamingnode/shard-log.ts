@@ -14,6 +14,8 @@ import { RecordLine, type SettledRecord } from './record-line.ts';
 export interface WriteSource {
   readonly count: number;
   takeAll(): readonly PendingWrite[];
+  /** These have been handed to the log, or refused. */
+  release(taken: readonly PendingWrite[]): void;
 }
 
 export interface ShardLogDeps {
@@ -97,8 +99,10 @@ export class ShardLog {
     this.#isPumping = true;
     const { source } = this.#deps;
     while (source.count > 0) {
-      this.#round = this.#pumpRound(source.takeAll());
+      const writes = source.takeAll();
+      this.#round = this.#pumpRound(writes);
       await this.#round;
+      source.release(writes);
     }
     this.#isPumping = false;
   }
@@ -187,14 +191,17 @@ export class ShardLog {
         this.applied = position!;
         this.#inFlight -= 1;
         left.shift();
-        prepared.applied();
+        prepared.end();
         prepared.write.resolve({ timestamp: message.timestamp });
       }
     } catch (error) {
       // Durable but not applied: only a restart can tell the truth again.
       if (left[0] !== undefined) this.#deps.onBreak(left[0].position!, error);
       this.#inFlight -= left.length;
-      for (const { prepared } of left) prepared.write.reject(error);
+      for (const { prepared } of left) {
+        prepared.end();
+        prepared.write.reject(error);
+      }
       return;
     }
     await this.#deps.onApplied();

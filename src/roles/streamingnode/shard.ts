@@ -137,7 +137,7 @@ export class Shard {
   #makeLog(shardIndex: number, segmentIds: SegmentIdStock): ShardLog {
     const { wal, budget, peers } = this.deps;
     const targets = {
-      ...{ budget, deletes: this.deletes },
+      ...{ budget, deletes: this.deletes, getSchema: () => this.info.schema },
       assign: (part: InsertPart) => this.growing.assign(part),
     };
     return new ShardLog({
@@ -345,9 +345,7 @@ export class Shard {
   async #afterApply(): Promise<void> {
     if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
     if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
-    for (const growing of this.view.growing.values()) {
-      if (growing.bytes >= this.deps.segmentBytesMax) this.#seal(growing);
-    }
+    for (const growing of this.growing.takeFull()) this.#seal(growing);
     this.deps.onWritten();
   }
 
@@ -386,21 +384,22 @@ export class Shard {
     return segments.map(({ segmentId }) => segmentId);
   }
 
-  /** Closes one growing segment to inserts and writes it out in the background. */
-  seal(segmentId: bigint): void {
+  /** Tries to write a growing segment out; resolves with whether this call has done so. */
+  seal(segmentId: bigint): Promise<boolean> {
     const growing = this.view.growing.get(segmentId);
-    if (growing !== undefined) this.#seal(growing);
+    return new Promise((resolve) => {
+      if (growing === undefined || !this.#seal(growing, resolve)) resolve(false);
+    });
   }
 
-  /** Writes out what pins the oldest part of the WAL. */
-  relieve(): void {
+  /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
+  async relieve(): Promise<boolean> {
     const low = this.lowWater();
-    for (const growing of this.growing.list()) {
-      if (growing.firstPosition === low) this.#seal(growing);
-    }
-    if (this.deletes.firstPosition() === low && this.#checkpoint.isDue()) {
-      this.#log.enqueue(() => this.#checkpointDeletes());
-    }
+    const pinning = this.growing.list().filter(({ firstPosition }) => firstPosition === low);
+    await Promise.all(pinning.map(({ segmentId }) => this.seal(segmentId)));
+    const isDue = this.deletes.firstPosition() === low && this.#checkpoint.isDue();
+    if (isDue) await this.run(() => this.#checkpointDeletes());
+    return this.lowWater() > low;
   }
 
   /** First WAL position that a restart must see (R1). */
@@ -415,13 +414,15 @@ export class Shard {
     return low;
   }
 
-  #seal(growing: GrowingSegment): void {
+  /** Whether it has begun; `tell` is called after the first attempt. */
+  #seal(growing: GrowingSegment, tell?: (isWritten: boolean) => void): boolean {
     // A shard that closes waits for what is being written, so nothing may begin any more.
-    if (growing.isSealing || this.#state !== 'open') return;
+    if (growing.isSealing || this.#state !== 'open') return false;
     growing.isSealing = true;
     this.growing.close(growing);
-    const sealing = sealUntilWritten(this, growing).finally(() => this.#sealing.delete(sealing));
+    const sealing = sealUntilWritten(this, growing, tell).finally(() => this.#sealing.delete(sealing));
     this.#sealing.add(sealing);
+    return true;
   }
 
   /** Whether a growing segment of this shard is to be written still. */

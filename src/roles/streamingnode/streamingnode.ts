@@ -9,11 +9,13 @@ import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
+import type { ReadSlots } from '../../segment/read-slots.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
 import { AgeSealer } from './age-sealer.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
+import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
 
 export type ReadKind = 'search' | 'query';
@@ -38,6 +40,7 @@ export interface StreamingNodeDeps {
   readonly growingLifeMsMax: number;
   /** A shard has been read, in so many milliseconds. */
   readonly onRead: (kind: ReadKind, milliseconds: number, isDone: boolean) => void;
+  readonly reads: ReadSlots;
 }
 
 export class StreamingNodeRole implements StreamingNode {
@@ -46,6 +49,7 @@ export class StreamingNodeRole implements StreamingNode {
   readonly #ages: AgeSealer;
   /** Collection id → its shards, by index. */
   readonly #collections = new Map<bigint, Shard[]>();
+  readonly #sealer: Sealer;
   #truncating: Promise<void> = Promise.resolve();
   #isStopping = false;
   #isLogDamaged = false;
@@ -54,6 +58,13 @@ export class StreamingNodeRole implements StreamingNode {
     this.#deps = deps;
     this.#budget = new GrowingBudget(deps.growingBytesMax);
     this.#ages = new AgeSealer(deps.growingLifeMsMax, deps.runtime);
+    this.#sealer = new Sealer({
+      ...deps,
+      budget: this.#budget,
+      listShards: () => this.#shards(),
+      whenCut: () => this.#truncating,
+      sleep: (delayMs, signal) => deps.runtime.sleep(delayMs, signal),
+    });
   }
 
   async start(): Promise<void> {
@@ -67,6 +78,7 @@ export class StreamingNodeRole implements StreamingNode {
   async stop(): Promise<void> {
     // A closed shard no longer says what it needs of the log: from here on nothing is cut.
     this.#isStopping = true;
+    await this.#sealer.stop();
     await this.#ages.stop();
     for (const shard of this.#shards()) await shard.close();
     await this.#truncating;
@@ -178,9 +190,14 @@ export class StreamingNodeRole implements StreamingNode {
     segments: (this.#collections.get(collectionId) ?? []).flatMap((shard) => shard.listGrowing()),
   });
 
-  /** Bytes of growing data and their limit, for metrics. */
+  /** Memory of growing data, for metrics. */
   getGrowingBytes(): number {
     return this.#budget.used;
+  }
+
+  /** Memory of growing data that was ever given back. */
+  getReleasedBytes(): number {
+    return this.#budget.released;
   }
 
   /** For metrics: growing rows by collection. */
@@ -228,7 +245,7 @@ export class StreamingNodeRole implements StreamingNode {
       );
       const hooks = {
         onCheckpoint: () => this.#truncateWal(),
-        onWritten: () => this.#relieve(),
+        onWritten: () => this.#sealer.wake(),
         onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
         onBorn: (segmentId: bigint, timestamp: bigint) =>
           this.#ages.add(shard, segmentId, timestamp),
@@ -270,30 +287,6 @@ export class StreamingNodeRole implements StreamingNode {
     for (const shard of this.#shards()) {
       if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
     }
-  }
-
-  /**
-   * The WAL has outgrown its bound: whoever pins its oldest part is written out (R20). Growing data
-   * fills half its memory: the largest segment is written out, so that inserts need not be refused
-   * (R19).
-   */
-  #relieve(): void {
-    const { wal, walBytesMax } = this.#deps;
-    if (this.#budget.used > this.#budget.bytesMax / 2) this.#sealLargest();
-    if (wal.bytes() <= walBytesMax) return;
-    let oldest: Shard | undefined;
-    for (const shard of this.#shards()) {
-      if (shard.lowWater() < (oldest?.lowWater() ?? wal.lastPosition())) oldest = shard;
-    }
-    oldest?.relieve();
-  }
-
-  #sealLargest(): void {
-    const growing = this.#shards()
-      .flatMap((shard) => shard.listGrowing().map((segment) => ({ shard, segment })))
-      .filter(({ segment }) => !segment.isSealing && segment.rows > 0)
-      .sort((a, b) => b.segment.bytes - a.segment.bytes);
-    growing[0]?.shard.seal(growing[0].segment.segmentId);
   }
 
   /** What its shards hold belongs together: a collection serves with all of them or not at all. */

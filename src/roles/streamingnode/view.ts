@@ -20,6 +20,8 @@ export interface GrowingSegment {
   rows: number;
   /** Of the row batches that it took. */
   bytes: number;
+  /** What native holds for it, as charged to the budget. */
+  memoryBytes: number;
   isSealing: boolean;
   /** Why it could not be written the last time; undefined while it is being tried. */
   failure: string | undefined;

@@ -29,11 +29,16 @@ export class WriteLine {
 
   /** Writes that can be taken. */
   get count(): number {
-    return this.#writes.count;
+    return this.#writes.waitingCount;
   }
 
+  /** They count until `release`. */
   takeAll(): PendingWrite[] {
     return this.#writes.takeAll();
+  }
+
+  release(taken: readonly PendingWrite[]): void {
+    this.#writes.release(taken);
   }
 
   /** Settles as the write does. With a token its lock ends then. */

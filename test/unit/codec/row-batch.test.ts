@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forEachString, getArrayLength } from '../../../src/codec/array-blob.ts';
 import { RowBatchReader, type RowColumn } from '../../../src/codec/row-batch.ts';
-import { concatRows, encodeRowBatch, takeRows } from '../../../src/codec/row-batch-ops.ts';
+import { BYTES_PER_TURN, runNow } from '../../../src/base/turns.ts';
+import {
+  concatRows,
+  encodeRowBatch,
+  takeRows,
+  takeRowsOf,
+} from '../../../src/codec/row-batch-ops.ts';
 import { DecodeError } from '../../../src/codec/wire.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import {
@@ -142,6 +148,37 @@ test('concatRows joins batches and fills columns that one of them lacks with nul
       assert.deepEqual(cells, expected);
     }
   }
+});
+
+test('rows taken of several batches are those of the joined batch, in steps of any number', () => {
+  const random = new Random(SEED + 3);
+  for (let i = 0; i < 30; i += 1) {
+    const batches = Array.from({ length: 1 + random.below(4) }, () => {
+      const batch = dropColumns(makeRandomBatch(random, random.below(20)), random);
+      return new RowBatchReader(batch.bytes);
+    });
+    const joined = new RowBatchReader(concatRows(batches));
+    const count = joined.rows === 0 ? 0 : random.below(60);
+    const picked = Array.from({ length: count }, () => random.below(joined.rows));
+    const taken = runNow(takeRowsOf(batches, picked));
+    assert.deepEqual(readRows(taken), readRows(takeRows(joined, picked)));
+  }
+});
+
+test('P9 many rows are taken in many steps', () => {
+  const values = Array.from({ length: 2000 }, (_unused, i) => `${i}`.padEnd(1000));
+  const field = makeField({ dataType: DataType.VarChar });
+  const batch = new RowBatchReader(encodeRowBatch([encodeColumn(field, values)], values.length));
+  const order = values.map((_unused, i) => values.length - 1 - i);
+  const steps = takeRowsOf([batch], order);
+  let count = 0;
+  let step = steps.next();
+  for (; step.done !== true; step = steps.next()) {
+    assert.ok(step.value <= BYTES_PER_TURN);
+    count += 1;
+  }
+  assert.ok(count > 4);
+  assert.deepEqual(readRows(step.value).get(100n), values.toReversed());
 });
 
 function dropColumns(batch: RandomBatch, random: Random): RandomBatch {

@@ -29,8 +29,12 @@ test('R24 writes past the number that may wait are refused with code 8', () => {
   for (const write of taken) writes.push(write);
   assert.throws(() => writes.push(insert(1)), isFull);
   assert.deepEqual(writes.takeAll(), taken);
+  assert.equal(writes.waitingCount, 0);
+  // Those that were taken to be stamped still count.
+  assert.throws(() => writes.push(insert(1)), isFull);
+  writes.release(taken);
   writes.push(insert(1));
-  assert.equal(writes.count, 1);
+  assert.equal(writes.waitingCount, 1);
 });
 
 test('R24 rows and keys past the bytes that may wait are refused with code 8', () => {
@@ -40,7 +44,10 @@ test('R24 rows and keys past the bytes that may wait are refused with code 8', (
   writes.push(remove({ kind: 'int64', values: new BigInt64Array(40) }));
   assert.throws(() => writes.push(remove({ kind: 'string', values: ['k'.repeat(81)] })), isFull);
   writes.push(remove({ kind: 'string', values: ['k'.repeat(40), 'k'.repeat(40)] }));
-  assert.equal(writes.takeAll().length, 3);
+  const taken = writes.takeAll();
+  assert.equal(taken.length, 3);
+  assert.throws(() => writes.push(insert(1000)), isFull);
+  writes.release(taken);
   writes.push(insert(1000));
 });
 

@@ -8,6 +8,8 @@ import { test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { createDeferred } from '../../../src/base/deferred.ts';
+import { systemRuntime } from '../../../src/base/system-runtime.ts';
+import { Admission } from '../../../src/rpc/admission.ts';
 import {
   GrpcCode,
   GrpcError,
@@ -22,7 +24,9 @@ const SEND_MAX = 16 * MIB;
 const WINDOW_BYTES = 4 * MIB;
 const STUCK = { timeout: 30_000 };
 
-const METHODS: Record<string, UnaryMethod> = {
+type Run = UnaryMethod['run'];
+
+const METHODS: Record<string, Run> = {
   echo: async ({ message }) => message,
   header: async ({ headers }) => Buffer.from(String(headers['dbname'])),
   length: async ({ message }) => Buffer.from(String(message.byteLength)),
@@ -35,21 +39,29 @@ const METHODS: Record<string, UnaryMethod> = {
   large: async ({ message }) => Buffer.alloc(Number(message.toString())),
 };
 
+const makeAdmission = (bytesMax: number, callsMax = 10_000): Admission =>
+  new Admission({ bytesMax, callsMax, sleep: (ms, signal) => systemRuntime.sleep(ms, signal) });
+
 async function start(
-  more: Record<string, UnaryMethod> = {},
+  more: Record<string, Run> = {},
   receiveBytesMax = RECEIVE_MAX,
+  admission = makeAdmission(1024 * MIB),
 ): Promise<{
   server: GrpcHttp2Server;
   port: number;
 }> {
   const methods = new Map(
-    Object.entries({ ...METHODS, ...more }).map(([name, method]) => [`/test.Test/${name}`, method]),
+    Object.entries({ ...METHODS, ...more }).map(([name, run]): [string, UnaryMethod] => [
+      `/test.Test/${name}`,
+      { run, cost: { kind: 'other', copies: 2 }, refuse: (error) => Buffer.from(String(error)) },
+    ]),
   );
   const server = new GrpcHttp2Server({
     methods,
     receiveBytesMax,
     sendBytesMax: SEND_MAX,
     windowBytes: WINDOW_BYTES,
+    admission,
   });
   return { server, port: await server.listen(HOST, 0) };
 }
@@ -156,7 +168,7 @@ test('a message may arrive in pieces of any length', async () => {
 test('R17 a message of 60 MiB arrives whole, and calls beside it are answered', async () => {
   const message = Buffer.alloc(60 * MIB);
   for (let at = 0; at < message.length; at += 4) message.writeUInt32LE(at, at);
-  const more: Record<string, UnaryMethod> = {
+  const more: Record<string, Run> = {
     isWhole: async ({ message: got }) => Buffer.from(String(got.equals(message))),
   };
   const { server, port } = await start(more, 64 * MIB);
@@ -245,7 +257,7 @@ test('compressed requests are expanded, up to the limit', async () => {
 
 test('a deadline ends the call and tells the method', STUCK, async () => {
   const canceled = createDeferred<void>();
-  const wait: UnaryMethod = (request) => {
+  const wait: Run = (request) => {
     request.onCancel = () => canceled.resolve();
     return new Promise(() => undefined);
   };
@@ -264,7 +276,7 @@ test('a deadline ends the call and tells the method', STUCK, async () => {
 test('a client that cancels or vanishes tells the method', STUCK, async () => {
   let canceled = createDeferred<void>();
   let started = createDeferred<void>();
-  const wait: UnaryMethod = (request) => {
+  const wait: Run = (request) => {
     request.onCancel = () => canceled.resolve();
     started.resolve();
     return new Promise(() => undefined);
@@ -287,7 +299,7 @@ test('a client that cancels or vanishes tells the method', STUCK, async () => {
 
 test('a call that went well is not told of a cancel', async () => {
   let isCanceled = false;
-  const watch: UnaryMethod = async (request) => {
+  const watch: Run = async (request) => {
     request.onCancel = () => (isCanceled = true);
     return request.message;
   };
@@ -349,7 +361,7 @@ test('a client may have the whole window in flight', async () => {
 test('stop waits for calls in progress and refuses new connections', STUCK, async () => {
   const gate = createDeferred<void>();
   const started = createDeferred<void>();
-  const wait: UnaryMethod = async ({ message }) => {
+  const wait: Run = async ({ message }) => {
     started.resolve();
     await gate.promise;
     return message;
@@ -370,7 +382,7 @@ test('stop waits for calls in progress and refuses new connections', STUCK, asyn
 test('stop cuts off calls that outlast the grace', STUCK, async () => {
   const canceled = createDeferred<void>();
   const started = createDeferred<void>();
-  const wait: UnaryMethod = (request) => {
+  const wait: Run = (request) => {
     request.onCancel = () => canceled.resolve();
     started.resolve();
     return new Promise(() => undefined);
@@ -385,6 +397,61 @@ test('stop cuts off calls that outlast the grace', STUCK, async () => {
   client.close();
 });
 
+test('P6 a message that does not fit waits unread until there is memory', STUCK, async () => {
+  const gate = createDeferred<void>();
+  const hold: Run = async () => {
+    await gate.promise;
+    return Buffer.from('held');
+  };
+  // Half of it is for messages, twice each.
+  const admission = makeAdmission(16 * MIB);
+  const { server, port } = await start({ hold }, RECEIVE_MAX, admission);
+  const clients = [makeClient(port), makeClient(port), makeClient(port)] as const;
+  const held = call(clients[0], 'hold', Buffer.alloc(3 * MIB));
+  await until(() => admission.messages.held === 6 * MIB);
+  const waiting = call(clients[1], 'length', Buffer.alloc(3 * MIB));
+  await until(() => admission.messages.waitingCount === 1);
+  // Others are served meanwhile, and one who gives up leaves the line.
+  assert.equal((await call(clients[2], 'echo', Buffer.from('small'))).toString(), 'small');
+  const late = call(clients[2], 'length', Buffer.alloc(3 * MIB), Date.now() + 200);
+  await assert.rejects(late, hasStatus(GrpcCode.deadlineExceeded, /Deadline/));
+  await until(() => admission.messages.waitingCount === 1);
+  gate.resolve();
+  assert.equal((await held).toString(), 'held');
+  assert.equal((await waiting).toString(), String(3 * MIB));
+  await until(() => admission.held.bytes === 0 && admission.held.calls === 0);
+  for (const client of clients) client.close();
+  await server.stop(1000);
+});
+
+test('P6 calls past the bound get the reply of their method, and hold nothing', STUCK, async () => {
+  const gate = createDeferred<void>();
+  const hold: Run = async () => {
+    await gate.promise;
+    return Buffer.from('held');
+  };
+  const admission = makeAdmission(16 * MIB, 1);
+  const { server, port } = await start({ hold }, RECEIVE_MAX, admission);
+  const client = makeClient(port);
+  const held = call(client, 'hold', Buffer.alloc(0));
+  await until(() => admission.held.calls === 1);
+  for (const bytes of [0, 100, 3 * MIB]) {
+    const refused = await call(client, 'echo', Buffer.alloc(bytes));
+    assert.match(refused.toString(), /too many concurrent requests, queue is full\[limit=1\]/);
+  }
+  gate.resolve();
+  assert.equal((await held).toString(), 'held');
+  await until(() => admission.held.calls === 0);
+  assert.equal((await call(client, 'large', Buffer.from('1000000'))).byteLength, 1_000_000);
+  await until(() => admission.held.bytes === 0);
+  client.close();
+  await server.stop(1000);
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 test('a port in use rejects', async () => {
   const { server, port } = await start();
   const other = new GrpcHttp2Server({
@@ -392,6 +459,7 @@ test('a port in use rejects', async () => {
     receiveBytesMax: MIB,
     sendBytesMax: MIB,
     windowBytes: WINDOW_BYTES,
+    admission: makeAdmission(MIB),
   });
   await assert.rejects(other.listen(HOST, port), { code: 'EADDRINUSE' });
   await server.stop(1000);

@@ -33,7 +33,7 @@ function readRows(part: QueryPart): (readonly [string, bigint])[] {
   return Array.from(timestamps, (timestamp, row) => [keys.getString(row), timestamp] as const);
 }
 
-test('string keys are merged by their UTF-8 bytes, also beyond the basic plane', () => {
+test('string keys are merged by their UTF-8 bytes, also beyond the basic plane', async () => {
   const keys = [
     '', 'a', 'ab', 'b', '\u00e9', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{1f600}',
   ];
@@ -41,31 +41,33 @@ test('string keys are merged by their UTF-8 bytes, also beyond the basic plane',
   const parts = [0, 1, 2].map((turn) =>
     makePart(ordered.filter((_, i) => i % 3 === turn).map((key) => [key, 1n] as const)),
   );
-  assert.deepEqual(readRows(mergeQueries(parts, ALL, KEY)).map(([key]) => key), ordered);
+  assert.deepEqual(readRows(await mergeQueries(parts, ALL, KEY)).map(([key]) => key), ordered);
 });
 
-test('of a repeated key the newest row is kept, and the limit counts keys', () => {
+test('of a repeated key the newest row is kept, and the limit counts keys', async () => {
   const parts = [
     makePart([['a', 5n], ['b', 1n]]),
     makePart([]),
     makePart([['a', 3n], ['b', 2n], ['c', 9n]]),
   ];
-  assert.deepEqual(readRows(mergeQueries(parts, ALL, KEY)), [['a', 5n], ['b', 2n], ['c', 9n]]);
-  const two = mergeQueries(parts, { limit: 2, countOnly: false }, KEY);
+  const all = await mergeQueries(parts, ALL, KEY);
+  assert.deepEqual(readRows(all), [['a', 5n], ['b', 2n], ['c', 9n]]);
+  const two = await mergeQueries(parts, { limit: 2, countOnly: false }, KEY);
   assert.deepEqual(readRows(two), [['a', 5n], ['b', 2n]]);
 });
 
-test('a part that is the only one with rows is the answer', () => {
+test('a part that is the only one with rows is the answer', async () => {
   const part = makePart([['a', 1n], ['b', 1n]]);
-  assert.equal(mergeQueries([makePart([]), part], ALL, KEY), part);
-  assert.equal(mergeQueries([makePart([]), makePart([])], ALL, KEY).count, 0);
+  assert.equal(await mergeQueries([makePart([]), part], ALL, KEY), part);
+  const none = await mergeQueries([makePart([]), makePart([])], ALL, KEY);
+  assert.equal(none.count, 0);
 });
 
-test('R7 of a repeated key with equal scores the newest row is the hit, whoever has it', () => {
+test('R7 of a repeated key with equal scores the newest row is the hit', async () => {
   const old = makePart([['a', 1n], ['b', 7n]]);
   const young = makePart([['a', 5n], ['b', 3n]]);
-  const [both, swapped] = [[old, young], [young, old]].map((parts) =>
-    mergeSearches(
+  for (const parts of [[old, young], [young, old]]) {
+    const merged = await mergeSearches(
       parts.map(({ rows }) => ({
         counts: Int32Array.of(2),
         scores: Float32Array.of(0.5, 0.5),
@@ -74,18 +76,16 @@ test('R7 of a repeated key with equal scores the newest row is the hit, whoever 
       })),
       { nq: 1, k: 2, metric: 'L2' },
       KEY,
-    ),
-  );
-  for (const merged of [both!, swapped!]) {
+    );
     assert.deepEqual(readRows({ count: 2, rows: merged.rows }), [['a', 5n], ['b', 7n]]);
     assert.deepEqual([...merged.scores], [0.5, 0.5]);
   }
 });
 
-test('R7 of a repeated key the better score counts, though its row is older', () => {
+test('R7 of a repeated key the better score counts, though its row is older', async () => {
   const near = { counts: Int32Array.of(1), scores: Float32Array.of(0.9), visibleRows: 1 };
   const far = { ...near, scores: Float32Array.of(0.8) };
-  const merged = mergeSearches(
+  const merged = await mergeSearches(
     [{ ...far, rows: makePart([['a', 9n]]).rows }, { ...near, rows: makePart([['a', 1n]]).rows }],
     { nq: 1, k: 5, metric: 'COSINE' },
     KEY,

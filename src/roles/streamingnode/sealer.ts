@@ -1,0 +1,120 @@
+// Writes growing segments out before memory or the log is full: the largest when growing data
+// passes half of its memory, down to a low-water mark (R19), and whoever pins the oldest part of a
+// log that has outgrown its bound (R20). One loop for the node, with a bounded number of files
+// being written; a record that is applied costs it nothing.
+
+import type { Wal } from '../../wal/wal.ts';
+import type { GrowingBudget } from './growing-budget.ts';
+import type { View } from './view.ts';
+
+/** A shard, as far as its segments are written out. */
+export interface SealedShard {
+  readonly view: View;
+  /** Tries to write a growing segment out; whether this call has done so. */
+  seal(segmentId: bigint): Promise<boolean>;
+  /** First position of the log that a restart must see. */
+  lowWater(): bigint;
+  /** Writes out what pins it; whether it is higher now. */
+  relieve(): Promise<boolean>;
+}
+
+export interface SealerDeps {
+  readonly budget: GrowingBudget;
+  readonly wal: Pick<Wal, 'bytes' | 'lastPosition'>;
+  readonly walBytesMax: number;
+  readonly listShards: () => readonly SealedShard[];
+  /** Resolves when the log has been cut as far as it may be. */
+  readonly whenCut: () => Promise<void>;
+  readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Shares of the growing memory: it begins above the first and goes on down to the second. */
+const HIGH_WATER = 1 / 2;
+const LOW_WATER = 3 / 8;
+/** Segments that are written at a time: one computes while the other waits for the disk. */
+const PARALLEL = 2;
+/** After a round in which nothing could be written: a full disk, a log pinned by a broken shard. */
+const RETRY_MS = 1000;
+
+export class Sealer {
+  readonly #deps: SealerDeps;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(deps: SealerDeps) {
+    this.#deps = deps;
+  }
+
+  /** A record has been applied. */
+  wake(): void {
+    if (this.#running !== undefined || this.#stopping.signal.aborted) return;
+    if (!this.#isAbove(HIGH_WATER) && !this.#isLogLong()) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      let isWritten = false;
+      if (this.#isAbove(LOW_WATER)) isWritten = await this.#sealLargest();
+      if (this.#isLogLong()) isWritten = (await this.#relieveOldest()) || isWritten;
+      if (!isWritten) {
+        if (this.#isAbove(HIGH_WATER) || this.#isLogLong()) {
+          await this.#deps.sleep(RETRY_MS, signal).catch(() => undefined); // Stopping.
+        }
+        return;
+      }
+    }
+  }
+
+  #isAbove(share: number): boolean {
+    const { used, bytesMax } = this.#deps.budget;
+    return used > share * bytesMax;
+  }
+
+  #isLogLong(): boolean {
+    return this.#deps.wal.bytes() > this.#deps.walBytesMax;
+  }
+
+  async #sealLargest(): Promise<boolean> {
+    const { budget, listShards } = this.#deps;
+    const found = listShards()
+      .flatMap((shard) => [...shard.view.growing.values()].map((segment) => ({ shard, segment })))
+      .sort((a, b) => b.segment.memoryBytes - a.segment.memoryBytes);
+    // What others are writing out already counts as gone.
+    let excess = budget.used - LOW_WATER * budget.bytesMax;
+    const chosen: Promise<boolean>[] = [];
+    for (const { segment } of found) {
+      if (segment.isSealing && segment.failure === undefined) excess -= segment.memoryBytes;
+    }
+    for (const { shard, segment } of found) {
+      if (chosen.length === PARALLEL || excess <= 0) break;
+      if (segment.isSealing || segment.rows === 0) continue;
+      excess -= segment.memoryBytes;
+      chosen.push(shard.seal(segment.segmentId));
+    }
+    return (await Promise.all(chosen)).some((isWritten) => isWritten);
+  }
+
+  async #relieveOldest(): Promise<boolean> {
+    const { wal, listShards, whenCut } = this.#deps;
+    let low = wal.lastPosition();
+    let oldest: SealedShard | undefined;
+    for (const shard of listShards()) {
+      const position = shard.lowWater();
+      if (position >= low) continue;
+      low = position;
+      oldest = shard;
+    }
+    const isWritten = (await oldest?.relieve()) ?? false;
+    await whenCut();
+    return isWritten;
+  }
+}
