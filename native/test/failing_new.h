@@ -25,9 +25,13 @@ class FailingNew {
 
   bool has_refused() const { return left.load() < 0; }
 
-  static void* allocate(size_t bytes) {
+  // Null when refused.
+  static void* try_allocate(size_t bytes) noexcept {
     const bool counts = left.load(std::memory_order_relaxed) != kNone && !is_spared;
-    void* memory = counts && left.fetch_sub(1) <= 0 ? nullptr : std::malloc(bytes + (bytes == 0));
+    return counts && left.fetch_sub(1) <= 0 ? nullptr : std::malloc(bytes + (bytes == 0));
+  }
+  static void* allocate(size_t bytes) {
+    void* memory = try_allocate(bytes);
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
   }
@@ -42,6 +46,12 @@ class FailingNew {
 
 void* operator new(size_t bytes) { return elanus::check::FailingNew::allocate(bytes); }
 void* operator new[](size_t bytes) { return elanus::check::FailingNew::allocate(bytes); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return elanus::check::FailingNew::try_allocate(bytes);
+}
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
+  return elanus::check::FailingNew::try_allocate(bytes);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
