@@ -97,7 +97,7 @@ const BANNED: readonly RegExp[] = [
 /** Lines longer than LINE_MAX, over all files that are read. */
 const LONG_LINES_LEFT = 8;
 const LONG_FILES: Readonly<Record<string, number>> = {
-  'src/roles/streamingnode/shard.ts': 655,
+  'src/roles/streamingnode/shard.ts': 657,
 };
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   // One row for each metric, one case for each field, one step after another.
