@@ -30,6 +30,7 @@ class Arena {
     next_ = reinterpret_cast<char*>(blocks_.back().data());
     free_ = block;
     next_block_bytes_ = std::min(kLargestBlockBytes, next_block_bytes_ * 2);
+    allocated_bytes_ += block;
     note_held();
   }
   // Takes reserved memory.
@@ -43,6 +44,8 @@ class Arena {
   void note_held() {
     bytes_.store(closed_bytes_ + held_of_last(), std::memory_order_relaxed);
   }
+  // Of all blocks, whether they are written or not. The writer only.
+  size_t allocated_bytes() const { return allocated_bytes_; }
   // Held as of the last reserve or `note_held`: of a mapped block the pages that were written. Any
   // thread.
   size_t memory_bytes() const { return bytes_.load(std::memory_order_relaxed); }
@@ -60,6 +63,7 @@ class Arena {
   char* next_ = nullptr;
   size_t free_ = 0;
   size_t next_block_bytes_ = kFirstBlockBytes;
+  size_t allocated_bytes_ = 0;
   size_t closed_bytes_ = 0;  // held of all blocks but the last
   std::atomic<size_t> bytes_{0};
 };

@@ -414,6 +414,7 @@ std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) 
     if (column.field.type == DataType::kFloatVector) place(sizeof(float) * column.field.dim);
   }
   chunk->memory = ZeroedMemory(bytes);
+  allocated_chunk_bytes_ += bytes;
   size_t next = 0;
   const auto take = [&] { return chunk->memory.data() + chunk->arrays[next++].begin; };
   chunk->next_rows = reinterpret_cast<uint32_t*>(take());
@@ -702,6 +703,11 @@ size_t GrowingSegment::row_bytes_max(std::span<const int64_t> field_ids) const {
     }
   }
   return bytes;
+}
+
+size_t GrowingSegment::allocated_bytes() const {
+  return allocated_chunk_bytes_ + validity_bytes_ + arena_.allocated_bytes() +
+         default_columns().memory_bytes() + keys_.memory_bytes() + deletes().memory_bytes();
 }
 
 size_t GrowingSegment::memory_bytes() const {

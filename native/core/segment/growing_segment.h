@@ -46,6 +46,9 @@ class GrowingSegment final : public Segment {
   std::unique_ptr<SegmentSnapshot> snapshot(uint64_t read_ts) const override;
   SegmentStats stats() const override;
   size_t memory_bytes() const override;
+  // The same with pages that were never written: what `append` after `reserve` does not raise. The
+  // writer only.
+  size_t allocated_bytes() const;
   // No row's values of these fields take more bytes together. Those that no row has count 0.
   size_t row_bytes_max(std::span<const int64_t> field_ids) const;
 
@@ -117,6 +120,7 @@ class GrowingSegment final : public Segment {
   size_t full_chunks_ = 0;
   size_t full_chunk_bytes_ = 0;
   size_t validity_bytes_ = 0;
+  size_t allocated_chunk_bytes_ = 0;
   std::atomic<size_t> chunk_bytes_{0};
 };
 
