@@ -180,7 +180,16 @@ async function start(
     config.elanus.threads.search,
     config.queryNode.scheduler.unsolvedQueueSize,
   );
-  const querynode = roles.add('querynode', new QueryNodeRole({ storage, reads }));
+  const querynode = roles.add(
+    'querynode',
+    new QueryNodeRole({
+      storage,
+      peers,
+      logger: logger.child({ role: 'querynode' }),
+      runtime,
+      reads,
+    }),
+  );
   const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
   const datanode = roles.add('datanode', new DataNodeRole({ storage, buildMemory }));
   const indexnode = roles.add(
