@@ -97,7 +97,8 @@ class ScalarIndex {
 
 // Builds the index over all rows of the source, in the source's row order, and writes its file to
 // the end. Memory: about 16 bytes for each entry (24 for strings), half as much again while
-// sorting. Types: Bool, Int8 to Int64, Float, Double, VarChar, and Array of them. `cancel` may be null.
+// sorting. Types: Bool, Int8 to Int64, Float, Double, VarChar, and Array of them. `cancel` may be
+// null. Errors: kInvalidParameter, kCanceled, the writer's.
 Status build_scalar_index(const RowSource& source, int64_t field_id, DataType type,
                           DataType element_type, SectionFileWriter* out,
                           const CancelToken* cancel = nullptr);

@@ -1,7 +1,7 @@
 // Reads each file that the query node has opened against its checksums, once, soon afterwards
 // (R16): opening has compared headers and tables only. One file at a time, at a rate that gets
-// through what waits in time. What is damaged is reported to whoever owns it: an index file is made anew, a
-// segment's shard stops. Not here: looking again later, which is the scrub's.
+// through what waits in time. What is damaged is reported to whoever owns it: an index file is made
+// anew, a segment's shard stops. Not here: looking again later, which is the scrub's.
 
 import type { Runtime } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';

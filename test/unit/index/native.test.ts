@@ -577,7 +577,7 @@ describe('sealed segment', () => {
     assert.equal(end, bytes);
     assert.deepEqual(
       new Set(checks.map(({ name }) => name)),
-      new Set(['padding', 'LINK', 'UROW', 'UBEG', 'ULNK', 'NORM']),
+      new Set(['padding', 'LINK', 'UROW', 'UBEG', 'ULNK', 'NORM', 'TWIN']),
     );
     for (let at = 0; at < checks[0]!.offset; at++) {
       content[at]! ^= 8;
