@@ -176,21 +176,20 @@ async function start(
     }),
   );
   const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
-  const reads = new ReadSlots(
-    config.elanus.threads.search,
-    config.queryNode.scheduler.unsolvedQueueSize,
+  const { unsolvedQueueSize } = config.queryNode.scheduler;
+  const reads = new ReadSlots(config.elanus.threads.search, unsolvedQueueSize);
+  const querynode = roles.add(
+    'querynode',
+    new QueryNodeRole({
+      ...{ storage, peers, runtime, reads },
+      logger: logger.child({ role: 'querynode' }),
+    }),
   );
-  const querynode = roles.add('querynode', new QueryNodeRole({ storage, reads }));
   const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
   const datanode = roles.add('datanode', new DataNodeRole({ storage, buildMemory }));
   const indexnode = roles.add(
     'indexnode',
-    new IndexNodeRole({
-      storage,
-      buildMemory,
-      nowMs,
-      onBuilt: metrics.observeBuild,
-    }),
+    new IndexNodeRole({ storage, buildMemory, nowMs, onBuilt: metrics.observeBuild }),
   );
   const streamingnode = roles.add(
     'streamingnode',

@@ -16,6 +16,7 @@ NAPI_MODULE_INIT() {
     add_index_functions(env, exports);
     add_read_functions(env, exports);
     add_writer_functions(env, exports);
+    add_file_functions(env, exports);
     return Status::ok();
   });
   if (!status.is_ok()) js::throw_status(env, status);

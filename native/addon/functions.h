@@ -23,5 +23,6 @@ void add_delete_functions(napi_env env, napi_value exports);
 void add_index_functions(napi_env env, napi_value exports);
 void add_read_functions(napi_env env, napi_value exports);
 void add_writer_functions(napi_env env, napi_value exports);
+void add_file_functions(napi_env env, napi_value exports);
 
 }  // namespace elanus

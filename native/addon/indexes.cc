@@ -1,5 +1,6 @@
-// Index files: attaching and building.
-#include <cstring>
+// Index files: building one, and attaching it to a segment.
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,18 +84,39 @@ class JsonTarget {
   std::vector<Step> steps_;
 };
 
-napi_value attach_index(napi_env env, napi_callback_info info) {
-  const js::Arguments<3> args(env, info);
-  const SegmentHandle* handle = sealed_segment(env, args[0]);
-  int64_t field_id = 0;
-  std::string path;
-  if (handle == nullptr || !js::read_int64(env, args[1], "fieldId", &field_id) ||
-      !js::read(env, args[2], "path", &path)) {
-    return nullptr;
+class AttachJob final : public Job {
+ public:
+  explicit AttachJob(const SegmentHandle& handle)
+      : segment_(handle.segment), sealed_(handle.sealed) {}
+
+  bool read(napi_env env, const js::Arguments<4>& args) {
+    return js::read_int64(env, args[1], "fieldId", &field_id_) &&
+           js::read(env, args[2], "path", &path_) &&
+           (js::is_undefined(env, args[3]) ||
+            js::read(env, args[3], "crc32c", &crc32c_.emplace()));
   }
-  const Status status = attach_index_file(*handle->sealed, field_id, path);
-  if (!status.is_ok()) js::throw_status(env, status);
-  return nullptr;
+  Status run(ThreadPool*) override {
+    Status status = attach_index_file(*sealed_, field_id_, path_, crc32c_);
+    segment_.reset();
+    return status;
+  }
+  napi_value result(napi_env env) override { return js::undefined(env); }
+
+ private:
+  std::shared_ptr<Segment> segment_;
+  SealedSegment* sealed_;
+  int64_t field_id_ = 0;
+  std::string path_;
+  std::optional<uint32_t> crc32c_;
+};
+
+napi_value attach_index(napi_env env, napi_callback_info info) {
+  const js::Arguments<4> args(env, info);
+  const SegmentHandle* handle = sealed_segment(env, args[0]);
+  if (handle == nullptr) return nullptr;
+  auto job = std::make_unique<AttachJob>(*handle);
+  if (!job->read(env, args)) return nullptr;
+  return Runtime::of(env).start(std::move(job), Runtime::Pool::kFile);
 }
 
 napi_value detach(napi_env env, napi_callback_info info) {
@@ -114,41 +136,54 @@ napi_value detach(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// NativeIndexParams.
+struct BuildParams {
+  bool is_scalar = false;
+  JsonTarget json;
+  IndexBuildParams vector;  // of a vector index
+
+  bool read(napi_env env, napi_value params) {
+    std::string kind;
+    std::string metric;
+    const bool is_read =
+        js::read(env, js::get(env, params, "kind"), "kind", &kind) &&
+        js::read(env, js::get(env, params, "metric"), "metric", &metric) &&
+        js::read(env, js::get(env, params, "M"), "M", &vector.m) &&
+        js::read(env, js::get(env, params, "efConstruction"), "efConstruction",
+                 &vector.ef_construction) &&
+        js::read(env, js::get(env, params, "nlist"), "nlist", &vector.nlist);
+    if (!is_read) return false;
+    if (kind != "HNSW" && kind != "IVF_FLAT" && kind != "SCALAR") {
+      return js::refuse(env, "kind", "HNSW, IVF_FLAT or SCALAR");
+    }
+    is_scalar = kind == "SCALAR";
+    if (!json.read(env, js::get(env, params, "jsonPath"), js::get(env, params, "jsonCastType")))
+      return false;
+    if (json.is_present()) {
+      if (!is_scalar) return js::refuse(env, "kind", "SCALAR for a jsonPath");
+      if (json.cast_type() == DataType::kNone)
+        return js::refuse(env, "jsonCastType", "Bool, Double or VarChar");
+    }
+    if (is_scalar) return true;
+    vector.kind = kind == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
+    if (metric != "L2" && metric != "IP" && metric != "COSINE") {
+      return js::refuse(env, "metric", "L2, IP or COSINE");
+    }
+    vector.metric = metric == "L2" ? Metric::kL2 : metric == "IP" ? Metric::kIp : Metric::kCosine;
+    return true;
+  }
+};
+
 class BuildJob final : public Job {
  public:
   BuildJob(Runtime& runtime, double job_id)
       : runtime_(runtime), job_id_(job_id), cancel_(runtime.begin_job(job_id)) {}
   ~BuildJob() override { runtime_.end_job(job_id_); }
 
-  bool read(napi_env env, const std::shared_ptr<Segment>& segment, napi_value field_id,
-            napi_value params) {
+  bool read(napi_env env, const std::shared_ptr<Segment>& segment, const js::Arguments<5>& args) {
     segment_ = segment;
-    std::string metric;
-    const bool is_read = js::read_int64(env, field_id, "fieldId", &field_id_) &&
-                         js::read(env, js::get(env, params, "kind"), "kind", &kind_) &&
-                         js::read(env, js::get(env, params, "metric"), "metric", &metric) &&
-                         js::read(env, js::get(env, params, "M"), "M", &params_.m) &&
-                         js::read(env, js::get(env, params, "efConstruction"), "efConstruction",
-                                  &params_.ef_construction) &&
-                         js::read(env, js::get(env, params, "nlist"), "nlist", &params_.nlist);
-    if (!is_read) return false;
-    if (kind_ != "HNSW" && kind_ != "IVF_FLAT" && kind_ != "SCALAR") {
-      return js::refuse(env, "kind", "HNSW, IVF_FLAT or SCALAR");
-    }
-    if (!json_.read(env, js::get(env, params, "jsonPath"), js::get(env, params, "jsonCastType")))
-      return false;
-    if (json_.is_present()) {
-      if (kind_ != "SCALAR") return js::refuse(env, "kind", "SCALAR for a jsonPath");
-      if (json_.cast_type() == DataType::kNone)
-        return js::refuse(env, "jsonCastType", "Bool, Double or VarChar");
-    }
-    params_.kind = kind_ == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
-    if (kind_ == "SCALAR") return true;
-    if (metric != "L2" && metric != "IP" && metric != "COSINE") {
-      return js::refuse(env, "metric", "L2, IP or COSINE");
-    }
-    params_.metric = metric == "L2" ? Metric::kL2 : metric == "IP" ? Metric::kIp : Metric::kCosine;
-    return true;
+    return js::read_int64(env, args[1], "fieldId", &field_id_) && params_.read(env, args[2]) &&
+           js::read(env, args[3], "path", &path_);
   }
 
   Status run(ThreadPool* pool) override {
@@ -158,21 +193,11 @@ class BuildJob final : public Job {
   }
 
   napi_value result(napi_env env) override {
-    // A vector cannot give its memory away: it lives until JavaScript is done with the bytes.
-    auto* image = new std::vector<uint8_t>(std::move(image_));
-    const auto free_image = [](napi_env, void*, void* owner) {
-      delete static_cast<std::vector<uint8_t>*>(owner);
-    };
-    napi_value buffer = nullptr;
-    const napi_status status = napi_create_external_arraybuffer(env, image->data(), image->size(),
-                                                                free_image, image, &buffer);
-    if (status == napi_ok) return js::typed_array(env, napi_uint8_array, image->size(), buffer, 0);
-    void* copy = nullptr;
-    const bool is_made = napi_create_arraybuffer(env, image->size(), &copy, &buffer) == napi_ok;
-    if (is_made && !image->empty()) std::memcpy(copy, image->data(), image->size());
-    const size_t size = image->size();
-    delete image;
-    return is_made ? js::typed_array(env, napi_uint8_array, size, buffer, 0) : nullptr;
+    napi_value result = nullptr;
+    napi_create_object(env, &result);
+    js::set(env, result, "bytes", js::number(env, static_cast<double>(bytes_)));
+    js::set(env, result, "crc32c", js::number(env, crc32c_));
+    return result;
   }
 
  private:
@@ -182,17 +207,30 @@ class BuildJob final : public Job {
       return {StatusCode::kInvalidParameter,
               "the segment has no field " + std::to_string(field_id_)};
     }
+    if (cancel_.is_canceled()) return {StatusCode::kCanceled, "the build was canceled"};
+    std::unique_ptr<SectionFileWriter> out;
+    if (Status s = SectionFileWriter::create(path_, &cancel_, &out); !s.is_ok()) return s;
     const std::unique_ptr<SegmentSnapshot> rows = segment_->snapshot(kReadAll);
-    if (kind_ == "SCALAR") {
-      if (cancel_.is_canceled()) return {StatusCode::kCanceled, "the build was canceled"};
-      if (json_.is_present())
-        return build_json_path_index(*rows, field_id_, json_.path(), json_.cast_type(), &image_,
-                                     &cancel_);
-      return build_scalar_index(*rows, field_id_, field->type, field->element_type, &image_,
-                                &cancel_);
-    }
-    const ColumnView column = rows->column(0, field_id_);
-    if (field->type != DataType::kFloatVector || column.all_null) {
+    Status status = params_.is_scalar ? build_scalar(*rows, *field, out.get())
+                                      : build_vector(*rows, *field, pool, out.get());
+    if (!status.is_ok()) return status;
+    bytes_ = out->bytes();
+    crc32c_ = out->crc32c();
+    return status;
+  }
+
+  Status build_scalar(const SegmentSnapshot& rows, const Field& field, SectionFileWriter* out) {
+    const JsonTarget& json = params_.json;
+    if (json.is_present())
+      return build_json_path_index(rows, field_id_, json.path(), json.cast_type(), out,
+                                   &cancel_);
+    return build_scalar_index(rows, field_id_, field.type, field.element_type, out, &cancel_);
+  }
+
+  Status build_vector(const SegmentSnapshot& rows, const Field& field, ThreadPool* pool,
+                      SectionFileWriter* out) {
+    const ColumnView column = rows.column(0, field_id_);
+    if (field.type != DataType::kFloatVector || column.all_null) {
       return {StatusCode::kInvalidParameter,
               "field " + std::to_string(field_id_) + " has no float vectors in this segment"};
     }
@@ -200,11 +238,11 @@ class BuildJob final : public Job {
     control.pool = pool;
     control.cancel = &cancel_;
     RowMask present;
-    present.kept = rows->row_count();
-    hide_nulls(*rows, field_id_, &present);
+    present.kept = rows.row_count();
+    hide_nulls(rows, field_id_, &present);
     control.present = present.words();
-    return build_vector_index(params_, static_cast<const float*>(column.data), rows->row_count(),
-                              field->dim, control, &image_);
+    return build_vector_index(params_.vector, static_cast<const float*>(column.data),
+                              rows.row_count(), field.dim, control, out);
   }
 
   Runtime& runtime_;
@@ -212,52 +250,47 @@ class BuildJob final : public Job {
   CancelToken cancel_;
   std::shared_ptr<const Segment> segment_;
   int64_t field_id_ = 0;
-  std::string kind_;
-  JsonTarget json_;
-  IndexBuildParams params_;
-  std::vector<uint8_t> image_;
+  BuildParams params_;
+  std::string path_;
+  uint64_t bytes_ = 0;
+  uint32_t crc32c_ = 0;
 };
 
 napi_value build_index(napi_env env, napi_callback_info info) {
-  const js::Arguments<4> args(env, info);
+  const js::Arguments<5> args(env, info);
   const SegmentHandle* handle = sealed_segment(env, args[0]);
   double job_id = 0;
-  if (handle == nullptr || !js::read(env, args[3], "jobId", &job_id)) return nullptr;
+  if (handle == nullptr || !js::read(env, args[4], "jobId", &job_id)) return nullptr;
   Runtime& runtime = Runtime::of(env);
   auto job = std::make_unique<BuildJob>(runtime, job_id);
-  if (!job->read(env, handle->segment, args[1], args[2])) return nullptr;
+  if (!job->read(env, handle->segment, args)) return nullptr;
   return runtime.start(std::move(job), Runtime::Pool::kBuild);
 }
 
 napi_value build_bytes(napi_env env, napi_callback_info info) {
   const js::Arguments<3> args(env, info);
-  std::string kind;
-  IndexBuildParams params;
+  BuildParams params;
   uint64_t rows = 0;
   uint32_t dim = 0;
-  if (!js::read(env, js::get(env, args[0], "kind"), "kind", &kind) ||
-      !js::read(env, js::get(env, args[0], "M"), "M", &params.m) ||
-      !js::read(env, js::get(env, args[0], "nlist"), "nlist", &params.nlist) ||
-      !js::read_size(env, args[1], "rows", &rows) || !js::read(env, args[2], "dim", &dim)) {
+  if (!params.read(env, args[0]) || !js::read_size(env, args[1], "rows", &rows) ||
+      !js::read(env, args[2], "dim", &dim)) {
     return nullptr;
   }
-  if (kind != "HNSW" && kind != "IVF_FLAT") {
+  if (params.is_scalar) {
     js::refuse(env, "kind", "HNSW or IVF_FLAT");
     return nullptr;
   }
-  params.kind = kind == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
-  return js::number(env, static_cast<double>(index_build_bytes(params, rows, dim)));
+  return js::number(env, static_cast<double>(index_build_bytes(params.vector, rows, dim)));
 }
 
 }  // namespace
 
 void add_index_functions(napi_env env, napi_value exports) {
-  add_functions(
-      env, exports,
-      {{"attachIndex", attach_index},
-       {"detachIndex", detach},
-       {"buildIndex", build_index},
-       {"indexBuildBytes", build_bytes}});
+  add_functions(env, exports,
+                {{"attachIndex", attach_index},
+                 {"detachIndex", detach},
+                 {"buildIndex", build_index},
+                 {"indexBuildBytes", build_bytes}});
 }
 
 }  // namespace elanus

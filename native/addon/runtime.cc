@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kSpareSearchThreads = 32;
 // Deletes of one key, whose clients wait, beside the many that a segment being opened lacks.
 constexpr size_t kSpareWriteThreads = 8;
+// Files are opened a few pages at a time: two overlap their waiting for the disk.
+constexpr size_t kFileThreads = 2;
 
 }  // namespace
 
@@ -49,29 +51,38 @@ Runtime& Runtime::of(napi_env env) {
 }
 
 ThreadPool& Runtime::pool(Pool which) {
-  std::unique_ptr<ThreadPool>& pool = which == Pool::kSearch  ? search_pool_
-                                      : which == Pool::kBuild ? build_pool_
-                                                              : write_pool_;
-  if (pool == nullptr) {
-    ThreadPool::Options options;
-    if (which == Pool::kSearch) {
+  ThreadPool::Options options;
+  std::unique_ptr<ThreadPool>* pool = nullptr;
+  switch (which) {
+    case Pool::kSearch:
+      pool = &search_pool_;
+      options.name = "elanus-search";
       options.threads = search_threads_;
       options.spare_threads = kSpareSearchThreads;
-      options.name = "elanus-search";
-    } else if (which == Pool::kBuild) {
+      break;
+    case Pool::kBuild:
+      pool = &build_pool_;
+      options.name = "elanus-build";
       options.threads = build_threads_;
       options.low_priority = true;
       options.spin_us = 0;
-      options.name = "elanus-build";
-    } else {
+      break;
+    case Pool::kWrite:
+      pool = &write_pool_;
+      options.name = "elanus-write";
       options.threads = 1;
       options.spare_threads = kSpareWriteThreads;
       options.spin_us = 0;
-      options.name = "elanus-write";
-    }
-    pool = std::make_unique<ThreadPool>(options);
+      break;
+    case Pool::kFile:
+      pool = &file_pool_;
+      options.name = "elanus-file";
+      options.threads = kFileThreads;
+      options.spin_us = 0;
+      break;
   }
-  return *pool;
+  if (*pool == nullptr) *pool = std::make_unique<ThreadPool>(options);
+  return **pool;
 }
 
 Status Runtime::configure_threads(size_t search_threads, size_t build_threads) {
@@ -186,6 +197,7 @@ void Runtime::stop() {
   search_pool_.reset();
   build_pool_.reset();
   write_pool_.reset();
+  file_pool_.reset();
   while (first_done_ != nullptr) {
     const std::unique_ptr<Job> job(std::exchange(first_done_, first_done_->next_done_));
   }

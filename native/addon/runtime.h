@@ -42,7 +42,9 @@ class Runtime {
   static Runtime* create(napi_env env);
   static Runtime& of(napi_env env);
 
-  enum class Pool { kSearch, kBuild, kWrite };
+  // Search: reads. Build: long work, at low priority. Write: deletes. File: opening files, which
+  // waits for the disk and computes little; it must neither hold up searches nor wait for a build.
+  enum class Pool { kSearch, kBuild, kWrite, kFile };
   // Queues the job and returns its promise; one that cannot be queued is rejected.
   napi_value start(std::unique_ptr<Job> job, Pool pool);
   // Runs the job at once and returns its settled promise.
@@ -75,6 +77,7 @@ class Runtime {
   std::unique_ptr<ThreadPool> search_pool_;
   std::unique_ptr<ThreadPool> build_pool_;
   std::unique_ptr<ThreadPool> write_pool_;
+  std::unique_ptr<ThreadPool> file_pool_;
   size_t pending_ = 0;  // promises not settled; while there are any, the process stays
   CancelToken shutdown_;
   std::map<double, CancelToken> jobs_;  // those that can be canceled

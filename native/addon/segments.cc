@@ -1,4 +1,5 @@
-// Segments: making, opening, appending, new fields, closing. All on the calling thread.
+// Segments: making, opening, appending, new fields, closing. All on the calling thread but opening,
+// which reads a file.
 #include <optional>
 #include <string>
 #include <vector>
@@ -127,31 +128,42 @@ bool read_layout(napi_env env, napi_value object, ColumnLayout* layout) {
          read_var_layout(env, object, "child", &layout->child);
 }
 
+class OpenJob final : public Job {
+ public:
+  bool read(napi_env env, const js::Arguments<4>& args) {
+    uint32_t count = 0;
+    if (!read_schema(env, args[0], &schema_) || !js::read(env, args[1], "path", &path_) ||
+        !js::read_size(env, args[2], "rows", &rows_)) {
+      return false;
+    }
+    if (napi_get_array_length(env, args[3], &count) != napi_ok)
+      return js::refuse(env, "layout", "an array");
+    layouts_.resize(count);
+    for (uint32_t i = 0; i < count; ++i) {
+      napi_value item = nullptr;
+      napi_get_element(env, args[3], i, &item);
+      if (!read_layout(env, item, &layouts_[i])) return false;
+    }
+    return true;
+  }
+  Status run(ThreadPool*) override {
+    return SealedSegment::open(std::move(schema_), path_, rows_, layouts_, &segment_);
+  }
+  napi_value result(napi_env env) override { return make_segment(env, std::move(segment_)); }
+
+ private:
+  Schema schema_;
+  std::string path_;
+  uint64_t rows_ = 0;
+  std::vector<ColumnLayout> layouts_;
+  std::shared_ptr<SealedSegment> segment_;
+};
+
 napi_value open_sealed(napi_env env, napi_callback_info info) {
   const js::Arguments<4> args(env, info);
-  Schema schema;
-  std::string path;
-  uint64_t rows = 0;
-  uint32_t count = 0;
-  if (!read_schema(env, args[0], &schema) || !js::read(env, args[1], "path", &path) ||
-      !js::read_size(env, args[2], "rows", &rows)) {
-    return nullptr;
-  }
-  if (napi_get_array_length(env, args[3], &count) != napi_ok) {
-    js::refuse(env, "layout", "an array");
-    return nullptr;
-  }
-  std::vector<ColumnLayout> layouts(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    napi_value item = nullptr;
-    napi_get_element(env, args[3], i, &item);
-    if (!read_layout(env, item, &layouts[i])) return nullptr;
-  }
-  std::shared_ptr<SealedSegment> segment;
-  const Status status = SealedSegment::open(std::move(schema), path, rows, layouts, &segment);
-  if (status.is_ok()) return make_segment(env, std::move(segment));
-  js::throw_status(env, status);
-  return nullptr;
+  auto job = std::make_unique<OpenJob>();
+  if (!job->read(env, args)) return nullptr;
+  return Runtime::of(env).start(std::move(job), Runtime::Pool::kFile);
 }
 
 napi_value update_schema(napi_env env, napi_callback_info info) {

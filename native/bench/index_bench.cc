@@ -4,7 +4,7 @@
 //                    [--ef 16,32,64,128,256] [--threads 1,2] [--repeat 3] [--index FILE] [--skip
 //                    flat,ivf]
 // reads PREFIX.base and PREFIX.query (float32 rows) and PREFIX.gt (int32, 100 a query, best first);
-// --index keeps the built graph between runs.
+// --index keeps the built graph between runs (else PREFIX.index is written and removed).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -111,36 +111,34 @@ std::string measure(const Data& data, size_t threads, size_t repeat, const Searc
   return text;
 }
 
-std::vector<uint8_t> read_or_build(const std::string& path, const IndexBuildParams& params,
-                                   const Data& data, size_t threads, double* seconds) {
-  std::vector<uint8_t> image;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
+[[noreturn]] void give_up(const Status& status) {
+  std::fprintf(stderr, "%s\n", status.message().c_str());
+  std::exit(1);
+}
+
+// Opens the index at the path, building it first when it is not there.
+std::shared_ptr<const SectionFile> open_or_build(const std::string& path,
+                                                 const IndexBuildParams& params, const Data& data,
+                                                 size_t threads, double* seconds) {
+  std::shared_ptr<const SectionFile> file;
   *seconds = 0;
-  if (!path.empty() && file) {
-    image.resize(static_cast<size_t>(file.tellg()));
-    file.seekg(0);
-    file.read(reinterpret_cast<char*>(image.data()), static_cast<std::streamsize>(image.size()));
-    return image;
-  }
+  if (SectionFile::open(path, &file).is_ok()) return file;
   ThreadPool::Options options;
   options.threads = threads - 1;
   ThreadPool pool(options);
   IndexBuildControl control;
   control.pool = &pool;
   const double start = now_s();
-  const Status status =
-      build_vector_index(params, data.rows.base, data.rows.rows, data.rows.dim, control, &image);
+  std::unique_ptr<SectionFileWriter> out;
+  Status status = SectionFileWriter::create(path, nullptr, &out);
+  if (status.is_ok()) {
+    status = build_vector_index(params, data.rows.base, data.rows.rows, data.rows.dim, control,
+                                out.get());
+  }
   *seconds = now_s() - start;
-  if (!status.is_ok()) {
-    std::fprintf(stderr, "%s\n", status.message().c_str());
-    std::exit(1);
-  }
-  if (!path.empty()) {
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(image.data()),
-               static_cast<std::streamsize>(image.size()));
-  }
-  return image;
+  if (status.is_ok()) status = SectionFile::open(path, &file);
+  if (!status.is_ok()) give_up(status);
+  return file;
 }
 
 int run(int argc, char** argv) {
@@ -204,16 +202,15 @@ int run(int argc, char** argv) {
                 static_cast<double>(queries.count()) / all_s);
   }
 
-  const auto sweep = [&](const char* name, const std::vector<uint8_t>& image, double seconds,
+  const auto sweep = [&](const char* name, std::shared_ptr<const SectionFile> file, double seconds,
                          const std::string& option) {
+    const double bytes = static_cast<double>(file->bytes());
     std::unique_ptr<VectorIndex> index;
-    const Status status = open_vector_index(image, data.rows.base, n, dim, metric, &index);
-    if (!status.is_ok()) {
-      std::fprintf(stderr, "%s\n", status.message().c_str());
-      std::exit(1);
-    }
-    std::printf(",\n\"%s\":{\"build_s\":%.2f,\"bytes_per_row\":%.1f,\"points\":[", name, seconds,
-                static_cast<double>(image.size()) / static_cast<double>(n));
+    const double start = now_s();
+    const Status status = open_vector_index(std::move(file), data.rows.base, n, dim, &index);
+    if (!status.is_ok()) give_up(status);
+    std::printf(",\n\"%s\":{\"build_s\":%.2f,\"open_us\":%.0f,\"bytes_per_row\":%.1f,\"points\":[",
+                name, seconds, (now_s() - start) * 1e6, bytes / static_cast<double>(n));
     const char* separator = "\n";
     for (const size_t threads : numbers(options["--threads"])) {
       for (const size_t value : numbers(options[option])) {
@@ -237,15 +234,18 @@ int run(int argc, char** argv) {
   params.nlist = static_cast<uint32_t>(std::stoul(options["--nlist"]));
   const size_t build_threads = std::stoul(options["--build-threads"]);
   double seconds;
+  const std::string kept = options["--index"];
+  const std::string index_path = kept.empty() ? prefix + ".index" : kept;
   if (!is_skipped("hnsw")) {
-    const std::vector<uint8_t> image =
-        read_or_build(options["--index"], params, data, build_threads, &seconds);
-    sweep("hnsw", image, seconds, "--ef");
+    auto file = open_or_build(index_path, params, data, build_threads, &seconds);
+    sweep("hnsw", std::move(file), seconds, "--ef");
+    if (kept.empty()) std::remove(index_path.c_str());
   }
   if (!is_skipped("ivf")) {
     params.kind = IndexKind::kIvfFlat;
-    const std::vector<uint8_t> image = read_or_build("", params, data, build_threads, &seconds);
-    sweep("ivf_flat", image, seconds, "--nprobe");
+    auto file = open_or_build(index_path + ".ivf", params, data, build_threads, &seconds);
+    sweep("ivf_flat", std::move(file), seconds, "--nprobe");
+    std::remove((index_path + ".ivf").c_str());
   }
   std::printf("}\n");
   return 0;

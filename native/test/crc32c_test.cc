@@ -35,4 +35,24 @@ TEST(the_portable_form_and_split_input_agree_with_it) {
   }
 }
 
+TEST(the_crc_of_a_whole_follows_from_those_of_its_parts) {
+  std::mt19937_64 random(12);
+  std::vector<uint8_t> bytes(5000);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  for (size_t round = 0; round < 500; ++round) {
+    const size_t size = random() % (bytes.size() + 1);
+    const size_t cut = random() % (size + 1);
+    const uint32_t first = crc32c(bytes.data(), cut);
+    const uint32_t second = crc32c(bytes.data() + cut, size - cut);
+    CHECK_EQ(crc32c_combine(first, second, size - cut), crc32c(bytes.data(), size));
+  }
+  // Three times 2^32 zeros and one byte, doubled step by step.
+  const uint8_t zero = 0;
+  uint32_t zeros = crc32c(&zero, 1);
+  for (int i = 0; i < 32; ++i) zeros = crc32c_combine(zeros, zeros, uint64_t{1} << i);
+  uint32_t twice = crc32c_combine(zeros, zeros, uint64_t{1} << 32);
+  CHECK_EQ(crc32c_combine(zeros, twice, uint64_t{2} << 32),
+           crc32c_combine(twice, zeros, uint64_t{1} << 32));
+}
+
 CHECK_MAIN()

@@ -19,6 +19,7 @@
 #include "scalar/scalar_index.h"
 #include "segment/json_variant.h"
 #include "segment/row_source.h"
+#include "temporary_file.h"
 
 namespace elanus::test {
 
@@ -210,21 +211,30 @@ class FakeSource : public RowSource {
 
   // One JSON field at most.
   Status add_json_index(int64_t field_id, const std::vector<PathStep>& path, DataType cast_type) {
-    std::vector<uint8_t> image;
-    Status status = build_json_path_index(*this, field_id, path, cast_type, &image);
-    if (!status.is_ok()) return status;
-    images_.push_back(std::move(image));
-    return JsonPathIndex::open(images_.back(), &json_indexes_.emplace_back());
+    const auto build = [&](SectionFileWriter* out) {
+      return build_json_path_index(*this, field_id, path, cast_type, out);
+    };
+    std::shared_ptr<const SectionFile> file;
+    if (Status status = build_file(build, &file); !status.is_ok()) return status;
+    return JsonPathIndex::open(std::move(file), &json_indexes_.emplace_back());
   }
 
   Status add_index(int64_t field_id, DataType type, DataType element) {
-    std::vector<uint8_t> image;
-    if (Status s = build_scalar_index(*this, field_id, type, element, &image); !s.is_ok()) return s;
-    images_.push_back(std::move(image));
-    return ScalarIndex::open(images_.back(), &indexes_[field_id]);
+    const auto build = [&](SectionFileWriter* out) {
+      return build_scalar_index(*this, field_id, type, element, out);
+    };
+    std::shared_ptr<const SectionFile> file;
+    if (Status status = build_file(build, &file); !status.is_ok()) return status;
+    return ScalarIndex::open(std::move(file), &indexes_[field_id]);
   }
 
  private:
+  template <typename Build>
+  Status build_file(Build&& build, std::shared_ptr<const SectionFile>* file) {
+    std::vector<uint8_t>& bytes = images_.emplace_back();
+    if (Status status = fixture::build_bytes(build, &bytes); !status.is_ok()) return status;
+    return SectionFile::of_bytes(bytes, file);
+  }
   const void* keep(const void* data, size_t bytes) {
     // Heap bytes of exactly the size needed, so that a sanitizer sees a read past them.
     kept_.push_back(std::make_unique<char[]>(bytes));
@@ -282,13 +292,14 @@ class FakeSource : public RowSource {
   ColumnView offsets_view(const Field& field, const std::vector<std::string>& texts) {
     ColumnView view;
     view.type = field.type;
-    view.rows = rows_;
+    view.rows = texts.size();
     std::vector<int64_t> offsets{0};
     std::string chars;
     for (const std::string& text : texts)
       offsets.push_back(static_cast<int64_t>((chars += text).size()));
     view.offsets = keep(offsets);
     view.chars = static_cast<const char*>(keep(chars.data(), chars.size()));
+    view.char_bytes = chars.size();
     return view;
   }
   std::vector<std::string> texts_of(const Field& field) {

@@ -270,23 +270,6 @@ TEST(twins_are_told_apart_when_their_hashes_are_equal) {
   }
 }
 
-// As it was written before there were twins: the same links, a shorter header.
-TEST(hnsw_files_of_the_first_version_are_read) {
-  const IndexData data(1000, 20, 16, Metric::kCosine, 14);
-  std::vector<uint8_t> image = build_image(hnsw_params(Metric::kCosine), data);
-  HnswHeader header;
-  std::memcpy(&header, image.data(), sizeof(header));
-  CHECK_EQ(header.twin_heads, 0u);
-  CHECK_EQ(header.total_bytes, uint64_t{image.size()});
-  const double recall = recall_of(*open_image(image, data), data, 10, with_ef(32));
-  header.version = 1;
-  header.twin_heads = crc32c(&header, offsetof(HnswHeader, twin_heads));
-  header.twins_offset = 0;
-  header.crc = 0;
-  std::memcpy(image.data(), &header, sizeof(header));
-  CHECK_EQ(recall_of(*open_image(image, data), data, 10, with_ef(32)), recall);
-}
-
 TEST(hnsw_every_row_can_be_reached_by_searching_for_it) {
   const IndexData data(3000, 1, 12, Metric::kL2, 7);
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2, 4, 40), data);
@@ -341,9 +324,11 @@ TEST(hnsw_takes_small_and_large_degrees_and_any_ef_construction) {
     }
   }
   std::vector<uint8_t> image;
-  CHECK(build_vector_index(hnsw_params(Metric::kL2, 1), data.base.data(), data.n, data.dim, {},
-                           &image)
-            .code() == StatusCode::kInvalidParameter);
+  const auto build = [&](SectionFileWriter* out) {
+    const IndexBuildParams params = hnsw_params(Metric::kL2, 1);
+    return build_vector_index(params, data.base.data(), data.n, data.dim, {}, out);
+  };
+  CHECK(fixture::build_bytes(build, &image).code() == StatusCode::kInvalidParameter);
 }
 
 TEST(hnsw_keeps_null_rows_out_of_the_graph) {

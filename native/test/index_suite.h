@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -9,23 +10,34 @@
 #include "check.h"
 #include "index/flat_scan.h"
 #include "index_data.h"
+#include "temporary_file.h"
 
 namespace elanus::check {
 
+// The bytes of the index's file.
 inline std::vector<uint8_t> build_image(const IndexBuildParams& params, const IndexData& data,
                                         const IndexBuildControl& control = {}) {
   std::vector<uint8_t> image;
-  const Status status =
-      build_vector_index(params, data.base.data(), data.n, data.dim, control, &image);
+  const auto build = [&](SectionFileWriter* out) {
+    return build_vector_index(params, data.base.data(), data.n, data.dim, control, out);
+  };
+  const Status status = fixture::build_bytes(build, &image);
   if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
   return image;
+}
+
+// `image` outlives the index.
+inline Status try_open(const std::vector<uint8_t>& image, const float* base, size_t n, size_t dim,
+                       std::unique_ptr<VectorIndex>* index) {
+  std::shared_ptr<const SectionFile> file;
+  if (Status status = SectionFile::of_bytes(image, &file); !status.is_ok()) return status;
+  return open_vector_index(std::move(file), base, n, dim, index);
 }
 
 inline std::unique_ptr<VectorIndex> open_image(const std::vector<uint8_t>& image,
                                                const IndexData& data) {
   std::unique_ptr<VectorIndex> index;
-  const Status status =
-      open_vector_index(image, data.base.data(), data.n, data.dim, data.metric, &index);
+  const Status status = try_open(image, data.base.data(), data.n, data.dim, &index);
   if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
   return index;
 }
@@ -64,41 +76,58 @@ inline double recall_of(const VectorIndex& index, const IndexData& data, size_t 
   return true_count == 0 ? 1.0 : static_cast<double>(hit_count) / static_cast<double>(true_count);
 }
 
-// Every truncation, and every flipped byte of header, links and lists, gives a Status or an index
-// that can be searched without harm.
+// Every truncation and every flipped bit of the first page is refused; garbage in links and lists
+// is, or gives an index that can be searched without harm and whose scores are right. A file whose
+// inverse norms are damaged does not open.
 inline void check_damage_is_survived(const IndexBuildParams& params, const IndexData& data) {
   const std::vector<uint8_t> image = build_image(params, data);
   std::unique_ptr<VectorIndex> index;
+  const auto code_of = [&](const std::vector<uint8_t>& bytes, size_t n, size_t dim) {
+    return try_open(bytes, data.base.data(), n, dim, &index).code();
+  };
   for (size_t size = 0; size < image.size(); size += 1 + image.size() / 97) {
     const std::vector<uint8_t> cut(image.begin(),
                                    image.begin() + static_cast<std::ptrdiff_t>(size));
-    CHECK(open_vector_index(cut, data.base.data(), data.n, data.dim, data.metric, &index).code() ==
-          StatusCode::kDataIntegrity);
+    CHECK(code_of(cut, data.n, data.dim) == StatusCode::kDataIntegrity);
   }
-  CHECK(!open_vector_index(image, data.base.data(), data.n - 1, data.dim, data.metric, &index)
-             .is_ok());
-  CHECK(!open_vector_index(image, data.base.data(), data.n, data.dim + 1, data.metric, &index)
-             .is_ok());
-  CHECK(!open_vector_index(image, data.base.data(), data.n, data.dim, Metric::kIp, &index).is_ok());
-  for (size_t at = 0; at < 76; ++at) {  // the header's fields
+  CHECK(code_of(image, data.n - 1, data.dim) == StatusCode::kDataIntegrity);
+  CHECK(code_of(image, data.n, data.dim + 1) == StatusCode::kDataIntegrity);
+  std::shared_ptr<const SectionFile> file;
+  CHECK(SectionFile::of_bytes(image, &file).is_ok());
+  SectionEntry norms;
+  for (const SectionEntry& section : file->sections()) {
+    if (section.tag == static_cast<uint32_t>(SectionTag::kInverseNorms)) norms = section;
+  }
+  const size_t table_end =
+      sizeof(SectionFileHeader) + file->sections().size() * sizeof(SectionEntry);
+  for (size_t at = 0; at < table_end; ++at) {
     std::vector<uint8_t> bad = image;
     bad[at] ^= 0x40;
-    CHECK(!open_vector_index(bad, data.base.data(), data.n, data.dim, data.metric, &index).is_ok());
+    CHECK(code_of(bad, data.n, data.dim) == StatusCode::kDataIntegrity);
   }
   std::mt19937_64 random(77);
   const QueryBatch queries = data.queries();
   for (size_t round = 0; round < 60; ++round) {
     std::vector<uint8_t> bad = image;
     for (size_t i = 0; i < 1 + bad.size() / 50; ++i) {
-      bad[128 + random() % (bad.size() - 128)] = static_cast<uint8_t>(random());
+      const size_t at = fixture::random_position(*file, random);
+      const bool is_norm = at >= norms.offset && at < norms.offset + norms.bytes;
+      if (at >= kSectionAlignment && !is_norm) bad[at] = static_cast<uint8_t>(random());
     }
-    if (!open_vector_index(bad, data.base.data(), data.n, data.dim, data.metric, &index).is_ok())
-      continue;
+    if (code_of(bad, data.n, data.dim) != StatusCode::kOk) continue;
     for (size_t q = 0; q < queries.count(); ++q) {
       size_t found;
-      for (const Hit& hit : search_index(*index, queries, q, 10, {}, nullptr, &found))
+      const Scorer scorer(data.view(), queries, q);
+      for (const Hit& hit : search_index(*index, queries, q, 10, {}, nullptr, &found)) {
         CHECK(hit.id < data.n);
+        CHECK_EQ(hit.score, scorer.score(static_cast<uint32_t>(hit.id)));
+      }
     }
+  }
+  for (size_t round = 0; round < 200 && norms.bytes > 0; ++round) {
+    std::vector<uint8_t> bad = image;
+    bad[norms.offset + random() % norms.bytes] ^= static_cast<uint8_t>(1u << (random() % 8));
+    CHECK(code_of(bad, data.n, data.dim) == StatusCode::kDataIntegrity);
   }
 }
 
@@ -116,9 +145,10 @@ inline void check_build_can_be_canceled(const IndexBuildParams& params, const In
   control.progress = &progress;
   std::vector<uint8_t> image;
   Status status;
-  std::thread builder([&] {
-    status = build_vector_index(params, data.base.data(), data.n, data.dim, control, &image);
-  });
+  const auto build = [&](SectionFileWriter* out) {
+    return build_vector_index(params, data.base.data(), data.n, data.dim, control, out);
+  };
+  std::thread builder([&] { status = fixture::build_bytes(build, &image); });
   while (params.kind == IndexKind::kHnsw && progress.load() == 0) std::this_thread::yield();
   token.cancel();
   builder.join();
@@ -127,8 +157,8 @@ inline void check_build_can_be_canceled(const IndexBuildParams& params, const In
   CHECK(progress.load() < data.n);
 }
 
-// Null rows are zeros in the base. With `share` of them, recall over the others must not suffer, and
-// none may turn up even where only few rows are left.
+// Null rows are zeros in the base. With `share` of them, recall over the others must not suffer,
+// and none may turn up even where only few rows are left.
 inline void check_absent_rows(IndexBuildParams build, const IndexSearchParams& search,
                               double floor) {
   for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {

@@ -160,18 +160,22 @@ TEST(an_index_build_without_memory_says_so_on_whichever_thread_it_is) {
     params.nlist = 8;
     params.ef_construction = 20;
     for (const bool only_helpers : {false, true}) {
-      std::vector<uint8_t> image;
+      const fixture::TemporaryFile file;
       refuse_each(
           only_helpers,
           [&] {
             return guarded([&] {
-              image = {};
-              return build_vector_index(params, rows.data(), kRows, kDim, control, &image);
+              std::unique_ptr<SectionFileWriter> out;
+              Status status = SectionFileWriter::create(file.path(), nullptr, &out);
+              if (!status.is_ok()) return status;
+              return build_vector_index(params, rows.data(), kRows, kDim, control, out.get());
             });
           },
           [&] {
+            std::shared_ptr<const SectionFile> built;
             std::unique_ptr<VectorIndex> index;
-            return open_vector_index(image, rows.data(), kRows, kDim, Metric::kL2, &index).is_ok();
+            return SectionFile::open(file.path(), &built).is_ok() &&
+                   open_vector_index(built, rows.data(), kRows, kDim, &index).is_ok();
           });
     }
   }

@@ -15,6 +15,7 @@
 #include "expr_support.h"
 #include "index/vector_index.h"
 #include "plain_rows.h"
+#include "segment/index_file.h"
 #include "segment/query.h"
 #include "segment/search.h"
 #include "segment_fixture.h"
@@ -356,11 +357,11 @@ TEST(a_search_through_an_index_asks_on_until_k_keys_are_distinct) {
   const std::unique_ptr<SegmentSnapshot> rows = sealed->snapshot(kReadAll);
   const float* base = static_cast<const float*>(rows->column(0, fixture::kVector).data);
   IndexBuildParams params;
-  std::vector<uint8_t> image;
-  CHECK(build_vector_index(params, base, 6000, fixture::kDim, {}, &image).is_ok());
-  std::unique_ptr<VectorIndex> index;
-  CHECK(open_vector_index(image, base, 6000, fixture::kDim, Metric::kL2, &index).is_ok());
-  sealed->attach_vector_index(fixture::kVector, std::move(index));
+  fixture::TemporaryFile index;
+  std::unique_ptr<SectionFileWriter> writer;
+  CHECK(SectionFileWriter::create(index.path(), nullptr, &writer).is_ok());
+  CHECK(build_vector_index(params, base, 6000, fixture::kDim, {}, writer.get()).is_ok());
+  CHECK(attach_index_file(*sealed, fixture::kVector, index.path()).is_ok());
   const std::vector<float> query(fixture::kDim, 100.0f);
   SearchRequest request;
   request.field_id = fixture::kVector;

@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "expr_support.h"
-#include "scalar/json_path_format.h"
+#include "temporary_file.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index_format.h"
 
@@ -43,8 +43,24 @@ Val list(std::vector<Val> items) {
   return value;
 }
 
+Status build_path_image(const RowSource& source, const std::vector<PathStep>& path, DataType type,
+                        std::vector<uint8_t>* image) {
+  return fixture::build_bytes(
+      [&](SectionFileWriter* out) { return build_json_path_index(source, 100, path, type, out); },
+      image);
+}
+
+// The index over bytes that outlive it.
+template <typename Index>
+Status open_bytes(std::span<const uint8_t> bytes, std::unique_ptr<Index>* index,
+                  std::shared_ptr<const SectionFile>* file) {
+  if (Status status = SectionFile::of_bytes(bytes, file); !status.is_ok()) return status;
+  return Index::open(*file, index);
+}
+
 struct Built {
   std::vector<uint8_t> image;
+  std::shared_ptr<const SectionFile> file;
   std::unique_ptr<ScalarIndex> index;
   size_t rows = 0;
 
@@ -53,10 +69,12 @@ struct Built {
     const Field field{100, type, element, true, std::move(cells)};
     const FakeSource source({field}, rows, false,
                             rows > 128 ? std::vector<size_t>{0, 128} : std::vector<size_t>{0});
-    CHECK(build_scalar_index(source, 100, type, element, &image).is_ok());
-    const Status status = ScalarIndex::open(image, &index);
-    CHECK_EQ(status.message(), std::string());
-    CHECK(index->verify().is_ok());
+    const auto build = [&](SectionFileWriter* out) {
+      return build_scalar_index(source, 100, type, element, out);
+    };
+    CHECK(fixture::build_bytes(build, &image).is_ok());
+    CHECK_EQ(open_bytes(image, &index, &file).message(), std::string());
+    CHECK(fixture::is_whole(*file));
   }
 
   std::vector<size_t> rows_of(ScalarIndex::Keys keys) const {
@@ -89,7 +107,6 @@ void exercise(const ScalarIndex& index, size_t rows) {
     index.not_null(&valid);
     (void)bits.count();
   }
-  (void)index.verify();
 }
 
 }  // namespace
@@ -152,7 +169,9 @@ TEST(frequent_values_are_bitmaps_and_rare_ones_lists) {
   const Built b(DataType::kInt64, DataType::kNone, cells);
   CHECK_EQ(b.index->key_count(), uint64_t{103});
   // 100 rare rows of 4 bytes and 3 bitmaps of 800 bytes, against 25,600 bytes of lists.
-  CHECK(b.image.size() < 88 + 103 * 12 + 8 + 400 + 8 * 8 + 3 * 800 + 64);
+  uint64_t bytes = 0;
+  for (const SectionEntry& section : b.file->sections()) bytes += section.bytes;
+  CHECK_EQ(bytes, uint64_t{103 * 12 + 4 + 400 + 4 * 16 + 3 * 800});
   Rows want;
   for (size_t i = 0; i < 6400; ++i) {
     if (i % 64 != 0 && i % 3 > 0) want.push_back(i);
@@ -175,10 +194,15 @@ TEST(sources_without_rows_or_values_have_an_index_too) {
     }
   }
   const FakeSource unknown({}, 10, true, {});
-  std::vector<uint8_t> image;
-  CHECK(build_scalar_index(unknown, 5, DataType::kInt64, DataType::kNone, &image).is_ok());
-  CHECK(build_scalar_index(unknown, 5, DataType::kJson, DataType::kNone, &image).code() ==
-        StatusCode::kInvalidParameter);
+  const auto code = [&](DataType type) {
+    std::vector<uint8_t> image;
+    const auto build = [&](SectionFileWriter* out) {
+      return build_scalar_index(unknown, 5, type, DataType::kNone, out);
+    };
+    return fixture::build_bytes(build, &image).code();
+  };
+  CHECK(code(DataType::kInt64) == StatusCode::kOk);
+  CHECK(code(DataType::kJson) == StatusCode::kInvalidParameter);
 }
 
 TEST(damaged_files_are_refused_or_answer_without_a_crash) {
@@ -199,15 +223,13 @@ TEST(damaged_files_are_refused_or_answer_without_a_crash) {
                        Built(DataType::kArray, DataType::kInt64, lists)};
   for (const Built& b : all) {
     const auto reopened = [&](const std::vector<uint8_t>& bytes) {
-      // Exactly as many bytes as there are, at a multiple of 8.
-      std::unique_ptr<uint64_t[]> words(new uint64_t[(bytes.size() + 7) / 8]);
-      if (!bytes.empty()) std::memcpy(words.get(), bytes.data(), bytes.size());
+      const fixture::ExactBytes exact(bytes);
       std::unique_ptr<ScalarIndex> index;
-      const Status status =
-          ScalarIndex::open({reinterpret_cast<uint8_t*>(words.get()), bytes.size()}, &index);
+      std::shared_ptr<const SectionFile> file;
+      const Status status = open_bytes(exact.span(), &index, &file);
       if (!status.is_ok()) CHECK(status.code() == StatusCode::kDataIntegrity);
       if (status.is_ok()) exercise(*index, index->row_count());
-      return status.is_ok() && index->verify().is_ok();
+      return status.is_ok() && fixture::is_whole(*file);
     };
     CHECK(reopened(b.image));
     for (size_t size = 0; size < b.image.size(); size += 1 + size / 64) {
@@ -216,24 +238,19 @@ TEST(damaged_files_are_refused_or_answer_without_a_crash) {
     }
     for (int round = 0; round < 4000; ++round) {
       std::vector<uint8_t> bytes = b.image;
-      const size_t at = random() % bytes.size();
+      const size_t at = fixture::random_position(*b.file, random);
       bytes[at] = static_cast<uint8_t>(bytes[at] ^ (1u << (random() % 8)));
       CHECK(!reopened(bytes));
       // The same with a header that was damaged before its checksum was taken.
-      for (int i = 0; i < 3; ++i) bytes[random() % 80] = static_cast<uint8_t>(random() % 4);
-      std::memcpy(bytes.data(), b.image.data(), 8);
-      ScalarIndexHeader header;
-      std::memcpy(&header, bytes.data(), sizeof(header));
-      if (round % 2 == 0) header.file_bytes = bytes.size();
-      std::memcpy(bytes.data(), &header, sizeof(header));
-      header.header_checksum = checksum_words(bytes.data(), sizeof(header) - 8);
-      std::memcpy(bytes.data(), &header, sizeof(header));
+      for (int i = 0; i < 3; ++i) bytes[random() % 320] = static_cast<uint8_t>(random() % 4);
+      std::memcpy(bytes.data(), b.image.data(), round % 2 == 0 ? 24 : 16);
+      fixture::sign_again(&bytes);
       (void)reopened(bytes);
       // Garbage in the body under an untouched header.
       bytes = b.image;
       for (int i = 0; i < 8; ++i) {
-        bytes[sizeof(header) + random() % (bytes.size() - sizeof(header))] =
-            static_cast<uint8_t>(random());
+        const size_t where = fixture::random_position(*b.file, random);
+        if (where >= kSectionAlignment) bytes[where] = static_cast<uint8_t>(random());
       }
       (void)reopened(bytes);
     }
@@ -265,9 +282,10 @@ TEST(a_path_index_holds_the_values_of_its_type_and_says_what_it_is) {
     const FakeSource source({field}, cells.size(), mapped, {0});
     const auto rows_of = [&](DataType type) {
       std::vector<uint8_t> image;
-      CHECK(build_json_path_index(source, 100, path, type, &image).is_ok());
+      CHECK(build_path_image(source, path, type, &image).is_ok());
       std::unique_ptr<JsonPathIndex> index;
-      CHECK_EQ(JsonPathIndex::open(image, &index).message(), std::string());
+      std::shared_ptr<const SectionFile> file;
+      CHECK_EQ(open_bytes(image, &index, &file).message(), std::string());
       CHECK(index->cast_type() == type && is_same_path(index->path(), path));
       Bitset valid;
       index->values().not_null(&valid);
@@ -285,7 +303,7 @@ TEST(a_path_index_is_built_of_json_fields_and_of_three_types) {
   std::vector<uint8_t> image;
   const auto code = [&](const RowSource& source, DataType type, size_t steps) {
     const std::vector<PathStep> path(steps, PathStep{true, 0, "k"});
-    return build_json_path_index(source, 100, path, type, &image).code();
+    return build_path_image(source, path, type, &image).code();
   };
   const FakeSource ints({Field{100, DataType::kInt64, DataType::kNone, false, {number(1)}}}, 1,
                         true, {});
@@ -295,12 +313,13 @@ TEST(a_path_index_is_built_of_json_fields_and_of_three_types) {
   CHECK(code(unknown, DataType::kDouble, 65536) == StatusCode::kInvalidParameter);
   CHECK(code(unknown, DataType::kDouble, 65535) == StatusCode::kOk);
   std::unique_ptr<JsonPathIndex> index;
-  CHECK(JsonPathIndex::open(image, &index).is_ok());
+  std::shared_ptr<const SectionFile> file;
+  CHECK(open_bytes(image, &index, &file).is_ok());
   CHECK_EQ(index->path().size(), size_t{65535});
   CHECK_EQ(index->values().value_count(), uint64_t{0});
   const FakeSource empty({}, 0, true, {});
   CHECK(code(empty, DataType::kVarChar, 0) == StatusCode::kOk);
-  CHECK(JsonPathIndex::open(image, &index).is_ok());
+  CHECK(open_bytes(image, &index, &file).is_ok());
 }
 
 TEST(damaged_path_indexes_are_refused_or_answer_without_a_crash) {
@@ -316,14 +335,14 @@ TEST(damaged_path_indexes_are_refused_or_answer_without_a_crash) {
     std::vector<uint8_t> image;
     const std::vector<PathStep> path = {{true, 0, "k"}, {false, 7, {}}, {true, 0, "some key"}};
     const std::vector<PathStep> used = {path[0]};
-    CHECK(build_json_path_index(source, 100, random() % 2 == 0 ? path : used, type, &image)
-              .is_ok());
+    CHECK(build_path_image(source, random() % 2 == 0 ? path : used, type, &image).is_ok());
+    std::shared_ptr<const SectionFile> sound;
+    CHECK(SectionFile::of_bytes(image, &sound).is_ok());
     const auto reopened = [&](const std::vector<uint8_t>& bytes) {
-      std::unique_ptr<uint64_t[]> words(new uint64_t[(bytes.size() + 7) / 8]);
-      if (!bytes.empty()) std::memcpy(words.get(), bytes.data(), bytes.size());
+      const fixture::ExactBytes exact(bytes);
       std::unique_ptr<JsonPathIndex> index;
-      const Status status =
-          JsonPathIndex::open({reinterpret_cast<uint8_t*>(words.get()), bytes.size()}, &index);
+      std::shared_ptr<const SectionFile> file;
+      const Status status = open_bytes(exact.span(), &index, &file);
       if (!status.is_ok()) CHECK(status.code() == StatusCode::kDataIntegrity);
       if (!status.is_ok()) return false;
       exercise(index->values(), index->values().row_count());
@@ -332,35 +351,30 @@ TEST(damaged_path_indexes_are_refused_or_answer_without_a_crash) {
         for (const char c : step.key) key_bytes += static_cast<unsigned char>(c) != 0;
       }
       CHECK(key_bytes <= bytes.size());
-      return index->values().verify().is_ok();
+      return fixture::is_whole(*file);
     };
     CHECK(reopened(image));
     for (size_t size = 0; size < image.size(); size += 1 + size / 64) {
       CHECK(!reopened(
           std::vector<uint8_t>(image.begin(), image.begin() + static_cast<long>(size))));
     }
+    const SectionEntry path_section = sound->sections()[0];
     for (int round = 0; round < 4000; ++round) {
       std::vector<uint8_t> bytes = image;
-      const size_t at = random() % bytes.size();
+      const size_t at = fixture::random_position(*sound, random);
       bytes[at] = static_cast<uint8_t>(bytes[at] ^ (1u << (random() % 8)));
       CHECK(!reopened(bytes));
-      // Head and path damaged before their checksums were taken.
+      // Path and header damaged before their checksums were taken.
       bytes = image;
-      JsonPathHeader header;
-      std::memcpy(&header, bytes.data(), sizeof(header));
-      const size_t head_bytes = sizeof(header) + (header.path_bytes + 7) / 8 * 8;
       for (int i = 0; i < 3; ++i) {
-        const size_t where = 8 + random() % (head_bytes - 8);
-        bytes[where] = static_cast<uint8_t>(random() % 3 == 0 ? random() : random() % 4);
+        uint8_t& byte = bytes[path_section.offset + random() % path_section.bytes];
+        byte = static_cast<uint8_t>(random() % 3 == 0 ? random() : random() % 4);
       }
-      std::memcpy(&header, bytes.data(), sizeof(header));
-      if (round % 4 != 0) header.file_bytes = bytes.size();
-      const uint64_t path_end = (uint64_t{header.path_bytes} + 7) / 8 * 8;
-      if (path_end <= bytes.size() - sizeof(header))
-        header.path_checksum = checksum_words(bytes.data() + sizeof(header), path_end);
-      std::memcpy(bytes.data(), &header, sizeof(header));
-      header.header_checksum = checksum_words(bytes.data(), sizeof(header) - 8);
-      std::memcpy(bytes.data(), &header, sizeof(header));
+      SectionEntry entry = path_section;
+      entry.crc = crc32c(bytes.data() + entry.offset, entry.bytes);
+      std::memcpy(bytes.data() + sizeof(SectionFileHeader), &entry, sizeof(entry));
+      if (round % 2 == 0) bytes[random() % 128] = static_cast<uint8_t>(random() % 4);
+      fixture::sign_again(&bytes);
       (void)reopened(bytes);
     }
   }

@@ -23,6 +23,7 @@
 #include "segment/row_batch.h"
 #include "segment/sealed_segment.h"
 #include "segment/segment_writer.h"
+#include "temporary_file.h"
 
 namespace elanus::fixture {
 
@@ -115,6 +116,7 @@ class Random {
   uint64_t below(uint64_t n) { return engine_() % n; }
   bool chance(uint64_t in) { return below(in) == 0; }
   uint64_t bits() { return engine_(); }
+  std::mt19937_64& engine() { return engine_; }
   std::string text(size_t longest) {
     std::string out(below(longest + 1), ' ');
     for (char& c : out) c = static_cast<char>('a' + below(26));
@@ -261,25 +263,6 @@ inline std::vector<RowRef> all_rows(const SegmentSnapshot& snapshot, uint32_t so
   for (uint32_t row = 0; row < snapshot.row_count(); ++row) refs.push_back({source, row});
   return refs;
 }
-
-// A file path that is removed with the object.
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    std::string name = (std::filesystem::temp_directory_path() / "elanus-test-XXXXXX").string();
-    const int fd = ::mkstemp(name.data());
-    CHECK(fd >= 0);
-    ::close(fd);
-    path_ = name;
-  }
-  ~TemporaryFile() { std::remove(path_.c_str()); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Writes the writer's buffers one after another, 64-byte aligned, in pieces of `piece` bytes, and
 // says where.

@@ -4,8 +4,12 @@
 // unlink, make directory) after `syncDirectory` of its directory, and neither before.
 // Errors are Node's: an Error with a string `code` such as ENOENT or ENOSPC.
 
-/** `read` and `write` want an existing file; `create` refuses one and allows reading too. */
-export type OpenMode = 'read' | 'write' | 'create';
+/**
+ * `read` and `write` want an existing file; `create` refuses one and allows reading too. `adopt` is
+ * `write` for a file that native code has made at the path by itself: its bytes and its name count
+ * as written here, and not yet synced.
+ */
+export type OpenMode = 'read' | 'write' | 'create' | 'adopt';
 
 export interface FileHandle {
   /** Writes the pieces one after another from `offset`; returns the bytes written, maybe fewer. */

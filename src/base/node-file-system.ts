@@ -24,6 +24,7 @@ const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: constants.O_RDONLY,
   write: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+  adopt: constants.O_RDWR,
 };
 
 class NodeFileHandle implements FileHandle {

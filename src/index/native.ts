@@ -187,6 +187,22 @@ export interface NativeIndexParams {
   readonly jsonCastType?: number;
 }
 
+/** A file that was written. */
+export interface NativeFileDigest {
+  readonly bytes: number;
+  /** Of the whole file. */
+  readonly crc32c: number;
+}
+
+/** A part of a file and what its checksum should be. */
+export interface NativeFileCheck {
+  /** What messages call it. */
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly crc32c: number;
+}
+
 export interface NativeCore {
   /** CRC32C (Castagnoli) of the bytes, continuing from `seed` (0 to begin). */
   crc32c(bytes: Uint8Array, seed: number): number;
@@ -225,8 +241,8 @@ export interface NativeCore {
    */
   appendRows(segment: NativeSegment, batch: Uint8Array, timestamp: bigint): number;
   /**
-   * Maps a segment file and opens its columns. O(columns), touches no data page.
-   * `rows` is the record batch's length; a field that the file lacks reads as its
+   * Maps a segment file and opens its columns, on a worker: two pages of each column of variable
+   * width are read. `rows` is the record batch's length; a field that the file lacks reads as its
    * default, else null.
    */
   openSealed(
@@ -234,7 +250,7 @@ export interface NativeCore {
     path: string,
     rows: number,
     layout: readonly NativeColumnLayout[],
-  ): NativeSegment;
+  ): Promise<NativeSegment>;
   /**
    * Gives a segment the fields that were added since it was made, all fields listed. It has no
    * columns for them: reads that begin afterwards see their defaults, else nulls.
@@ -274,10 +290,17 @@ export interface NativeCore {
   closeSegment(segment: NativeSegment): void;
 
   /**
-   * Attaches an index file to a sealed segment's field; replaces an earlier one. A JSON field has
-   * one for each path and cast type, which the file names.
+   * Opens an index file on a worker and attaches it to a sealed segment's field; replaces an
+   * earlier one. A JSON field has one for each path and cast type, which the file names. Rejects
+   * with code 1009 a file that is damaged, of another version, not of this segment, or not the one
+   * whose checksum `buildIndex` gave.
    */
-  attachIndex(segment: NativeSegment, fieldId: bigint, path: string): void;
+  attachIndex(
+    segment: NativeSegment,
+    fieldId: bigint,
+    path: string,
+    crc32c?: number,
+  ): Promise<void>;
   /**
    * Detaches the field's own index, or with a path the JSON field's index over it (of that cast
    * type; absent: of each).
@@ -289,17 +312,26 @@ export interface NativeCore {
     jsonCastType?: number,
   ): void;
   /**
-   * Builds an index over a sealed segment's field at low priority.
-   * Resolves with the file's bytes. `jobId` is from `takeJobId`.
+   * Builds an index over a sealed segment's field at low priority and writes its file to the path,
+   * without a sync. What a failed build has written stays there. `jobId` is from `takeJobId`.
    */
   buildIndex(
     segment: NativeSegment,
     fieldId: bigint,
     params: NativeIndexParams,
+    path: string,
     jobId: number,
-  ): Promise<Uint8Array>;
+  ): Promise<NativeFileDigest>;
   /** Memory that building a vector index takes at most, besides the segment's file. */
   indexBuildBytes(params: NativeIndexParams, rows: number, dim: number): number;
+
+  /**
+   * Reads an index file's header and table, and lists what all of the rest should be. Rejects with
+   * code 1009 when they are damaged.
+   */
+  listIndexFileChecks(path: string): Promise<NativeFileCheck[]>;
+  /** CRC32C of a part of a file, continuing from `seed`, read on the build threads. */
+  crc32cOfFile(path: string, offset: number, length: number, seed: number): Promise<number>;
   /** Ends a build or a read within milliseconds: its promise rejects. One that is done stays so. */
   cancelJob(jobId: number): void;
 

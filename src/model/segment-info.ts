@@ -108,5 +108,13 @@ export interface IndexFile {
   /** Storage key; '' when the index needs no file (FLAT). */
   readonly file: string;
   readonly fileBytes: number;
+  /** CRC32C of all its bytes; absent in older records and where there is no file. */
+  readonly crc32c?: number;
   readonly rows: number;
 }
+
+/** A file of the storage with the record that names it. */
+export type StoredFile =
+  | { readonly kind: 'segment'; readonly segment: SegmentInfo }
+  | { readonly kind: 'deletes'; readonly vchannel: string; readonly deletes: DeleteFile }
+  | { readonly kind: 'index'; readonly index: IndexFile };

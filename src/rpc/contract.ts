@@ -13,6 +13,7 @@ import type {
   IndexFile,
   IndexInfo,
   SegmentInfo,
+  StoredFile,
   SegmentStats,
 } from '../model/segment-info.ts';
 
@@ -202,6 +203,8 @@ export interface IndexCoord {
     { files: readonly IndexFile[] }
   >;
   readonly listIndexFiles: Method<{ collectionId: bigint }, { files: readonly IndexFile[] }>;
+  /** The file is detached, removed and made anew, unless it has been replaced already. */
+  readonly reportDamagedFile: Method<{ file: IndexFile; reason: string }, Empty>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
 }
 
@@ -216,6 +219,8 @@ export interface LoadStatus {
 /** An index is gone: the plain one of a field, or one of a path into a JSON field. */
 export interface DetachRequest {
   readonly collectionId: bigint;
+  /** Absent = of every segment. */
+  readonly segmentId?: bigint;
   readonly indexId: bigint;
   readonly fieldId: bigint;
   readonly jsonPath?: readonly (string | number)[];
@@ -382,6 +387,8 @@ export interface StreamingNode {
     { collectionId: bigint; horizon: bigint },
     { segments: readonly SegmentStats[] }
   >;
+  /** A file of the shard is damaged: it serves no more, and says why (R8). */
+  readonly reportDamage: Method<{ collectionId: bigint; vchannel: string; reason: string }, Empty>;
   /** Writes the deletes so far to delete files; what cannot be written stays in the log. */
   readonly writeDeletes: Method<{ collectionId: bigint }, Empty>;
   readonly listGrowing: Method<
@@ -447,8 +454,8 @@ export interface DataNode {
     },
     { segment?: SegmentInfo }
   >;
-  /** Reads a segment's file against its checksums. @throws MilvusError DataIntegrity */
-  readonly verify: Method<{ segment: SegmentInfo }, Empty>;
+  /** Reads a file against its checksums. @throws MilvusError DataIntegrity */
+  readonly verify: Method<{ stored: StoredFile }, Empty>;
 }
 
 export interface IndexNode {

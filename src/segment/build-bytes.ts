@@ -7,8 +7,11 @@ import { DataType, getFixedWidth } from '../model/data-type.ts';
 import { MilvusError } from '../model/error.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 
-/** (key, row) as it is gathered and sorted, and in the file: twice while it is written. */
-const ENTRY_BYTES = 24 + 2 * 16;
+/**
+ * (key, row) as it is gathered and sorted, twice while the list grows; where the key and its rows
+ * begin; at a JSON path the value itself.
+ */
+const ENTRY_BYTES = 2 * 24 + 8 + 4 + 17;
 /** (key, timestamp, place) as it is sorted, then its place alone. */
 const MERGED_ROW_BYTES = 40 + 8;
 /** Where a value of variable width ends, for each array of them. */
@@ -32,9 +35,7 @@ export function getIndexBuildBytes(
       : child === undefined
         ? dataBytes / Math.max(1, width)
         : child.offsetsBytes / OFFSET_BYTES;
-  // Of texts each distinct one is in the file, which is in memory twice while it grows.
-  const text = child?.dataBytes ?? (width === 0 ? dataBytes : 0);
-  return FIXED_BYTES + ENTRY_BYTES * elements + 2 * text;
+  return FIXED_BYTES + ENTRY_BYTES * elements;
 }
 
 export function getMergeBytes({ fields }: CollectionSchema, rows: number): number {

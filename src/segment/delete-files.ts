@@ -64,6 +64,13 @@ export async function mergeDeleteFiles(
   return native.mergeDeletes([...batches, newest], 0n);
 }
 
+/** Reads a file against its checksums. @throws MilvusError DataIntegrity naming it, IoFailed */
+export async function verifyDeleteFile(load: LoadFile, file: DeleteFile): Promise<void> {
+  const batch = await loadBatch(load, file);
+  // None of its deletes is later: native reads all of it and has nothing to return.
+  await explainDamage(file, native.mergeDeletes([batch], file.toTimestamp));
+}
+
 async function loadBatch(load: LoadFile, file: DeleteFile): Promise<Uint8Array> {
   const bytes = await load(file);
   return readDeleteFile(bytes, file.file, (part, seed) => native.crc32c(part, seed));

@@ -2,14 +2,10 @@
 // are applied by delete-files.ts.
 
 import { native, type NativeSegment } from '../index/native.ts';
-import { MilvusError } from '../model/error.ts';
 import type { CollectionSchema } from '../model/schema.ts';
 import type { SegmentInfo } from '../model/segment-info.ts';
 import { getNativeFields } from './native-fields.ts';
-import { readSegmentLayout, verifySegmentFile } from './segment-file.ts';
-
-/** Read at a time. */
-const PIECE_BYTES = 4 * 1024 * 1024;
+import { readSegmentLayout } from './segment-file.ts';
 
 /** What opening needs of a storage. */
 export interface SegmentFiles {
@@ -35,7 +31,7 @@ export async function openSegment(
   );
   const local = await files.openLocal(file);
   try {
-    const handle = native.openSealed(getNativeFields(schema), local.path, rows, layout);
+    const handle = await native.openSealed(getNativeFields(schema), local.path, rows, layout);
     const close = (): void => {
       native.closeSegment(handle);
       local.close();
@@ -45,38 +41,4 @@ export async function openSegment(
     local.close();
     throw error;
   }
-}
-
-/**
- * Reads the whole file against its checksums (R16): its own, and where the record has none those of
- * its buffers, which also say where the damage is.
- * @throws MilvusError DataIntegrity, IoFailed; the signal's reason
- */
-export async function verifySegment(
-  files: Pick<SegmentFiles, 'getRange'>,
-  { file, fileBytes, crc32c }: Pick<SegmentInfo, 'file' | 'fileBytes' | 'crc32c'>,
-  signal?: AbortSignal,
-): Promise<void> {
-  const read = (offset: number, length: number): Promise<Uint8Array> => {
-    signal?.throwIfAborted();
-    return files.getRange(file, offset, length);
-  };
-  if (crc32c !== undefined && (await readChecksum(fileBytes, read)) === crc32c) return;
-  await verifySegmentFile(file, fileBytes, read);
-  if (crc32c === undefined) return;
-  throw new MilvusError('DataIntegrity', {
-    message: 'segment file: checksum of the whole, its buffers are sound',
-    fields: { file },
-  });
-}
-
-async function readChecksum(
-  fileBytes: number,
-  read: (offset: number, length: number) => Promise<Uint8Array>,
-): Promise<number> {
-  let checksum = 0;
-  for (let at = 0; at < fileBytes; at += PIECE_BYTES) {
-    checksum = native.crc32c(await read(at, Math.min(PIECE_BYTES, fileBytes - at)), checksum);
-  }
-  return checksum;
 }

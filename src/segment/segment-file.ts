@@ -12,6 +12,7 @@ import {
   type NativeColumnLayout,
   type NativeColumnPlan,
   type NativeField,
+  type NativeFileCheck,
   type NativeSegmentWriter,
   type NativeVarLayout,
 } from '../index/native.ts';
@@ -30,6 +31,7 @@ import {
   encodeSchemaMessage,
   FIELD_ID_KEY,
   VARIANT_OF_KEY,
+  type ArrowBlock,
   type ArrowColumn,
   type ArrowNode,
   type ArrowRegion,
@@ -38,7 +40,12 @@ import {
 const MAGIC = Buffer.from('ARROW1');
 const ALIGNMENT = 64;
 const CONTINUATION = 0xffffffff;
-/** Written or read at a time. */
+/** Before the footer: this and the CRC32C of all bytes before the body and of the footer. */
+const METADATA_MARK = Buffer.from('ELMC');
+const METADATA_CHECK_BYTES = 8;
+/** i32 bytes of the footer, and the magic number. */
+const TRAILER_BYTES = 4 + MAGIC.length;
+/** Written at a time. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** Read from the end of a file to find its footer; a longer footer takes a second read. */
 const TAIL_BYTES = 16 * 1024;
@@ -66,13 +73,8 @@ export async function writeSegmentFile(
   const rows = native.writerRows(writer);
   const layout = new BatchLayout(schema, fields, native.writerColumns(writer), rows);
   const out = new CountingSink(sink);
-  await out.write(MAGIC);
-  await out.pad(8);
-  await out.write(frameMessage(encodeSchemaMessage(layout.columns), out.bytes, 8));
-  const offset = out.bytes;
-  const message = encodeBatchMessage(rows, layout.nodes, layout.buffers, layout.bodyBytes);
-  const framed = frameMessage(message, offset, ALIGNMENT);
-  await out.write(framed);
+  const { head, block } = encodeHead(layout, rows);
+  await out.write(head);
   const checksums: number[] = [];
   for (const buffer of layout.buffers) {
     let checksum = 0;
@@ -87,14 +89,34 @@ export async function writeSegmentFile(
     await out.pad(ALIGNMENT);
   }
   await out.write(endOfStream());
-  const block = { offset, metadataBytes: framed.byteLength, bodyBytes: layout.bodyBytes };
   const footer = encodeFooter(layout.columns, block, checksums);
+  await out.write(encodeMetadataCheck(head, footer));
   await out.write(footer);
-  const trailer = Buffer.alloc(4 + MAGIC.length);
+  const trailer = Buffer.alloc(TRAILER_BYTES);
   trailer.writeInt32LE(footer.byteLength, 0);
   MAGIC.copy(trailer, 4);
   await out.write(trailer);
   return out.bytes;
+}
+
+/** What comes before the body, and the record batch's place. */
+function encodeHead(layout: BatchLayout, rows: number): { head: Buffer; block: ArrowBlock } {
+  const begin = Buffer.alloc(padTo(MAGIC.length, 8));
+  MAGIC.copy(begin);
+  const schema = frameMessage(encodeSchemaMessage(layout.columns), begin.length, 8);
+  const offset = begin.length + schema.length;
+  const message = encodeBatchMessage(rows, layout.nodes, layout.buffers, layout.bodyBytes);
+  const batch = frameMessage(message, offset, ALIGNMENT);
+  const block = { offset, metadataBytes: batch.length, bodyBytes: layout.bodyBytes };
+  return { head: Buffer.concat([begin, schema, batch]), block };
+}
+
+function encodeMetadataCheck(head: Uint8Array, footer: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(METADATA_CHECK_BYTES);
+  METADATA_MARK.copy(bytes);
+  const checksum = native.crc32c(footer, native.crc32c(head, 0));
+  bytes.writeUInt32LE(checksum, METADATA_MARK.length);
+  return bytes;
 }
 
 type ReadRange = (offset: number, length: number) => Promise<Uint8Array>;
@@ -113,30 +135,38 @@ export async function readSegmentLayout(
 }
 
 /**
- * Reads a whole file and compares every buffer with its checksum (R16), a piece at a time.
- * @throws MilvusError DataIntegrity naming the file, the buffer and its offset
+ * Lists what all bytes behind the head should be. The head is compared here, with the footer, where
+ * the file says how (older ones do not).
+ * @throws MilvusError DataIntegrity naming the file
  */
-export async function verifySegmentFile(
+export async function listSegmentChecks(
   file: string,
   fileBytes: number,
   read: ReadRange,
-): Promise<void> {
-  const { footer, batch, bodyAt } = await readMetadata(file, fileBytes, read);
+): Promise<NativeFileCheck[]> {
+  const { footer, batch, bodyAt, tail, tailAt } = await readMetadata(file, fileBytes, read);
   const checksums = readChecksums(footer, file);
+  const checks: NativeFileCheck[] = [];
+  let end = bodyAt;
+  const add = (name: string, bytes: number, crc32c: number): void => {
+    if (bytes > 0) checks.push({ name, offset: end, bytes, crc32c });
+    end += bytes;
+  };
+  const pad = (offset: number): void => {
+    if (offset < end || offset - end >= ALIGNMENT) throw makeDamaged(file, 'places of buffers');
+    add('padding', offset - end, native.crc32c(new Uint8Array(offset - end), 0));
+  };
   for (let i = 0; i < batch.buffersLength(); i += 1) {
     const buffer = batch.buffers(i);
-    const bytes = Number(buffer?.length() ?? 0);
-    const offset = bodyAt + Number(buffer?.offset() ?? 0);
-    if (bytes < 0 || offset + bytes > fileBytes) throw makeDamaged(file, `buffer ${i}`);
-    let checksum = 0;
-    for (let at = 0; at < bytes; at += PIECE_BYTES) {
-      const piece = await read(offset + at, Math.min(PIECE_BYTES, bytes - at));
-      checksum = native.crc32c(piece, checksum);
-    }
-    if (checksum !== checksums[i]) {
-      throw makeDamaged(file, `checksum of buffer ${i}, ${bytes} bytes at offset ${offset}`);
-    }
+    pad(bodyAt + Number(buffer?.offset() ?? -1));
+    add(`buffer ${i}`, Number(buffer?.length() ?? 0), checksums[i] ?? 0);
   }
+  pad(padTo(end - bodyAt, ALIGNMENT) + bodyAt);
+  const mark = endOfStream();
+  add('end of stream', mark.length, native.crc32c(mark, 0));
+  if (end !== tailAt) throw makeDamaged(file, 'length of the body');
+  add('footer', tail.byteLength, native.crc32c(tail, 0));
+  return checks;
 }
 
 function readChecksums(footer: Footer, file: string): number[] {
@@ -157,34 +187,59 @@ interface FileMetadata {
   readonly batch: RecordBatch;
   /** Offset in the file of the first buffer. */
   readonly bodyAt: number;
+  /** What comes after the body's end of stream, to the end of the file. */
+  readonly tail: Uint8Array;
+  readonly tailAt: number;
 }
 
+/** What is damaged looks like anything, also to the reader of flatbuffers. */
 async function readMetadata(
+  file: string,
+  fileBytes: number,
+  read: ReadRange,
+): Promise<FileMetadata> {
+  try {
+    return await parseMetadata(file, fileBytes, read);
+  } catch (error) {
+    if (error instanceof MilvusError) throw error;
+    throw makeDamaged(file, `metadata: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function parseMetadata(
   file: string,
   fileBytes: number,
   read: ReadRange,
 ): Promise<FileMetadata> {
   const damaged = (what: string): MilvusError => makeDamaged(file, what);
   const tailBytes = Math.min(TAIL_BYTES, fileBytes);
-  let tail = Buffer.from(await read(fileBytes - tailBytes, tailBytes));
-  if (tail.length < 10 || !tail.subarray(-MAGIC.length).equals(MAGIC)) throw damaged('no footer');
-  const footerBytes = tail.readInt32LE(tail.length - 10);
-  if (footerBytes <= 0 || footerBytes + 10 > fileBytes) throw damaged('footer length');
-  if (footerBytes + 10 > tail.length) {
-    tail = Buffer.from(await read(fileBytes - footerBytes - 10, footerBytes + 10));
+  let end = Buffer.from(await read(fileBytes - tailBytes, tailBytes));
+  if (end.length < TRAILER_BYTES || !end.subarray(-MAGIC.length).equals(MAGIC)) {
+    throw damaged('no footer');
   }
-  const footerAt = tail.length - 10 - footerBytes;
-  const footer = Footer.getRootAsFooter(
-    new ByteBuffer(tail.subarray(footerAt, footerAt + footerBytes)),
-  );
+  const footerBytes = end.readInt32LE(end.length - TRAILER_BYTES);
+  const wanted = footerBytes + TRAILER_BYTES + METADATA_CHECK_BYTES;
+  if (footerBytes <= 0 || wanted > fileBytes) throw damaged('footer length');
+  if (wanted > end.length) end = Buffer.from(await read(fileBytes - wanted, wanted));
+  const footerAt = end.length - TRAILER_BYTES - footerBytes;
+  const footerPart = end.subarray(footerAt, footerAt + footerBytes);
+  const footer = Footer.getRootAsFooter(new ByteBuffer(footerPart));
   const block = footer.recordBatches(0);
   if (block === null || footer.recordBatchesLength() !== 1) throw damaged('record batches');
   const offset = Number(block.offset());
-  const head = await read(offset, block.metaDataLength());
-  const message = Message.getRootAsMessage(new ByteBuffer(head.subarray(8)));
+  const bodyAt = offset + block.metaDataLength();
+  if (offset < 0 || bodyAt < offset + 8 || bodyAt > fileBytes) throw damaged('record batch');
+  const head = Buffer.from(await read(0, bodyAt));
+  const check = end.subarray(footerAt - METADATA_CHECK_BYTES, footerAt);
+  const isChecked = check.subarray(0, METADATA_MARK.length).equals(METADATA_MARK);
+  if (isChecked && !check.equals(encodeMetadataCheck(head, footerPart))) {
+    throw damaged('checksum of the metadata');
+  }
+  const message = Message.getRootAsMessage(new ByteBuffer(head.subarray(offset + 8)));
   const batch = message.header(new RecordBatch()) as RecordBatch | null;
   if (batch === null) throw damaged('record batch header');
-  return { footer, batch, bodyAt: offset + block.metaDataLength() };
+  const tail = end.subarray(footerAt - (isChecked ? METADATA_CHECK_BYTES : 0));
+  return { footer, batch, bodyAt, tail, tailAt: fileBytes - tail.length };
 }
 
 /** Columns, nodes and buffers of the record batch, in Arrow's pre-order. */

@@ -15,10 +15,12 @@ import {
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
 import { checkObject, cutPieces } from './digest.ts';
 import { absentError, rangeError, toIoError } from './io-error.ts';
+import { LocalOutput } from './local-output.ts';
 import { checkKey } from './object-storage.ts';
 import type {
   ExpectedObject,
   LocalObject,
+  LocalObjectWriter,
   ObjectDigest,
   ObjectInfo,
   ObjectStorage,
@@ -85,6 +87,19 @@ export class LocalDirStorage implements ObjectStorage {
     });
   }
 
+  async createLocal(key: string): Promise<LocalObjectWriter> {
+    checkKey(key);
+    const temporary = `${this.#root}/${TEMPORARY}/${this.#temporaryCount++}`;
+    return new LocalOutput(key, temporary, {
+      publish: () =>
+        this.#run(key, async () => {
+          await this.#syncWritten(temporary);
+          await this.#publish(key, temporary);
+        }),
+      discard: () => this.#fileSystem.unlink(temporary).catch(() => undefined),
+    });
+  }
+
   get(key: string, expected: ExpectedObject = {}): Promise<Uint8Array> {
     return this.#read(key, async (file) => {
       const bytes = new Uint8Array(await file.bytes());
@@ -143,6 +158,15 @@ export class LocalDirStorage implements ObjectStorage {
 
   #getPath(key: string): string {
     return `${this.#root}/${key}`;
+  }
+
+  async #syncWritten(path: string): Promise<void> {
+    const file = await this.#fileSystem.open(path, 'adopt');
+    try {
+      await file.fdatasync();
+    } finally {
+      await file.close();
+    }
   }
 
   async #publish(key: string, temporary: string): Promise<void> {

@@ -2,15 +2,22 @@
 // bytes.
 
 import type { Crc32c } from '../base/crc32c.ts';
-import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpers.ts';
+import {
+  getErrorCode,
+  makeDurableDirectory,
+  readFully,
+  writeAll,
+} from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
 import { checkObject } from './digest.ts';
-import { absentError, rangeError } from './io-error.ts';
+import { absentError, rangeError, toIoError } from './io-error.ts';
+import { LocalOutput } from './local-output.ts';
 import { checkKey } from './object-storage.ts';
 import type {
   ExpectedObject,
   LocalObject,
+  LocalObjectWriter,
   ObjectDigest,
   ObjectInfo,
   ObjectStorage,
@@ -19,7 +26,7 @@ import type {
 
 export interface MemoryStorageOptions {
   readonly crc32c: Crc32c;
-  /** Where openLocal writes objects out; without it openLocal is refused. */
+  /** For openLocal and createLocal, which are refused without it. */
   readonly local?: { readonly fileSystem: FileSystem; readonly directory: string };
 }
 
@@ -68,6 +75,23 @@ export class MemoryStorage implements ObjectStorage {
     };
   }
 
+  async createLocal(key: string): Promise<LocalObjectWriter> {
+    checkKey(key);
+    const { fileSystem, directory } = this.#requireLocal();
+    await makeDurableDirectory(fileSystem, directory);
+    const path = `${directory}/${this.#localCount++}`;
+    const discard = (): Promise<void> => fileSystem.unlink(path).catch(() => undefined);
+    const publish = async (): Promise<void> => {
+      try {
+        this.#replace(key, await readIn(fileSystem, path));
+      } catch (error) {
+        throw await toIoError(error, { fileSystem, root: directory, key });
+      }
+      await discard();
+    };
+    return new LocalOutput(key, path, { publish, discard });
+  }
+
   async get(key: string, expected: ExpectedObject = {}): Promise<Uint8Array> {
     const bytes = this.#require(key).slice();
     await checkObject(key, bytes, expected, this.#options.crc32c);
@@ -103,10 +127,7 @@ export class MemoryStorage implements ObjectStorage {
   /** A file of its own, shared by the handles on one object; the last one to close removes it. */
   async openLocal(key: string): Promise<LocalObject> {
     const object = this.#require(key);
-    const local = this.#options.local;
-    if (local === undefined) {
-      throw new MilvusError('Unimplemented', { message: 'memory storage has no local directory' });
-    }
+    const local = this.#requireLocal();
     let file = this.#local.get(object);
     if (file === undefined) {
       const path = `${local.directory}/${this.#localCount++}`;
@@ -141,11 +162,28 @@ export class MemoryStorage implements ObjectStorage {
     return { bytes: object.byteLength, crc32c: this.#options.crc32c(object, 0) };
   }
 
+  #requireLocal(): NonNullable<MemoryStorageOptions['local']> {
+    const { local } = this.#options;
+    if (local !== undefined) return local;
+    throw new MilvusError('Unimplemented', { message: 'memory storage has no local directory' });
+  }
+
   #require(key: string): Uint8Array {
     checkKey(key);
     const object = this.#objects.get(key);
     if (object === undefined) throw absentError(key);
     return object;
+  }
+}
+
+async function readIn(fileSystem: FileSystem, path: string): Promise<Uint8Array> {
+  const file = await fileSystem.open(path, 'adopt');
+  try {
+    const bytes = new Uint8Array(await file.bytes());
+    await readFully(file, bytes, 0);
+    return bytes;
+  } finally {
+    await file.close();
   }
 }
 

@@ -46,6 +46,16 @@ export interface ObjectWriter {
   abort(): Promise<void>;
 }
 
+/** An object that native code writes by itself, as a file. */
+export interface LocalObjectWriter {
+  /** Where to write it. There is no file yet. */
+  readonly path: string;
+  /** Publishes the file, closed and whole, under its key, durable and atomic; then it is spent. */
+  finish(): Promise<void>;
+  /** Drops what was written; no effect after finish or abort. */
+  abort(): Promise<void>;
+}
+
 /**
  * Keys are names of [A-Za-z0-9._-] joined by `/`, not `.` or `..`, at most KEY_LENGTH_MAX
  * characters; others are refused with ParameterInvalid. A key is never also the folder part of
@@ -57,6 +67,8 @@ export interface ObjectStorage {
   /** Stores the bytes under the key; durable and atomic once resolved. */
   put(key: string, bytes: Uint8Array): Promise<ObjectDigest>;
   createWriter(key: string): Promise<ObjectWriter>;
+  /** For objects that are too large to pass through JavaScript. */
+  createLocal(key: string): Promise<LocalObjectWriter>;
   /**
    * Returns a buffer of its own with the object's bytes. @throws MilvusError DataIntegrity, with
    * the key, when the object is not what is expected

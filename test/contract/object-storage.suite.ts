@@ -9,6 +9,8 @@ import type { ObjectStorage } from '../../src/storage/object-storage.ts';
 
 export interface ObjectStorageFixture {
   open(): Promise<ObjectStorage>;
+  /** Makes a file at a path as native code does. */
+  writeLocal(path: string, bytes: Uint8Array): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -28,11 +30,14 @@ export function testObjectStorage(
   makeFixture: () => Promise<ObjectStorageFixture>,
   supports: { readonly realPaths: boolean },
 ): void {
-  const storageTest = (title: string, body: (storage: ObjectStorage) => Promise<void>): void => {
+  const storageTest = (
+    title: string,
+    body: (storage: ObjectStorage, fixture: ObjectStorageFixture) => Promise<void>,
+  ): void => {
     test(`${name}: ${title}`, async () => {
       const fixture = await makeFixture();
       try {
-        await body(await fixture.open());
+        await body(await fixture.open(), fixture);
       } finally {
         await fixture.dispose();
       }
@@ -100,6 +105,7 @@ export function testObjectStorage(
       const refused = isError('ParameterInvalid');
       await assert.rejects(storage.put(key, text('x')), refused, key);
       await assert.rejects(storage.createWriter(key), refused);
+      await assert.rejects(storage.createLocal(key), refused);
       await assert.rejects(storage.get(key), refused);
       await assert.rejects(storage.getRange(key, 0, 0), refused);
       await assert.rejects(storage.size(key), refused);
@@ -159,6 +165,34 @@ export function testObjectStorage(
     await writer.abort();
     assert.deepEqual(await listAll(storage), []);
     assert.equal(await storage.size('a/k'), undefined);
+  });
+
+  storageTest('a file that native code wrote is published at finish', async (storage, fixture) => {
+    await storage.put('a/k', text('old'));
+    const output = await storage.createLocal('a/k');
+    await fixture.writeLocal(output.path, text('written beside'));
+    assert.deepEqual(await storage.get('a/k'), text('old'));
+    assert.deepEqual(await listAll(storage), [['a/k', 3]]);
+    await output.finish();
+    assert.deepEqual(await storage.get('a/k'), text('written beside'));
+    await output.abort();
+    assert.deepEqual(await listAll(storage), [['a/k', 14]]);
+    await assert.rejects(output.finish(), isError('IoFailed', 'key=a/k', 'spent'));
+    const other = await storage.createLocal('b');
+    assert.notEqual(other.path, output.path);
+  });
+
+  storageTest('a file that native code wrote goes with abort', async (storage, fixture) => {
+    const output = await storage.createLocal('a/k');
+    await fixture.writeLocal(output.path, text('abc'));
+    await output.abort();
+    await output.abort();
+    assert.deepEqual(await listAll(storage), []);
+    await assert.rejects(output.finish(), isError('IoFailed', 'spent'));
+    // Nothing was written: there is nothing to remove, and nothing to publish.
+    await (await storage.createLocal('a/k')).abort();
+    await assert.rejects((await storage.createLocal('a/k')).finish(), isError('IoFailed'));
+    assert.deepEqual(await listAll(storage), []);
   });
 
   storageTest('many puts at once, some under one key, end whole', async (storage) => {

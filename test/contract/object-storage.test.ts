@@ -2,7 +2,7 @@
 // power cuts (R11, R16, R26).
 
 import assert from 'node:assert/strict';
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,21 +10,29 @@ import { crc32c } from '../../src/base/crc32c.ts';
 import { NodeFileSystem } from '../../src/base/node-file-system.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
+import { writeAll } from '../../src/base/file-helpers.ts';
+import type { FileSystem } from '../../src/base/file-system.ts';
 import type { ObjectStorage } from '../../src/storage/object-storage.ts';
 import { FaultyFileSystem } from '../support/faulty-file-system.ts';
 import { PowerCutFileSystem } from '../support/power-cut-file-system.ts';
 import type { PowerCutFileSystemOptions } from '../support/power-cut-file-system.ts';
 import { makeRandom } from '../support/power-cut-wal.ts';
-import { isError, listAll, testObjectStorage } from './object-storage.suite.ts';
+import {
+  isError,
+  listAll,
+  testObjectStorage,
+  type ObjectStorageFixture,
+} from './object-storage.suite.ts';
 
 const ROOT = '/data/objects';
 
 async function withDirectory(
   make: (directory: string) => Promise<ObjectStorage>,
-): Promise<{ open(): Promise<ObjectStorage>; dispose(): Promise<void> }> {
+): Promise<ObjectStorageFixture> {
   const directory = await mkdtemp(join(tmpdir(), 'elanus-objects-'));
   return {
     open: () => make(directory),
+    writeLocal: (path, bytes) => writeFile(path, bytes),
     dispose: () => rm(directory, { recursive: true }),
   };
 }
@@ -46,19 +54,30 @@ testObjectStorage(
   { realPaths: true },
 );
 
+async function writeTo(disk: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.open(path, 'create');
+  await writeAll(file, [bytes], 0);
+  await file.close();
+}
+
 testObjectStorage(
   'local directory on a disk in memory',
-  async () => ({
-    open: () => LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: new PowerCutFileSystem() }),
-    dispose: async () => undefined,
-  }),
+  async () => {
+    const disk = new PowerCutFileSystem();
+    return {
+      open: () => LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk }),
+      writeLocal: (path, bytes) => writeTo(disk, path, bytes),
+      dispose: async () => undefined,
+    };
+  },
   { realPaths: false },
 );
 
-test('memory without a directory refuses openLocal', async () => {
+test('memory without a directory refuses local files', async () => {
   const storage = new MemoryStorage({ crc32c });
   await storage.put('k', new Uint8Array(1));
   await assert.rejects(storage.openLocal('k'), isError('Unimplemented'));
+  await assert.rejects(storage.createLocal('k'), isError('Unimplemented'));
 });
 
 test('local directory: replacing or removing an object leaves an open file as it was', async () => {
@@ -114,6 +133,21 @@ test('R11 local directory: a put that fails before its rename leaves the old obj
   }
 });
 
+test('R11 local directory: a native file that is not synced leaves the old object', async () => {
+  for (const fault of ['fdatasync', 'rename'] as const) {
+    const disk = new PowerCutFileSystem();
+    const faulty = new FaultyFileSystem(disk);
+    const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: faulty });
+    await storage.put('a/k', new Uint8Array(4).fill(1));
+    const output = await storage.createLocal('a/k');
+    await writeTo(disk, output.path, new Uint8Array(9));
+    faulty.failNext(fault);
+    await assert.rejects(output.finish(), isError('IoFailed', 'key=a/k', 'EIO'));
+    assert.deepEqual(await storage.get('a/k'), new Uint8Array(4).fill(1), fault);
+    assert.deepEqual(await disk.readDirectory(`${ROOT}/~tmp`), []);
+  }
+});
+
 test('R11 local directory: the next put repeats a failed sync of a new directory', async () => {
   const disk = new PowerCutFileSystem();
   const faulty = new FaultyFileSystem(disk);
@@ -138,6 +172,23 @@ test('local directory: a full disk is a typed error, and space comes back', asyn
   assert.deepEqual(await listAll(storage), [['b', 6000]]);
 });
 
+/** Through JavaScript, or as a file that native code writes. */
+async function store(
+  storage: ObjectStorage,
+  disk: FileSystem,
+  key: string,
+  value: string,
+  random: () => number,
+): Promise<void> {
+  if (random() < 0.5) {
+    await storage.put(key, Buffer.from(value));
+    return;
+  }
+  const output = await storage.createLocal(key);
+  await writeTo(disk, output.path, Buffer.from(value));
+  await output.finish();
+}
+
 /**
  * A random life with power cuts; returns the first breach of the promises. Each key holds, after a
  * cut, the last object whose put resolved or one whose put was begun after it.
@@ -160,7 +211,7 @@ async function liveWithCuts(
         const states = allowed.get(key) ?? new Set(['absent']);
         allowed.set(key, states.add(value));
         const isRemoved = value === 'absent';
-        const done = isRemoved ? storage.remove(key) : storage.put(key, Buffer.from(value));
+        const done = isRemoved ? storage.remove(key) : store(storage, disk, key, value, random);
         return done.then(() => allowed.set(key, new Set([value])));
       });
       await Promise.allSettled(changes);

@@ -251,7 +251,7 @@ export class ClusterSandbox {
     const indexcoord = new IndexCoordRole({ ...coord, indexRowsMin });
     const querycoord = new QueryCoordRole({ catalog, peers });
     const reads = new ReadSlots(2, 1024);
-    const querynode = new QueryNodeRole({ storage, reads });
+    const querynode = new QueryNodeRole({ storage, peers, logger, runtime, reads });
     const buildMemory = new ByteBudget({
       bytesMax: this.#options.buildBytesMax,
       waitingMax: 64,

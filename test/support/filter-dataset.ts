@@ -2,7 +2,7 @@
 // state that a segment can be in. The rows stay beside them, so that an oracle can say what a read
 // must return.
 
-import { open, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeRowBatch } from '../../src/codec/row-batch-ops.ts';
 import type { FilterSchema } from '../../src/expr/filter-schema.ts';
@@ -409,7 +409,7 @@ class StateMaker {
       return bytes;
     });
     await file.close();
-    const segment = native.openSealed(getNativeFields(this.#schema), path, rows, layout);
+    const segment = await native.openSealed(getNativeFields(this.#schema), path, rows, layout);
     this.#opened.push(segment);
     const deletes = this.#history.deletes
       .filter(({ keys }) => keys.length > 0)
@@ -455,8 +455,8 @@ class StateMaker {
     params: Parameters<typeof native.buildIndex>[2],
   ): Promise<void> {
     const path = join(this.#folder, `index-${this.#files++}`);
-    await writeFile(path, await native.buildIndex(segment, fieldId, params, this.#files));
-    native.attachIndex(segment, fieldId, path);
+    await native.buildIndex(segment, fieldId, params, path, this.#files);
+    await native.attachIndex(segment, fieldId, path);
   }
 }
 

@@ -3,7 +3,7 @@
 // what has survived is written to a new directory. Nothing is synced for real: the shadow decides
 // what is durable.
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readFully, writeAll } from '../../src/base/file-helpers.ts';
 import type {
@@ -41,6 +41,7 @@ export class MirroredFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: OpenMode): Promise<FileHandle> {
+    if (mode === 'adopt') await this.#adopt(path);
     const shadow = await this.#shadow.open(this.#toShadow(path), mode);
     const real = await this.#real.open(path, mode);
     return {
@@ -61,6 +62,13 @@ export class MirroredFileSystem implements FileSystem {
         await real.close();
       },
     };
+  }
+
+  /** The shadow gets what native code has written to the real directory. */
+  async #adopt(path: string): Promise<void> {
+    const file = await this.#shadow.open(this.#toShadow(path), 'create');
+    await writeAll(file, [await readFile(path)], 0);
+    await file.close();
   }
 
   async rename(from: string, to: string): Promise<void> {

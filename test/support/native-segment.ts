@@ -95,6 +95,6 @@ export class SegmentFolder {
     const { rows, layout } = await readSegmentLayout(path, fileBytes, (offset, length) =>
       Promise.resolve(content.subarray(offset, offset + length)),
     );
-    return { segment: native.openSealed(FIELDS, path, rows, layout), path };
+    return { segment: await native.openSealed(FIELDS, path, rows, layout), path };
   }
 }

@@ -284,10 +284,11 @@ struct ArrayElements {
 struct VariantElements {
   const VariantValue& array;
   size_t size() const { return array.size(); }
-  bool equal(const Literal& literal, size_t i) const { return equals(array.at(i), literal); }
+  bool equal(const Literal& literal, size_t i) const { return equals(array.element(i), literal); }
   bool any(const ValueTest& test) const {
-    for (size_t i = 0; i < array.size(); ++i) {
-      if (test.finds(array.at(i))) return true;
+    const size_t count = array.size();
+    for (size_t i = 0; i < count; ++i) {
+      if (test.finds(array.element(i))) return true;
     }
     return false;
   }

@@ -1,5 +1,5 @@
-// Builds the HNSW file image. All levels are drawn before the first insertion, so the links are
-// written straight to their place in the image and the entry point never changes. A row becomes
+// Builds the HNSW graph and writes its file. All levels are drawn before the first insertion, so
+// links have their place from the begin and the entry point never changes. A row becomes
 // reachable from the bottom up, after all its own neighbours are known: no search can end up in a
 // row that is not linked below yet.
 #include <algorithm>
@@ -8,11 +8,14 @@
 #include <cstring>
 #include <mutex>
 #include <random>
+#include <span>
 
 #include "index/graph_search.h"
 #include "index/hnsw.h"
 #include "index/twins.h"
+#include "segment/column.h"
 #include "util/cpu.h"
+#include "util/zeroed_memory.h"
 
 namespace elanus {
 namespace {
@@ -56,25 +59,28 @@ class LockHolder {
 };
 
 // The lists of one level (level 0) or of all upper levels: `slots` lists of at most `degree` links
-// each, in the image, with the score of every link beside it, so that pruning a full list need not
-// compute them again.
+// each, as the file has them, with the score of every link beside it, so that pruning a full list
+// need not compute them again.
 struct LinkTable {
+  ZeroedMemory bytes;
   uint8_t* links = nullptr;
   size_t stride = 0;  // bytes
   size_t degree = 0;
   std::vector<uint16_t> counts;
   std::vector<float> scores;
 
-  void prepare(uint8_t* at, size_t stride_bytes, size_t degree_max, size_t slots) {
-    links = at;
+  void prepare(size_t stride_bytes, size_t degree_max, size_t slots) {
+    bytes = ZeroedMemory(slots * stride_bytes);
+    links = bytes.data();
     stride = stride_bytes;
     degree = degree_max;
     counts.assign(slots, 0);
     scores.resize(slots * degree);
-    std::fill_n(links, slots * stride, uint8_t{0xff});  // kNoLink
+    if (slots != 0) std::memset(links, 0xff, bytes.size());  // kNoLink
   }
   uint32_t* list(size_t slot) { return reinterpret_cast<uint32_t*>(links + slot * stride); }
   float* score_list(size_t slot) { return scores.data() + slot * degree; }
+  std::span<const uint8_t> all() const { return {bytes.data(), bytes.size()}; }
 };
 
 class Builder {
@@ -82,7 +88,7 @@ class Builder {
   Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
       : params_(params), rows_(rows), control_(control), locks_(rows.rows) {}
 
-  Status build(std::vector<uint8_t>* out);
+  Status build(SectionFileWriter* out);
 
  private:
   struct Scratch {
@@ -129,7 +135,8 @@ class Builder {
   bool choose_nodes();
   void draw_levels();
   void shuffle_nodes();
-  void prepare_image(std::vector<uint8_t>* out);
+  void prepare();
+  Status write(SectionFileWriter* out);
   Scratch& acquire_scratch();
   void release_scratch(Scratch& scratch);
   void insert(uint32_t row, Scratch& scratch);
@@ -166,7 +173,7 @@ class Builder {
   const IndexBuildParams params_;
   VectorRows rows_;
   const IndexBuildControl control_;
-  HnswHeader header_{};
+  HnswParameters hnsw_;
   std::vector<uint32_t> nodes_;  // the rows of the graph, ascending, then as they are inserted
   TwinLists twins_;
   std::vector<float> inverse_lengths_;  // by row; empty unless the metric is IP
@@ -175,6 +182,7 @@ class Builder {
   std::vector<uint32_t> upper_block_;  // upper_row_.size() + 1
   LinkTable level0_;
   LinkTable upper_;
+  std::vector<float> inv_norms_;  // COSINE
   SpinLocks locks_;
   std::mutex scratch_mutex_;
   std::vector<std::unique_ptr<Scratch>> scratches_;
@@ -187,10 +195,10 @@ bool Builder::choose_nodes() {
   for (uint32_t row = 0; row < rows_.rows; ++row) {
     if (is_present(row)) nodes_.push_back(row);
   }
-  header_.absent_rows = static_cast<uint32_t>(rows_.rows - nodes_.size());
+  hnsw_.absent_rows = static_cast<uint32_t>(rows_.rows - nodes_.size());
   if (!find_twins(rows_, control_.cancel, &nodes_, &twins_)) return false;
-  header_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
-  header_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
+  hnsw_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
+  hnsw_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
   if (control_.progress != nullptr)
     control_.progress->fetch_add(rows_.rows - nodes_.size(), std::memory_order_relaxed);
   return true;
@@ -201,16 +209,16 @@ void Builder::draw_levels() {
   const double scale = 1.0 / std::log(static_cast<double>(params_.m));
   level_of_.resize(rows_.rows);
   upper_block_.push_back(0);
-  if (!nodes_.empty()) header_.entry_row = nodes_[0];
+  if (!nodes_.empty()) hnsw_.entry_row = nodes_[0];
   for (const uint32_t row : nodes_) {
     const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
     const auto level = static_cast<uint32_t>(-std::log(uniform) * scale);
     level_of_[row] = static_cast<uint8_t>(std::min(level, kLevelMax));
     if (level_of_[row] == 0) continue;
-    if (level_of_[row] > header_.max_level) {
-      header_.max_level = level_of_[row];
-      header_.entry_row = row;
-      header_.entry_upper = static_cast<uint32_t>(upper_row_.size());
+    if (level_of_[row] > hnsw_.max_level) {
+      hnsw_.max_level = level_of_[row];
+      hnsw_.entry_row = row;
+      hnsw_.entry_upper = static_cast<uint32_t>(upper_row_.size());
     }
     upper_row_.push_back(row);
     upper_block_.push_back(upper_block_.back() + level_of_[row]);
@@ -226,54 +234,50 @@ void Builder::shuffle_nodes() {
   for (size_t i = nodes_.size(); i > 1; --i) std::swap(nodes_[i - 1], nodes_[random() % i]);
 }
 
-void Builder::prepare_image(std::vector<uint8_t>* out) {
-  header_.magic = kHnswMagic;
-  header_.version = kHnswVersion;
-  header_.rows = rows_.rows;
-  header_.dim = static_cast<uint32_t>(rows_.dim);
-  header_.metric = static_cast<uint32_t>(rows_.metric);
-  header_.m = params_.m;
-  header_.ef_construction = params_.ef_construction;
-  header_.upper_rows = static_cast<uint32_t>(upper_row_.size());
-  header_.upper_blocks = upper_block_.back();
-  lay_out(header_);
-  header_.crc = header_crc(header_);
-  out->assign(header_.total_bytes, 0);
-  uint8_t* image = out->data();
-  std::memcpy(image, &header_, sizeof(header_));
-  std::copy(upper_row_.begin(), upper_row_.end(),
-            reinterpret_cast<uint32_t*>(image + header_.upper_row_offset));
-  std::copy(upper_block_.begin(), upper_block_.end(),
-            reinterpret_cast<uint32_t*>(image + header_.upper_block_offset));
-  uint32_t* words = reinterpret_cast<uint32_t*>(image + header_.twins_offset);
-  for (const std::vector<uint32_t>* part : {&twins_.heads, &twins_.begins, &twins_.rows})
-    words = std::copy(part->begin(), part->end(), words);
+void Builder::prepare() {
+  hnsw_.m = params_.m;
+  hnsw_.ef_construction = params_.ef_construction;
+  hnsw_.upper_rows = static_cast<uint32_t>(upper_row_.size());
+  hnsw_.upper_blocks = upper_block_.back();
+  rows_.inv_norms = nullptr;
   if (rows_.metric == Metric::kCosine) {
-    float* norms = reinterpret_cast<float*>(image + header_.inv_norms_offset);
-    if (rows_.inv_norms != nullptr) {
-      std::memcpy(norms, rows_.inv_norms, rows_.rows * sizeof(float));
-    } else {
-      compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, norms);
-    }
-    rows_.inv_norms = norms;
-  } else {
-    rows_.inv_norms = nullptr;
+    inv_norms_.resize(rows_.rows);
+    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inv_norms_.data());
+    rows_.inv_norms = inv_norms_.data();
   }
   if (rows_.metric == Metric::kIp) {
     inverse_lengths_.resize(rows_.rows);
     compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inverse_lengths_.data());
   }
-  level0_.prepare(image + header_.level0_offset, hnsw_level0_stride(params_.m),
-                  size_t{params_.m} * 2, rows_.rows);
-  upper_.prepare(image + header_.upper_links_offset, size_t{params_.m} * 4, params_.m,
-                 header_.upper_blocks);
+  level0_.prepare(hnsw_level0_stride(params_.m), size_t{params_.m} * 2, rows_.rows);
+  upper_.prepare(size_t{params_.m} * 4, params_.m, hnsw_.upper_blocks);
+}
+
+Status Builder::write(SectionFileWriter* out) {
+  out->put_section(SectionTag::kLinks, level0_.all());
+  out->put_section(SectionTag::kUpperRows, std::span<const uint32_t>(upper_row_));
+  out->put_section(SectionTag::kUpperBegins, std::span<const uint32_t>(upper_block_));
+  out->put_section(SectionTag::kUpperLinks, upper_.all());
+  out->put_section(SectionTag::kInverseNorms, std::span<const float>(inv_norms_));
+  out->begin(SectionTag::kTwins);
+  for (const std::vector<uint32_t>* part : {&twins_.heads, &twins_.begins, &twins_.rows})
+    out->put_all(std::span<const uint32_t>(*part));
+  SectionFileHeader header;
+  header.container = static_cast<uint32_t>(Container::kHnsw);
+  header.rows = rows_.rows;
+  header.dim = static_cast<uint32_t>(rows_.dim);
+  header.element = static_cast<uint32_t>(DataType::kFloat);
+  header.metric = static_cast<uint32_t>(rows_.metric);
+  header.seed = params_.seed;
+  set_parameters(header, hnsw_);
+  return out->finish(header);
 }
 
 Builder::Scratch& Builder::acquire_scratch() {
   const std::lock_guard<std::mutex> lock(scratch_mutex_);
   if (idle_.empty()) {
     scratches_.push_back(std::make_unique<Scratch>());
-    scratches_.back()->chosen.resize(header_.max_level + 1);
+    scratches_.back()->chosen.resize(hnsw_.max_level + 1);
     return *scratches_.back();
   }
   Scratch* scratch = idle_.back();
@@ -368,15 +372,15 @@ void Builder::insert(uint32_t row, Scratch& scratch) {
   const Scorer scorer = scorer_of(row);
   const uint32_t top = level_of_[row];
   const size_t ef = params_.ef_construction;
-  uint32_t entry = header_.entry_upper;
-  for (uint32_t level = header_.max_level; level > 0; --level) {
+  uint32_t entry = hnsw_.entry_upper;
+  for (uint32_t level = hnsw_.max_level; level > 0; --level) {
     entry = search_level<false>(level, scorer, entry, level > top ? 1 : ef, scratch);
     if (level <= top) {
       choose(LockedLevel<false>(*this, level), row, scratch.candidates, params_.m,
              scratch.chosen[level]);
     }
   }
-  const uint32_t entry_row = header_.max_level > 0 ? upper_row_[entry] : header_.entry_row;
+  const uint32_t entry_row = hnsw_.max_level > 0 ? upper_row_[entry] : hnsw_.entry_row;
   search_level<true>(0, scorer, entry_row, ef, scratch);
   choose(LockedLevel<true>(*this, 0), row, scratch.candidates, params_.m, scratch.chosen[0]);
   connect<true>(0, row, scratch.chosen[0], scratch);
@@ -408,7 +412,7 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
     level0_.list(from)[place] = to;
     level0_.score_list(from)[place] = score;
   };
-  search_level<true>(0, scorer_of(row), header_.entry_row, params_.ef_construction, scratch);
+  search_level<true>(0, scorer_of(row), hnsw_.entry_row, params_.ef_construction, scratch);
   for (const Link& link : scratch.candidates) {
     if (level0_.counts[link.node] == level0_.degree) continue;
     put(link.node, level0_.counts[link.node]++, row, link.score);
@@ -429,7 +433,7 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
 // Pruning may leave a row with no way in. Few rows, if any.
 void Builder::join_unreachable(Scratch& scratch) {
   std::vector<bool> reached(rows_.rows, false);
-  mark_reachable(header_.entry_row, reached);
+  mark_reachable(hnsw_.entry_row, reached);
   for (const uint32_t row : nodes_) {
     if (is_canceled(control_.cancel)) return;
     if (reached[row]) continue;
@@ -438,16 +442,16 @@ void Builder::join_unreachable(Scratch& scratch) {
   }
 }
 
-Status Builder::build(std::vector<uint8_t>* out) {
+Status Builder::build(SectionFileWriter* out) {
   const Status canceled(StatusCode::kCanceled, "the index build was canceled");
   if (!choose_nodes()) return canceled;
   draw_levels();
-  prepare_image(out);
+  prepare();
   shuffle_nodes();
   const auto insert_some = [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
     for (size_t i = begin; i < end && !is_canceled(control_.cancel); ++i) {
-      if (nodes_[i] != header_.entry_row) insert(nodes_[i], scratch);
+      if (nodes_[i] != hnsw_.entry_row) insert(nodes_[i], scratch);
     }
     release_scratch(scratch);
     if (control_.progress != nullptr)
@@ -462,15 +466,13 @@ Status Builder::build(std::vector<uint8_t>* out) {
                                 control_.max_threads);
   }
   if (!nodes_.empty()) join_unreachable(acquire_scratch());
-  if (!is_canceled(control_.cancel)) return Status::ok();
-  out->clear();
-  return canceled;
+  return is_canceled(control_.cancel) ? canceled : write(out);
 }
 
 }  // namespace
 
 Status build_hnsw(const IndexBuildParams& params, const VectorRows& rows,
-                  const IndexBuildControl& control, std::vector<uint8_t>* out) {
+                  const IndexBuildControl& control, SectionFileWriter* out) {
   if (params.m < 2 || params.m > 2048) {
     return Status(StatusCode::kInvalidParameter, "M must be between 2 and 2048");
   }
@@ -486,11 +488,11 @@ Status build_hnsw(const IndexBuildParams& params, const VectorRows& rows,
 
 uint64_t hnsw_build_bytes(const IndexBuildParams& params, size_t n) {
   const uint64_t upper_blocks = n / std::max<uint32_t>(2, params.m) * 2 + 64;
-  const uint64_t image = n * (hnsw_level0_stride(params.m) + 4) + upper_blocks * (params.m * 4 + 8);
+  const uint64_t links = n * (hnsw_level0_stride(params.m) + 4) + upper_blocks * (params.m * 4 + 8);
   const uint64_t link_scores = n * params.m * 8 + upper_blocks * params.m * 4;
   // A row's hash and its sorting, before there are links; then its level, lock, count, place in the
   // order of insertion, length and twin.
-  return image + link_scores + n * 24 + (4 << 20);
+  return links + link_scores + n * 24 + (4 << 20);
 }
 
 }  // namespace elanus

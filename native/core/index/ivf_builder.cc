@@ -1,17 +1,18 @@
-// Builds the IVF_FLAT file image: Lloyd's k-means on a sample of at most 256 rows a list, then one
-// pass that assigns every row. Rows are assigned the way that a search ranks lists: under L2 by
-// squared distance, under IP and COSINE by inner product with centroids of unit length (spherical
-// k-means), where COSINE counts rows as unit vectors.
+// Builds an IVF_FLAT index and writes its file: Lloyd's k-means on a sample of at most 256 rows a
+// list, then one pass that assigns every row. Rows are assigned the way that a search ranks lists:
+// under L2 by squared distance, under IP and COSINE by inner product with centroids of unit length
+// (spherical k-means), where COSINE counts rows as unit vectors.
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
 #include <random>
+#include <span>
 
 #include "distance/dispatch.h"
 #include "index/ivf_flat.h"
+#include "segment/column.h"
 
 namespace elanus {
 namespace {
@@ -27,10 +28,10 @@ class Builder {
   Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
       : params_(params), rows_(rows), control_(control) {}
 
-  Status build(std::vector<uint8_t>* out);
+  Status build(SectionFileWriter* out);
 
  private:
-  void prepare_image(std::vector<uint8_t>* out);
+  void prepare();
   void train();
   void update_penalties();
   void assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest, bool report);
@@ -38,7 +39,8 @@ class Builder {
   void move_centroids(const std::vector<uint32_t>& sample, const std::vector<uint32_t>& nearest);
   void move_centroid(size_t list, const uint32_t* members, size_t count);
   void split_into_empty(std::vector<uint32_t>& counts);
-  void write_lists(const std::vector<uint32_t>& nearest);
+  void sort_into_lists(const std::vector<uint32_t>& nearest);
+  Status write(SectionFileWriter* out);
   void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
 
   float weight(uint32_t row) const {
@@ -47,18 +49,20 @@ class Builder {
   bool is_present(size_t row) const {
     return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
   }
-  float* centroid(size_t list) { return centroids_ + list * rows_.dim; }
+  float* centroid(size_t list) { return centroids_.data() + list * rows_.dim; }
 
   // The rows that have a vector; without absent rows a list of them is not kept.
-  size_t listed_count() const { return rows_.rows - header_.absent_rows; }
+  size_t listed_count() const { return rows_.rows - ivf_.absent_rows; }
   const uint32_t* listed() const { return control_.present != nullptr ? listed_.data() : nullptr; }
 
   const IndexBuildParams params_;
   VectorRows rows_;
   const IndexBuildControl control_;
-  IvfHeader header_{};
-  uint8_t* image_ = nullptr;
-  float* centroids_ = nullptr;
+  IvfParameters ivf_;
+  std::vector<float> centroids_;
+  std::vector<uint32_t> begins_;
+  std::vector<uint32_t> list_rows_;
+  std::vector<float> inv_norms_;  // COSINE
   std::vector<uint32_t> listed_;
   std::vector<float> penalties_;  // |centroid|^2 / 2: nearest = largest inner product less this
 };
@@ -73,41 +77,26 @@ void Builder::run(size_t count, size_t grain, const std::function<void(size_t, s
   }
 }
 
-void Builder::prepare_image(std::vector<uint8_t>* out) {
-  header_.magic = kIvfMagic;
-  header_.version = kIvfVersion;
-  header_.rows = rows_.rows;
-  header_.dim = static_cast<uint32_t>(rows_.dim);
-  header_.metric = static_cast<uint32_t>(rows_.metric);
+void Builder::prepare() {
   if (control_.present != nullptr) {
     for (uint32_t row = 0; row < rows_.rows; ++row) {
       if (is_present(row)) listed_.push_back(row);
     }
-    header_.absent_rows = static_cast<uint32_t>(rows_.rows - listed_.size());
+    ivf_.absent_rows = static_cast<uint32_t>(rows_.rows - listed_.size());
   }
-  header_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
-  lay_out(header_);
-  header_.crc = header_crc(header_);
-  out->assign(header_.total_bytes, 0);
-  image_ = out->data();
-  std::memcpy(image_, &header_, sizeof(header_));
-  centroids_ = reinterpret_cast<float*>(image_ + header_.centroids_offset);
-  if (rows_.metric != Metric::kCosine) {
-    rows_.inv_norms = nullptr;
-    return;
-  }
-  float* norms = reinterpret_cast<float*>(image_ + header_.inv_norms_offset);
-  if (rows_.inv_norms != nullptr) {
-    std::memcpy(norms, rows_.inv_norms, rows_.rows * sizeof(float));
-  } else {
-    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, norms);
-  }
-  rows_.inv_norms = norms;
+  ivf_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
+  centroids_.resize(ivf_.nlist * rows_.dim);
+  begins_.resize(ivf_.nlist + 1);
+  rows_.inv_norms = nullptr;
+  if (rows_.metric != Metric::kCosine) return;
+  inv_norms_.resize(rows_.rows);
+  compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inv_norms_.data());
+  rows_.inv_norms = inv_norms_.data();
 }
 
 void Builder::update_penalties() {
-  penalties_.resize(header_.nlist);
-  for (size_t list = 0; list < header_.nlist; ++list) {
+  penalties_.resize(ivf_.nlist);
+  for (size_t list = 0; list < ivf_.nlist; ++list) {
     penalties_[list] = kernels().inner_product(centroid(list), centroid(list), rows_.dim) / 2;
   }
 }
@@ -116,7 +105,7 @@ void Builder::update_penalties() {
 // change which unit centroid is nearest, so it need not be normalised here.
 void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
                           uint32_t* nearest) const {
-  const size_t nlist = header_.nlist;
+  const size_t nlist = ivf_.nlist;
   const bool is_l2 = rows_.metric == Metric::kL2;
   std::array<float, kTileRows> best;
   best.fill(-std::numeric_limits<float>::infinity());
@@ -126,8 +115,8 @@ void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
   thread_local RowBlock centroids;  // of this thread, for its memory
   for (size_t list = 0; list < nlist; list += kTileLists) {
     const size_t lists = std::min(kTileLists, nlist - list);
-    centroids.assign({centroids_, nlist, rows_.dim, Metric::kIp, nullptr}, nullptr, list, lists,
-                     end - begin);
+    centroids.assign({centroids_.data(), nlist, rows_.dim, Metric::kIp, nullptr}, nullptr, list,
+                     lists, end - begin);
     for (size_t i = begin; i < end; i += kBlockRows) {
       const size_t some = std::min(kBlockRows, end - i);
       std::array<const float*, kBlockRows> block;
@@ -197,14 +186,14 @@ void Builder::split_into_empty(std::vector<uint32_t>& counts) {
 
 void Builder::move_centroids(const std::vector<uint32_t>& sample,
                              const std::vector<uint32_t>& nearest) {
-  std::vector<uint32_t> counts(header_.nlist, 0);
+  std::vector<uint32_t> counts(ivf_.nlist, 0);
   for (const uint32_t list : nearest) ++counts[list];
-  std::vector<uint32_t> begin(header_.nlist + 1, 0);
+  std::vector<uint32_t> begin(ivf_.nlist + 1, 0);
   std::partial_sum(counts.begin(), counts.end(), begin.begin() + 1);
   std::vector<uint32_t> members(sample.size());
   std::vector<uint32_t> next(begin.begin(), begin.end() - 1);
   for (size_t i = 0; i < sample.size(); ++i) members[next[nearest[i]]++] = sample[i];
-  run(header_.nlist, 4, [&](size_t first, size_t last) {
+  run(ivf_.nlist, 4, [&](size_t first, size_t last) {
     for (size_t list = first; list < last; ++list) {
       if (counts[list] > 0) move_centroid(list, members.data() + begin[list], counts[list]);
     }
@@ -219,11 +208,11 @@ void Builder::train() {
     std::iota(sample.begin(), sample.end(), 0u);
   }
   std::mt19937_64 random(params_.seed);
-  const size_t count = std::min(sample.size(), size_t{header_.nlist} * kSampleRowsPerList);
+  const size_t count = std::min(sample.size(), size_t{ivf_.nlist} * kSampleRowsPerList);
   for (size_t i = 0; i < count; ++i)
     std::swap(sample[i], sample[i + random() % (sample.size() - i)]);
   sample.resize(count);
-  for (size_t list = 0; list < header_.nlist; ++list) move_centroid(list, &sample[list], 1);
+  for (size_t list = 0; list < ivf_.nlist; ++list) move_centroid(list, &sample[list], 1);
   std::sort(sample.begin(), sample.end());
   std::vector<uint32_t> nearest;
   for (int i = 0; i < kIterations && !is_canceled(control_.cancel); ++i) {
@@ -235,34 +224,49 @@ void Builder::train() {
   }
 }
 
-void Builder::write_lists(const std::vector<uint32_t>& nearest) {
-  auto* begin = reinterpret_cast<uint32_t*>(image_ + header_.list_begin_offset);
-  auto* list_rows = reinterpret_cast<uint32_t*>(image_ + header_.row_offset);
-  for (const uint32_t list : nearest) ++begin[list + 1];
-  for (size_t list = 0; list < header_.nlist; ++list) begin[list + 1] += begin[list];
-  std::vector<uint32_t> next(begin, begin + header_.nlist);
+void Builder::sort_into_lists(const std::vector<uint32_t>& nearest) {
+  for (const uint32_t list : nearest) ++begins_[list + 1];
+  for (size_t list = 0; list < ivf_.nlist; ++list) begins_[list + 1] += begins_[list];
+  std::vector<uint32_t> next(begins_.begin(), begins_.end() - 1);
+  list_rows_.resize(nearest.size());
   for (size_t i = 0; i < nearest.size(); ++i) {
-    list_rows[next[nearest[i]]++] = listed() != nullptr ? listed_[i] : static_cast<uint32_t>(i);
+    list_rows_[next[nearest[i]]++] = listed() != nullptr ? listed_[i] : static_cast<uint32_t>(i);
   }
 }
 
-Status Builder::build(std::vector<uint8_t>* out) {
-  prepare_image(out);
+Status Builder::write(SectionFileWriter* out) {
+  out->put_section(SectionTag::kCentroids, std::span<const float>(centroids_));
+  out->put_section(SectionTag::kListBegins, std::span<const uint32_t>(begins_));
+  out->put_section(SectionTag::kListRows, std::span<const uint32_t>(list_rows_));
+  out->put_section(SectionTag::kInverseNorms, std::span<const float>(inv_norms_));
+  SectionFileHeader header;
+  header.container = static_cast<uint32_t>(Container::kIvfFlat);
+  header.rows = rows_.rows;
+  header.dim = static_cast<uint32_t>(rows_.dim);
+  header.element = static_cast<uint32_t>(DataType::kFloat);
+  header.metric = static_cast<uint32_t>(rows_.metric);
+  header.seed = params_.seed;
+  set_parameters(header, ivf_);
+  return out->finish(header);
+}
+
+Status Builder::build(SectionFileWriter* out) {
+  prepare();
   if (listed_count() > 0) {
     train();
     std::vector<uint32_t> nearest;
     if (!is_canceled(control_.cancel)) assign(listed(), listed_count(), nearest, true);
-    if (!is_canceled(control_.cancel)) write_lists(nearest);
+    if (!is_canceled(control_.cancel)) sort_into_lists(nearest);
   }
-  if (!is_canceled(control_.cancel)) return Status::ok();
-  out->clear();
-  return Status(StatusCode::kCanceled, "the index build was canceled");
+  if (is_canceled(control_.cancel))
+    return Status(StatusCode::kCanceled, "the index build was canceled");
+  return write(out);
 }
 
 }  // namespace
 
 Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
-                      const IndexBuildControl& control, std::vector<uint8_t>* out) {
+                      const IndexBuildControl& control, SectionFileWriter* out) {
   if (params.nlist < 1) return Status(StatusCode::kInvalidParameter, "nlist must be at least 1");
   if (rows.rows >= (size_t{1} << 31)) {
     return Status(StatusCode::kInvalidParameter,

@@ -1,9 +1,8 @@
 #include "index/ivf_flat.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <functional>
+#include <string>
+#include <utility>
 
 #include "distance/dispatch.h"
 #include "util/thread_pool.h"
@@ -18,62 +17,49 @@ Status damaged(const std::string& what) {
   return Status(StatusCode::kDataIntegrity, "IVF_FLAT index file: " + what);
 }
 
-Status check_header(const IvfHeader& header, std::span<const uint8_t> bytes, size_t n, size_t dim,
-                    Metric metric) {
-  if (header.magic != kIvfMagic) return damaged("bad magic number");
-  if (header.crc != header_crc(header)) return damaged("the header's checksum is wrong");
-  if (header.version != kIvfVersion)
-    return damaged("unknown version " + std::to_string(header.version));
-  if (header.rows != n || header.dim != dim || header.metric != static_cast<uint32_t>(metric)) {
-    return damaged("rows, dimension or metric differ from the segment's");
-  }
-  if (header.total_bytes != bytes.size()) return damaged("the size differs from the header's");
-  if (header.absent_rows > header.rows) return damaged("bad counts");
-  const uint64_t listed = header.rows - header.absent_rows;
-  if (header.nlist > listed || (listed > 0 && header.nlist == 0)) return damaged("bad counts");
-  if (!is_section(bytes, header.centroids_offset, header.nlist, dim * sizeof(float)) ||
-      !is_section(bytes, header.list_begin_offset, uint64_t{header.nlist} + 1, 4) ||
-      !is_section(bytes, header.row_offset, listed, 4) ||
-      (metric == Metric::kCosine && !is_section(bytes, header.inv_norms_offset, header.rows, 4))) {
-    return damaged("a section lies outside");
-  }
-  const auto* begin = reinterpret_cast<const uint32_t*>(bytes.data() + header.list_begin_offset);
-  if (begin[0] != 0 || begin[header.nlist] != listed ||
-      std::adjacent_find(begin, begin + header.nlist + 1, std::greater<>()) !=
-          begin + header.nlist + 1) {
-    return damaged("bad list bounds");
-  }
-  return Status::ok();
+// Lists are walked between their bounds without another look.
+Status check_bounds(const uint32_t* begins, size_t nlist, uint64_t listed) {
+  const bool ascend = std::is_sorted(begins, begins + nlist + 1);
+  return begins[0] == 0 && begins[nlist] == listed && ascend ? Status::ok()
+                                                             : damaged("bad list bounds");
 }
 
 }  // namespace
 
-IvfFlatIndex::IvfFlatIndex(const IvfHeader& header, const uint8_t* bytes, const float* base)
-    : header_(header),
-      rows_{base, header.rows, header.dim, static_cast<Metric>(header.metric), nullptr},
-      centroids_(reinterpret_cast<const float*>(bytes + header.centroids_offset)),
-      list_begin_(reinterpret_cast<const uint32_t*>(bytes + header.list_begin_offset)),
-      list_rows_(reinterpret_cast<const uint32_t*>(bytes + header.row_offset)) {
-  if (rows_.metric == Metric::kCosine) {
-    rows_.inv_norms = reinterpret_cast<const float*>(bytes + header.inv_norms_offset);
-  }
+IvfFlatIndex::IvfFlatIndex(std::shared_ptr<const SectionFile> file, size_t nlist,
+                           const float* base)
+    : file_(std::move(file)),
+      nlist_(nlist),
+      rows_{base, file_->header().rows, file_->header().dim,
+            static_cast<Metric>(file_->header().metric), nullptr},
+      centroids_(file_->section<float>(SectionTag::kCentroids)),
+      list_begin_(file_->section<uint32_t>(SectionTag::kListBegins)),
+      list_rows_(file_->section<uint32_t>(SectionTag::kListRows)) {
+  if (rows_.metric == Metric::kCosine)
+    rows_.inv_norms = file_->section<float>(SectionTag::kInverseNorms);
 }
 
-Status IvfFlatIndex::open(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
-                          Metric metric, std::unique_ptr<VectorIndex>* out) {
-  IvfHeader header;
-  if (bytes.size() < sizeof(header)) return damaged("too short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  Status status = check_header(header, bytes, n, dim, metric);
-  if (!status.is_ok()) return status;
-  *out = std::make_unique<IvfFlatIndex>(header, bytes.data(), base);
+Status IvfFlatIndex::open(std::shared_ptr<const SectionFile> file, const float* base,
+                          std::unique_ptr<VectorIndex>* out) {
+  const SectionFileHeader& header = file->header();
+  const auto ivf = get_parameters<IvfParameters>(header);
+  if (header.rows >= (uint64_t{1} << 31) || ivf.absent_rows > header.rows)
+    return damaged("bad counts");
+  const uint64_t listed = header.rows - ivf.absent_rows;
+  if (ivf.nlist > listed || (listed > 0 && ivf.nlist == 0)) return damaged("bad counts");
+  if (Status status = file->expect(ivf_sections(header, ivf)); !status.is_ok()) return status;
+  const auto* begins = file->section<uint32_t>(SectionTag::kListBegins);
+  if (Status status = check_bounds(begins, ivf.nlist, listed); !status.is_ok()) return status;
+  // Exact scans use them too. 4 bytes a row: 1M rows take 1 ms when they are in memory.
+  if (Status status = file->compare(SectionTag::kInverseNorms); !status.is_ok()) return status;
+  out->reset(new IvfFlatIndex(std::move(file), ivf.nlist, base));
   return Status::ok();
 }
 
 double IvfFlatIndex::expected_distances(const IndexSearchParams& params, size_t k,
                                         size_t kept) const {
-  if (header_.nlist == 0) return 0;
-  const double nlist = header_.nlist;
+  if (nlist_ == 0) return 0;
+  const double nlist = static_cast<double>(nlist_);
   const double probed = std::min<double>(std::max<uint32_t>(1, params.nprobe), nlist);
   return nlist + std::max(static_cast<double>(std::min(k, kept)),
                           probed * static_cast<double>(kept) / nlist);
@@ -96,7 +82,7 @@ size_t IvfFlatIndex::scan_list(size_t list, const Scorer& scorer, const IndexSea
     size_t count = 0;
     for (; at < end && count < kBatchRows; ++at) {
       const uint32_t row = list_rows_[at];
-      if (row >= header_.rows) continue;  // a damaged file
+      if (row >= rows_.rows) continue;  // a damaged file
       if (visible == nullptr || ((visible[row >> 6] >> (row & 63)) & 1) != 0) ids[count++] = row;
     }
     scorer.score_ids(ids, count, scratch.scores.data());
@@ -114,7 +100,7 @@ size_t IvfFlatIndex::search(const QueryBatch& queries, size_t query,
                             const IndexSearchParams& params, const uint64_t* visible, size_t kept,
                             TopK& out, SearchScratch& scratch) const {
   const size_t k = std::min(out.k(), kept);
-  const size_t nlist = header_.nlist;
+  const size_t nlist = nlist_;
   if (k == 0 || nlist == 0) return 0;
   // Lists by their centroid's nearness; under COSINE centroids have unit length, so IP orders them
   // alike.

@@ -4,8 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
-#include <vector>
 
 #include "index/ivf_format.h"
 #include "index/vector_index.h"
@@ -14,16 +12,17 @@ namespace elanus {
 
 class IvfFlatIndex final : public VectorIndex {
  public:
-  // Reads the header and the nlist + 1 list bounds. Row numbers are compared with n when used.
-  static Status open(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
-                     Metric metric, std::unique_ptr<VectorIndex>* out);
-  // For open, which has checked the header.
-  IvfFlatIndex(const IvfHeader& header, const uint8_t* bytes, const float* base);
+  // For open_vector_index, which has compared the file with the segment. Looks at the nlist + 1
+  // list bounds and reads the inverse norms against their checksum. Row numbers are compared with
+  // the count when used.
+  static Status open(std::shared_ptr<const SectionFile> file, const float* base,
+                     std::unique_ptr<VectorIndex>* out);
 
   IndexKind kind() const override { return IndexKind::kIvfFlat; }
   const char* name() const override { return "IVF_FLAT"; }
-  size_t rows() const override { return header_.rows; }
-  uint64_t bytes() const override { return header_.total_bytes; }
+  Metric metric() const override { return rows_.metric; }
+  size_t rows() const override { return rows_.rows; }
+  uint64_t bytes() const override { return file_->bytes(); }
   const float* inverse_norms() const override { return rows_.inv_norms; }
   double expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const override;
   // Visits further lists while fewer than min(k, kept) rows are found, so it is short only for a
@@ -33,20 +32,21 @@ class IvfFlatIndex final : public VectorIndex {
                 SearchScratch& scratch) const override;
 
  private:
+  IvfFlatIndex(std::shared_ptr<const SectionFile> file, size_t nlist, const float* base);
   size_t scan_list(size_t list, const Scorer& scorer, const IndexSearchParams& params,
                    const uint64_t* visible, TopK& best, SearchScratch& scratch) const;
 
-  IvfHeader header_;
+  std::shared_ptr<const SectionFile> file_;
+  size_t nlist_;
   VectorRows rows_;
   const float* centroids_;
   const uint32_t* list_begin_;
   const uint32_t* list_rows_;
 };
 
-// See build_vector_index. `rows.inv_norms` may be null: under COSINE they are computed into the
-// image.
+// See build_vector_index. Inverse norms are computed, those of `rows` are not looked at.
 Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
-                      const IndexBuildControl& control, std::vector<uint8_t>* out);
+                      const IndexBuildControl& control, SectionFileWriter* out);
 uint64_t ivf_flat_build_bytes(const IndexBuildParams& params, size_t n, size_t dim);
 
 }  // namespace elanus

@@ -1,11 +1,11 @@
 #include "index/vector_index.h"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
+#include <utility>
 
 #include "index/hnsw.h"
 #include "index/ivf_flat.h"
+#include "segment/column.h"
 
 namespace elanus {
 
@@ -32,17 +32,29 @@ FilterPlan plan_filtered(const VectorIndex& index, const IndexSearchParams& para
   return static_cast<double>(kept) <= search ? FilterPlan::kScan : FilterPlan::kIndex;
 }
 
-Status open_vector_index(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
-                         Metric metric, std::unique_ptr<VectorIndex>* out) {
-  uint32_t magic = 0;
-  if (bytes.size() >= sizeof(magic)) std::memcpy(&magic, bytes.data(), sizeof(magic));
-  if (magic == kHnswMagic) return HnswIndex::open(bytes, base, n, dim, metric, out);
-  if (magic == kIvfMagic) return IvfFlatIndex::open(bytes, base, n, dim, metric, out);
-  return Status(StatusCode::kDataIntegrity, "not a vector index file");
+Status open_vector_index(std::shared_ptr<const SectionFile> file, const float* base, size_t n,
+                         size_t dim, std::unique_ptr<VectorIndex>* out) {
+  const SectionFileHeader& header = file->header();
+  if (!is_valid_metric(header.metric) ||
+      header.element != static_cast<uint32_t>(DataType::kFloat)) {
+    return Status(StatusCode::kDataIntegrity, "index file: unknown metric or element type");
+  }
+  if (header.rows != n || header.dim != dim) {
+    return Status(StatusCode::kDataIntegrity,
+                  "index file: rows or dimension differ from the segment's");
+  }
+  switch (file->container()) {
+    case Container::kHnsw:
+      return HnswIndex::open(std::move(file), base, out);
+    case Container::kIvfFlat:
+      return IvfFlatIndex::open(std::move(file), base, out);
+    default:
+      return Status(StatusCode::kDataIntegrity, "index file: not a vector index");
+  }
 }
 
 Status build_vector_index(const IndexBuildParams& params, const float* base, size_t n, size_t dim,
-                          const IndexBuildControl& control, std::vector<uint8_t>* out) {
+                          const IndexBuildControl& control, SectionFileWriter* out) {
   const VectorRows rows{base, n, dim, params.metric, nullptr};
   if (dim == 0) return Status(StatusCode::kInvalidParameter, "the dimension must not be 0");
   return params.kind == IndexKind::kHnsw ? build_hnsw(params, rows, control, out)

@@ -1,7 +1,8 @@
 // An index over one field of one sealed segment. Vector storage is not inside: the index holds
-// links or lists over rows [0, n) that the caller keeps mapped at `base`. Opening is O(header); a
-// damaged file gives a Status or worse recall, never a crash, because ids read from it are compared
-// with n before use.
+// links or lists over rows [0, n) that the caller keeps mapped at `base`. A damaged file gives a
+// Status or worse recall, never a crash and never a wrong score: ids read from it are compared with
+// n before use, and what enters scores unseen (inverse norms) is read against its checksum once,
+// when the file is opened.
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "distance/score.h"
+#include "io/section_file.h"
 #include "util/cancel.h"
 #include "util/status.h"
 #include "util/thread_pool.h"
@@ -61,8 +63,9 @@ class VectorIndex {
   virtual ~VectorIndex() = default;
   virtual IndexKind kind() const = 0;
   virtual const char* name() const = 0;  // "HNSW", "IVF_FLAT"
+  virtual Metric metric() const = 0;
   virtual size_t rows() const = 0;
-  virtual uint64_t bytes() const = 0;  // of the mapped file
+  virtual uint64_t bytes() const = 0;  // of the file
   // 1 / |row| for each row under COSINE, from the file; null for other metrics.
   virtual const float* inverse_norms() const = 0;
   // Distances that one search for k computes when `kept` rows are visible (an estimate).
@@ -86,9 +89,11 @@ enum class FilterPlan : uint8_t { kIndex, kScan };
 FilterPlan plan_filtered(const VectorIndex& index, const IndexSearchParams& params, size_t k,
                          size_t kept);
 
-// `bytes` stays mapped while the index lives, 64-byte aligned. `n` rows at `base`.
-Status open_vector_index(std::span<const uint8_t> bytes, const float* base, size_t n, size_t dim,
-                         Metric metric, std::unique_ptr<VectorIndex>* out);
+// `n` rows at `base`, which outlive the index. Reads the file's first page, the inverse norms and
+// the bounds of IVF lists: about 4 bytes a row. Errors: kDataIntegrity (damaged, no vector index,
+// other rows, another dimension).
+Status open_vector_index(std::shared_ptr<const SectionFile> file, const float* base, size_t n,
+                         size_t dim, std::unique_ptr<VectorIndex>* out);
 
 struct IndexBuildParams {
   IndexKind kind = IndexKind::kHnsw;
@@ -109,11 +114,12 @@ struct IndexBuildControl {
   const uint64_t* present = nullptr;
 };
 
-// Writes the index's file image to *out. Same input, params and one thread: same bytes.
+// Builds the index and writes its file, to the end. Same input, params and one thread: same bytes.
+// Errors: kInvalidParameter, kCanceled, the writer's.
 Status build_vector_index(const IndexBuildParams& params, const float* base, size_t n, size_t dim,
-                          const IndexBuildControl& control, std::vector<uint8_t>* out);
+                          const IndexBuildControl& control, SectionFileWriter* out);
 
-// Upper bound of the memory that the build takes besides `base`, the image included.
+// Upper bound of the memory that the build takes besides `base`.
 uint64_t index_build_bytes(const IndexBuildParams& params, size_t n, size_t dim);
 
 }  // namespace elanus

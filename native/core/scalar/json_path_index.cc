@@ -4,11 +4,11 @@
 
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "expr/json_path.h"
-#include "scalar/json_path_format.h"
 #include "scalar/scalar_index_format.h"
 #include "util/steps.h"
 
@@ -18,8 +18,6 @@ namespace {
 Status damaged(const std::string& what) {
   return {StatusCode::kDataIntegrity, "JSON path index: " + what};
 }
-
-uint64_t padded(uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 bool is_exact_double(int64_t x) {
   const double real = static_cast<double>(x);
@@ -181,65 +179,36 @@ bool JsonPathIndex::can_compare(const Literal& literal) const {
   return is_exact_double(literal.integer);
 }
 
-Status JsonPathIndex::open(std::span<const uint8_t> bytes, std::unique_ptr<JsonPathIndex>* index) {
-  JsonPathHeader header;
-  if (bytes.size() < sizeof(header)) return damaged("too short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.magic != kJsonPathMagic) return damaged("bad magic");
-  if (header.version != kJsonPathVersion)
-    return damaged("a version that this build does not know");
-  if (checksum_words(bytes.data(), sizeof(header) - 8) != header.header_checksum)
-    return damaged("bad header checksum");
-  const std::span<const uint8_t> rest = bytes.subspan(sizeof(header));
-  const uint64_t path_end = padded(header.path_bytes);
-  if (header.file_bytes != bytes.size() || path_end > rest.size())
-    return damaged("the size is not the header's");
-  if (checksum_words(rest.data(), path_end) != header.path_checksum)
-    return damaged("bad path checksum");
+Status JsonPathIndex::open(std::shared_ptr<const SectionFile> file,
+                           std::unique_ptr<JsonPathIndex>* index) {
+  if (file->container() != Container::kJsonPath) return damaged("another kind of index");
   std::unique_ptr<JsonPathIndex> made(new JsonPathIndex);
-  made->is_exact_ = header.is_exact == 1;
-  if (!decode_path(rest.first(header.path_bytes), &made->path_)) return damaged("bad path");
-  Status status = ScalarIndex::open(rest.subspan(path_end), &made->values_);
-  if (!status.is_ok()) return damaged(status.message());
-  const DataType type = made->values_->type();
-  if (!is_cast_type(type) || header.cast_type != static_cast<uint8_t>(type))
-    return damaged("bad cast type");
+  // Sizes first: what follows reads the path's section.
+  if (Status status = ScalarIndex::open(file, &made->values_); !status.is_ok()) return status;
+  if (Status status = file->compare(SectionTag::kPath); !status.is_ok()) return status;
+  const auto scalar = get_parameters<ScalarParameters>(file->header());
+  made->is_exact_ = scalar.is_exact == 1;
+  const std::span<const uint8_t> path(file->section<uint8_t>(SectionTag::kPath),
+                                      scalar.path_bytes);
+  if (!decode_path(path, &made->path_)) return damaged("bad path");
+  if (!is_cast_type(made->values_->type())) return damaged("bad cast type");
   *index = std::move(made);
   return Status::ok();
 }
 
 Status build_json_path_index(const RowSource& source, int64_t field_id,
                              const std::vector<PathStep>& path, DataType cast_type,
-                             std::vector<uint8_t>* image, const CancelToken* cancel) {
+                             SectionFileWriter* out, const CancelToken* cancel) {
   if (!JsonPathIndex::is_cast_type(cast_type) ||
       path.size() > std::numeric_limits<uint16_t>::max()) {
     return {StatusCode::kInvalidParameter, "JSON path index: a path of at most 65535 steps, read "
                                            "as Bool, Double or VarChar, can be indexed"};
   }
-  std::vector<uint8_t> inner;
   PathColumn column(source, cast_type);
   if (Status s = column.read(field_id, path, cancel); !s.is_ok()) return s;
-  Status status =
-      build_scalar_index(column, field_id, cast_type, DataType::kNone, &inner, cancel);
-  if (!status.is_ok()) return status;
-
-  std::vector<uint8_t> steps = encode_path(path);
-  JsonPathHeader header;
-  header.path_bytes = static_cast<uint32_t>(steps.size());
-  header.cast_type = static_cast<uint8_t>(cast_type);
-  header.is_exact = column.is_exact() ? 1 : 0;
-  steps.resize(padded(steps.size()));
-  header.file_bytes = sizeof(header) + steps.size() + inner.size();
-  header.path_checksum = checksum_words(steps.data(), steps.size());
-  std::vector<uint8_t> head(sizeof(header));
-  std::memcpy(head.data(), &header, sizeof(header));
-  header.header_checksum = checksum_words(head.data(), sizeof(header) - 8);
-  image->clear();
-  image->reserve(header.file_bytes);
-  put(&header, sizeof(header), image);
-  put(steps.data(), steps.size(), image);
-  put(inner.data(), inner.size(), image);
-  return Status::ok();
+  const std::vector<uint8_t> steps = encode_path(path);
+  const PathSection section{steps, column.is_exact()};
+  return build_scalar_index_of_path(column, field_id, cast_type, section, out, cancel);
 }
 
 }  // namespace elanus

@@ -3,12 +3,12 @@
 // missing key, JSON null, another type) is a null row: what a filter's leaf makes of a path
 // (docs/formats/plan.md), so index and scan agree bit by bit.
 //
-// File "ELJI": json_path_format.h. A damaged file gives errors or wrong rows, never a bad access.
+// File: that of a scalar index and the path (scalar_index_format.h). A damaged body gives errors or
+// wrong rows, never a bad access.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "expr/plan.h"
@@ -22,9 +22,10 @@ class JsonPathIndex {
  public:
   // Bool, Double and VarChar.
   static bool is_cast_type(DataType type);
-  // Checks header, path and the inner file's header. `bytes` begin at a multiple of 8 and outlive
-  // the index. Errors: kDataIntegrity.
-  static Status open(std::span<const uint8_t> bytes, std::unique_ptr<JsonPathIndex>* index);
+  // Compares the sections with the header's counts and reads the path against its checksum.
+  // Errors: kDataIntegrity.
+  static Status open(std::shared_ptr<const SectionFile> file,
+                     std::unique_ptr<JsonPathIndex>* index);
 
   const std::vector<PathStep>& path() const { return path_; }
   DataType cast_type() const { return values_->type(); }
@@ -43,11 +44,11 @@ class JsonPathIndex {
   std::unique_ptr<ScalarIndex> values_;
 };
 
-// Builds the file over all rows of the source. Memory: that of build_scalar_index, and 17 bytes a
-// row. `cancel` may be null. Errors: kInvalidParameter (not a JSON field's column, not a cast type,
-// a path of more than 65535 steps), kCanceled.
+// Builds the index over all rows of the source and writes its file to the end. Memory: that of
+// build_scalar_index, and 17 bytes a row. `cancel` may be null. Errors: kInvalidParameter (not a
+// JSON field's column, not a cast type, a path of more than 65535 steps), kCanceled, the writer's.
 Status build_json_path_index(const RowSource& source, int64_t field_id,
                              const std::vector<PathStep>& path, DataType cast_type,
-                             std::vector<uint8_t>* image, const CancelToken* cancel = nullptr);
+                             SectionFileWriter* out, const CancelToken* cancel = nullptr);
 
 }  // namespace elanus

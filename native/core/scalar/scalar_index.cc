@@ -4,6 +4,7 @@
 #include "scalar/scalar_index.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -16,76 +17,61 @@ Status damaged(const char* what) {
   return Status(StatusCode::kDataIntegrity, std::string("scalar index: ") + what);
 }
 
-// Walks the sections of the body in order.
-class Sections {
- public:
-  explicit Sections(std::span<const uint8_t> body) : body_(body) {}
+// More is no count of a file that a build has written; products of what is left fit into 64 bits.
+constexpr uint64_t kCountMax = std::numeric_limits<uint32_t>::max();
 
-  // `count` items of type T, or nullptr and a failure when the body is too short for them.
-  template <typename T>
-  const T* take(uint64_t count) {
-    if (failed_ || count > (body_.size() - at_) / sizeof(T)) {
-      failed_ = true;
-      return nullptr;
-    }
-    const auto* first = reinterpret_cast<const T*>(body_.data() + at_);
-    at_ = std::min((at_ + count * sizeof(T) + 7) / 8 * 8, body_.size());
-    return first;
-  }
-  bool complete() const { return !failed_ && at_ == body_.size(); }
-
- private:
-  std::span<const uint8_t> body_;
-  size_t at_ = 0;
-  bool failed_ = false;
-};
+bool are_possible(const SectionFileHeader& header, const ScalarParameters& scalar) {
+  return header.rows <= kCountMax && scalar.values <= header.rows && scalar.keys <= kCountMax &&
+         scalar.entries <= kCountMax && scalar.bitmaps <= scalar.keys;
+}
 
 }  // namespace
 
-Status ScalarIndex::open(std::span<const uint8_t> bytes, std::unique_ptr<ScalarIndex>* index) {
-  ScalarIndexHeader header;
-  if (bytes.size() < sizeof(header)) return damaged("too short");
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % 8 != 0)
-    return damaged("not at a multiple of 8 bytes");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  if (header.magic != kScalarIndexMagic) return damaged("bad magic");
-  if (header.version != kScalarIndexVersion)
-    return damaged("a version that this build does not know");
-  if (checksum_words(bytes.data(), sizeof(header) - 8) != header.header_checksum)
-    return damaged("bad header checksum");
-  if (header.file_bytes != bytes.size() || bytes.size() % 8 != 0)
-    return damaged("the size is not the header's");
-  constexpr uint64_t kLimit = std::numeric_limits<uint32_t>::max();
-  if (header.rows > kLimit || header.keys > kLimit || header.values > header.rows)
-    return damaged("bad counts");
+Status ScalarIndex::open(std::shared_ptr<const SectionFile> file,
+                         std::unique_ptr<ScalarIndex>* index) {
+  const SectionFileHeader& header = file->header();
+  const auto scalar = get_parameters<ScalarParameters>(header);
+  const bool is_path = file->container() == Container::kJsonPath;
+  if (!is_path && file->container() != Container::kScalar) return damaged("another kind of index");
+  if (header.element > 255 || !are_possible(header, scalar)) return damaged("bad counts");
 
   std::unique_ptr<ScalarIndex> made(new ScalarIndex);
-  made->type_ = static_cast<DataType>(header.type);
-  made->element_type_ = static_cast<DataType>(header.element_type);
+  made->type_ = static_cast<DataType>(scalar.type);
+  if (made->type_ == DataType::kArray) made->element_type_ = static_cast<DataType>(header.element);
   made->rows_ = header.rows;
-  made->values_ = header.values;
-  made->key_count_ = header.keys;
-  made->entry_count_ = header.entries;
-  made->bitmap_count_ = header.bitmaps;
-  made->char_bytes_ = header.char_bytes;
-  made->checksum_ = header.body_checksum;
-  made->body_ = bytes.subspan(sizeof(header));
+  made->values_ = scalar.values;
+  made->key_count_ = scalar.keys;
+  made->entry_count_ = scalar.entries;
+  made->bitmap_count_ = scalar.bitmaps;
+  made->char_bytes_ = scalar.char_bytes;
+  const bool has_strings = made->holds_strings();
+  const bool has_nulls = scalar.values < header.rows;
   const uint64_t words = (header.rows + 63) / 64;
-  if (words != 0 && header.bitmaps > bytes.size() / (words * 8)) return damaged("bad counts");
-  if (header.bitmaps > header.keys) return damaged("bad counts");
-  Sections sections(made->body_);
-  if (header.values < header.rows) made->valid_ = sections.take<uint64_t>(words);
-  if (made->holds_strings()) {
-    made->char_offsets_ = sections.take<uint64_t>(header.keys + 1);
+  const SectionFile::Expected sections[] = {
+      {SectionTag::kPath, scalar.path_bytes},
+      {SectionTag::kValid, has_nulls ? words * 8 : 0},
+      {SectionTag::kKeys, (scalar.keys + (has_strings ? 1 : 0)) * 8},
+      {SectionTag::kCharacters, scalar.char_bytes},
+      {SectionTag::kPostingBegins, (scalar.keys + 1) * 4},
+      {SectionTag::kPostings, scalar.entries * 4},
+      {SectionTag::kBitmapKeys, (scalar.bitmaps + 1) * 16},
+      {SectionTag::kBitmaps, scalar.bitmaps * words * 8},
+  };
+  const auto expected = std::span<const SectionFile::Expected>(sections).subspan(is_path ? 0 : 1);
+  if (Status status = file->expect(expected); !status.is_ok()) return status;
+
+  if (has_nulls) made->valid_ = file->section<uint64_t>(SectionTag::kValid);
+  if (has_strings) {
+    made->char_offsets_ = file->section<uint64_t>(SectionTag::kKeys);
   } else {
-    made->numbers_ = sections.take<int64_t>(header.keys);
+    made->numbers_ = file->section<int64_t>(SectionTag::kKeys);
   }
-  made->chars_ = sections.take<char>(header.char_bytes);
-  made->list_begins_ = sections.take<uint32_t>(header.keys + 1);
-  made->lists_ = sections.take<uint32_t>(header.entries);
-  made->bitmap_keys_ = sections.take<uint64_t>(2 * (header.bitmaps + 1));
-  made->bitmaps_ = sections.take<uint64_t>(header.bitmaps * words);
-  if (!sections.complete()) return damaged("the sections do not fill the file");
+  made->chars_ = file->section<char>(SectionTag::kCharacters);
+  made->list_begins_ = file->section<uint32_t>(SectionTag::kPostingBegins);
+  made->lists_ = file->section<uint32_t>(SectionTag::kPostings);
+  made->bitmap_keys_ = file->section<uint64_t>(SectionTag::kBitmapKeys);
+  made->bitmaps_ = file->section<uint64_t>(SectionTag::kBitmaps);
+  made->file_ = std::move(file);
   *index = std::move(made);
   return Status::ok();
 }
@@ -226,11 +212,6 @@ void ScalarIndex::not_null(Bitset* rows) const {
   if (valid_ == nullptr || rows_ == 0) return;
   std::memcpy(rows->words(), valid_, rows->word_count() * 8);
   rows->clear_tail();
-}
-
-Status ScalarIndex::verify() const {
-  return checksum_words(body_.data(), body_.size()) == checksum_ ? Status::ok()
-                                                                 : damaged("bad checksum");
 }
 
 }  // namespace elanus

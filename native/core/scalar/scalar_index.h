@@ -3,9 +3,8 @@
 // have it, as a list or, where that is smaller, as a bitmap. An Array field has an entry for each
 // distinct element of a row. Null rows have no entry.
 //
-// File "ELSI": header (scalar_index_format.h), then sections whose places follow from the header's
-// counts, so opening is O(header) and the file may be mapped. A damaged file gives errors or wrong
-// rows, never a bad access.
+// File: sections whose sizes follow from the header's counts (scalar_index_format.h), so opening
+// reads the first page only. A damaged body gives errors or wrong rows, never a bad access.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +13,8 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <vector>
 
+#include "io/section_file.h"
 #include "segment/column.h"
 #include "segment/row_source.h"
 #include "util/bitset.h"
@@ -33,8 +32,8 @@ class ScalarIndex {
     bool empty() const { return begin >= end; }
   };
 
-  // Checks the header and the size. `bytes` begin at a multiple of 8 and outlive the index.
-  static Status open(std::span<const uint8_t> bytes, std::unique_ptr<ScalarIndex>* index);
+  // Compares the sections with the header's counts. Errors: kDataIntegrity.
+  static Status open(std::shared_ptr<const SectionFile> file, std::unique_ptr<ScalarIndex>* index);
 
   DataType type() const { return type_; }
   DataType element_type() const { return element_type_; }
@@ -65,9 +64,6 @@ class ScalarIndex {
   // Sets `rows` to the rows that are not null.
   void not_null(Bitset* rows) const;
 
-  // Compares the checksum over all sections: O(file), for a scrub.
-  Status verify() const;
-
  private:
   ScalarIndex() = default;
 
@@ -87,8 +83,7 @@ class ScalarIndex {
   uint64_t entry_count_ = 0;
   uint64_t bitmap_count_ = 0;
   uint64_t char_bytes_ = 0;
-  uint64_t checksum_ = 0;
-  std::span<const uint8_t> body_;
+  std::shared_ptr<const SectionFile> file_;
   const uint64_t* valid_ = nullptr;         // absent: no null
   const int64_t* numbers_ = nullptr;        // ascending, mapped keys
   const uint64_t* char_offsets_ = nullptr;  // VarChar: key_count + 1
@@ -100,11 +95,22 @@ class ScalarIndex {
   const uint64_t* bitmaps_ = nullptr;
 };
 
-// Builds the file of the index over all rows of the source, in the source's row order. Memory:
-// about 16 bytes for each entry (24 for strings), half as much again while sorting, plus the file.
-// Types: Bool, Int8 to Int64, Float, Double, VarChar, and Array of them. `cancel` may be null.
+// Builds the index over all rows of the source, in the source's row order, and writes its file to
+// the end. Memory: about 16 bytes for each entry (24 for strings), half as much again while
+// sorting. Types: Bool, Int8 to Int64, Float, Double, VarChar, and Array of them. `cancel` may be
+// null. Errors: kInvalidParameter, kCanceled, the writer's.
 Status build_scalar_index(const RowSource& source, int64_t field_id, DataType type,
-                          DataType element_type, std::vector<uint8_t>* image,
+                          DataType element_type, SectionFileWriter* out,
                           const CancelToken* cancel = nullptr);
+
+// What an index over a JSON path says besides, for json_path_index.cc.
+struct PathSection {
+  std::span<const uint8_t> path;
+  bool is_exact = true;
+};
+// The same over a column of the path's values, which has the cast type.
+Status build_scalar_index_of_path(const RowSource& source, int64_t field_id, DataType cast_type,
+                                  const PathSection& path, SectionFileWriter* out,
+                                  const CancelToken* cancel = nullptr);
 
 }  // namespace elanus

@@ -2,6 +2,7 @@
 // read through.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -48,17 +49,22 @@ class ChunkedColumn {
   std::vector<ColumnView> views_;
 };
 
-// Characters of all elements of a VarChar array.
-inline size_t string_bytes(const ArrayValue& value) {
+// All characters of a VarChar array; they lie one element after another.
+inline std::string_view all_strings(const ArrayValue& value) {
   if (value.offsets64 != nullptr) {
-    return static_cast<size_t>(value.offsets64[value.count] - value.offsets64[0]);
+    return mapped_string(value.chars, value.char_bytes, value.offsets64[0],
+                         value.offsets64[value.count]);
   }
-  return value.offsets32 == nullptr ? 0 : value.offsets32[value.count];
+  return {value.chars, value.offsets32 == nullptr ? 0 : value.offsets32[value.count]};
 }
 
-// The first of these characters; they lie one element after another.
-inline const char* string_begin(const ArrayValue& value) {
-  return value.offsets64 != nullptr ? value.chars + value.offsets64[0] : value.chars;
+// How many of these `total` characters lie before element i <= count. Ascends with i in a sound
+// file, and is never more than the total.
+inline size_t string_offset(const ArrayValue& value, size_t i, size_t total) {
+  if (value.offsets32 != nullptr) return value.offsets32[i];
+  if (value.offsets64 == nullptr) return 0;
+  const auto offset = static_cast<uint64_t>(value.offsets64[i]);
+  return std::min<uint64_t>(offset - static_cast<uint64_t>(value.offsets64[0]), total);
 }
 
 }  // namespace elanus

@@ -1,5 +1,7 @@
 // How native code reads one field's values, wherever they lie: a chunk of a growing segment or a
-// mapped file. A view owns nothing; it is valid while the segment view that gave it is held.
+// mapped file. A view owns nothing; it is valid while the segment view that gave it is held. Each
+// offset of a mapped file is compared with what it points into when it is used: in a damaged file a
+// value may be wrong, and is empty where it would lie outside.
 #pragma once
 
 #include <cstddef>
@@ -65,6 +67,7 @@ struct ArrayValue {
   size_t bit_offset = 0;
   const uint32_t* offsets32 = nullptr;  // growing and row batch
   const int64_t* offsets64 = nullptr;   // mapped
+  uint64_t char_bytes = 0;              // mapped: of all characters from `chars` on
   const char* chars = nullptr;
 
   std::string_view string_at(size_t i) const;
@@ -86,6 +89,7 @@ struct ColumnView {
   const VarRef* refs = nullptr;           // growing, variable width (VarChar, JSON, Array)
   const int64_t* offsets = nullptr;       // mapped, variable width or list: rows + 1
   const char* chars = nullptr;            // mapped, base of VarChar or JSON text
+  uint64_t char_bytes = 0;                // mapped, of all values from `chars` on
   const ColumnView* json_variant = nullptr;  // JSON: the binary form (json_variant.h), same rows
   const ColumnView* elements = nullptr;      // mapped Array: the child column, indexed by `offsets`
 
@@ -104,10 +108,18 @@ struct ColumnView {
   const float* vector_at(size_t row) const { return static_cast<const float*>(data) + row * dim; }
 };
 
+// The characters between two offsets of a mapped file; none where that is not inside.
+inline std::string_view mapped_string(const char* chars, uint64_t char_bytes, int64_t first,
+                                      int64_t last) {
+  const auto begin = static_cast<uint64_t>(first);
+  const auto end = static_cast<uint64_t>(last);
+  if (begin > end || end > char_bytes) return {};
+  return {chars + begin, end - begin};
+}
+
 inline std::string_view ArrayValue::string_at(size_t i) const {
-  if (offsets64 != nullptr) {
-    return {chars + offsets64[i], static_cast<size_t>(offsets64[i + 1] - offsets64[i])};
-  }
+  if (offsets64 != nullptr)
+    return mapped_string(chars, char_bytes, offsets64[i], offsets64[i + 1]);
   return {chars + offsets32[i], offsets32[i + 1] - offsets32[i]};
 }
 
@@ -143,7 +155,7 @@ inline bool ColumnView::bool_at(size_t row) const {
 
 inline std::string_view ColumnView::string_at(size_t row) const {
   if (refs != nullptr) return {refs[row].data, refs[row].bytes};
-  return {chars + offsets[row], static_cast<size_t>(offsets[row + 1] - offsets[row])};
+  return mapped_string(chars, char_bytes, offsets[row], offsets[row + 1]);
 }
 
 // Reads an Array blob of docs/formats/row-batch.md; `blob` is aligned to 8. No bytes at all is an
@@ -168,18 +180,20 @@ inline ArrayValue ColumnView::array_at(size_t row) const {
   if (refs != nullptr) return array_from_blob(element_type, {refs[row].data, refs[row].bytes});
   ArrayValue value;
   value.element_type = element_type;
-  const int64_t first = offsets[row];
-  value.count = static_cast<uint32_t>(offsets[row + 1] - first);
+  const auto first = static_cast<uint64_t>(offsets[row]);
+  const auto last = static_cast<uint64_t>(offsets[row + 1]);
+  if (first > last || last > elements->rows) return value;
+  value.count = static_cast<uint32_t>(last - first);
   if (element_type == DataType::kVarChar) {
     value.offsets64 = elements->offsets + first;
     value.chars = elements->chars;
+    value.char_bytes = elements->char_bytes;
   } else if (elements->bool_bits) {
     value.fixed = elements->data;
     value.is_bits = true;
-    value.bit_offset = static_cast<size_t>(first);
+    value.bit_offset = first;
   } else {
-    value.fixed = static_cast<const char*>(elements->data) +
-                  static_cast<size_t>(first) * fixed_width(element_type);
+    value.fixed = static_cast<const char*>(elements->data) + first * fixed_width(element_type);
   }
   return value;
 }

@@ -21,7 +21,7 @@ Status canceled() { return {StatusCode::kCanceled, "the read was canceled"}; }
 // Bytes of the value as an Array blob of a row batch.
 size_t blob_bytes(const ArrayValue& value) {
   if (value.element_type == DataType::kVarChar) {
-    return 4 + 4 * (size_t{value.count} + 1) + string_bytes(value);
+    return 4 + 4 * (size_t{value.count} + 1) + all_strings(value).size();
   }
   return value.count * fixed_width(value.element_type);
 }
@@ -32,14 +32,14 @@ void write_blob(const ArrayValue& value, uint8_t* out) {
       std::memcpy(out, &word, 4);
       out += 4;
     };
+    const std::string_view strings = all_strings(value);
     put(value.count);
-    uint32_t end = 0;
-    put(end);
-    for (size_t i = 0; i < value.count; ++i) {
-      end += static_cast<uint32_t>(value.string_at(i).size());
-      put(end);
+    size_t end = 0;  // never falls, whatever a damaged file says
+    for (size_t i = 0; i <= value.count; ++i) {
+      end = std::max(end, string_offset(value, i, strings.size()));
+      put(static_cast<uint32_t>(end));
     }
-    if (end != 0) std::memcpy(out, string_begin(value), end);
+    if (!strings.empty()) std::memcpy(out, strings.data(), strings.size());
   } else if (value.is_bits) {
     for (size_t i = 0; i < value.count; ++i) out[i] = static_cast<uint8_t>(value.int_at(i));
   } else if (value.count != 0) {

@@ -12,8 +12,9 @@
 //     7 object                    n, n × (distance to the key's string, distance to its value),
 //                                 ascending by key bytes, keys distinct
 //
-// Integers of int64 stay exact; other numbers are doubles (out of range: infinity). Readers trust
-// the bytes: they come from the encoder, directly or through a file whose checksums are scrubbed.
+// Integers of int64 stay exact; other numbers are doubles (out of range: infinity). Readers compare
+// each number with the blob's bounds before they follow it: in a damaged file a value may be wrong,
+// empty or missing, and nothing outside its blob is read.
 #pragma once
 
 #include <cstddef>
@@ -36,19 +37,18 @@ enum class VariantType : uint8_t {
   kObject
 };
 
-// One value inside a blob: a pointer, cheap to copy. Nothing here allocates.
+// One value inside a blob: 16 bytes, cheap to copy. Nothing here allocates.
 class VariantValue {
  public:
   VariantValue() = default;  // missing
-  // The root of a blob; no bytes give a missing value.
+  // The root of a blob; of bytes that are no blob a missing value.
   static VariantValue open(std::string_view blob) {
-    VariantValue value;
-    if (blob.size() < 5) return value;
+    if (blob.size() < 5 || blob.size() > UINT32_MAX) return {};
     const uint8_t* bytes = reinterpret_cast<const uint8_t*>(blob.data());
     uint32_t root;
     std::memcpy(&root, bytes, 4);
-    value.tag_ = bytes + root;
-    return value;
+    if (root >= blob.size()) return {};
+    return {bytes + root, root, static_cast<uint32_t>(blob.size()) - root - 1};
   }
 
   VariantType type() const;
@@ -62,21 +62,31 @@ class VariantValue {
   size_t size() const;               // elements of an array, keys of an object, else 0
   VariantValue at(
       size_t i) const;  // element of an array or value of an object; missing when out of range
+  // Of an array, i < size().
+  VariantValue element(size_t i) const { return back(number_at(1 + i)); }
   std::string_view key_at(size_t i) const;          // of an object, i < size()
   VariantValue find(std::string_view key) const;    // missing when not an object or without the key
 
  private:
-  friend class VariantEncoder;
+  VariantValue(const uint8_t* tag, uint32_t before, uint32_t after)
+      : tag_(tag), before_(before), after_(after) {}
   unsigned kind() const { return *tag_ & 15; }
-  unsigned width() const { return *tag_ >> 4; }
+  // Of a number: 1, 2, 4 or 8 bytes, as a shift. Counts and distances have 4 at most.
+  unsigned width() const { return (*tag_ >> 4) & 3; }
   uint32_t number_at(size_t slot) const;  // slot 0 is the count, then the distances
+  template <typename Number>
+  VariantValue find_in(std::string_view key) const;
+  // A child, which lies wholly before its parent.
   VariantValue back(uint32_t distance) const {
-    VariantValue value;
-    value.tag_ = tag_ - distance;
-    return value;
+    if (distance - 1 >= before_) return {};  // 0 is no distance either
+    return {tag_ - distance, before_ - distance, distance - 1};
   }
 
+  static constexpr uint8_t kShortString = 5;  // the tag of a string with a length of one byte
+
   const uint8_t* tag_ = nullptr;
+  uint32_t before_ = 0;  // bytes of the blob before the tag
+  uint32_t after_ = 0;   // bytes after it that can be the value's own
 };
 
 // Encodes JSON text (RFC 8259, UTF-8, at most kMaxDepth nested containers). Of a repeated key the
@@ -121,6 +131,7 @@ inline int64_t VariantValue::as_int64() const {
   int16_t half;
   int32_t word;
   int64_t full;
+  if (1u << width() > after_) return 0;
   switch (width()) {
     case 0:
       std::memcpy(&byte, tag_ + 1, 1);
@@ -139,19 +150,24 @@ inline int64_t VariantValue::as_int64() const {
 
 inline double VariantValue::as_double() const {
   if (kind() == 3) return static_cast<double>(as_int64());
-  double value;
-  std::memcpy(&value, tag_ + 1, 8);
+  double value = 0;
+  if (after_ >= 8) std::memcpy(&value, tag_ + 1, 8);
   return value;
 }
 
 inline std::string_view VariantValue::string() const {
   const char* body = reinterpret_cast<const char*>(tag_ + 1);
-  if (width() == 0) return {body + 1, tag_[1]};
+  if (width() == 0) {
+    const bool fits = after_ != 0 && tag_[1] < after_;
+    return fits ? std::string_view(body + 1, tag_[1]) : std::string_view();
+  }
+  if (after_ < 4) return {};
   uint32_t length;
   std::memcpy(&length, body, 4);
-  return {body + 4, length};
+  return length <= after_ - 4 ? std::string_view(body + 4, length) : std::string_view();
 }
 
+// The slot lies inside: `size` has looked.
 inline uint32_t VariantValue::number_at(size_t slot) const {
   const uint8_t* body = tag_ + 1;
   if (width() == 0) return body[slot];
@@ -166,26 +182,61 @@ inline uint32_t VariantValue::number_at(size_t slot) const {
 }
 
 inline size_t VariantValue::size() const {
-  return tag_ != nullptr && (kind() == 6 || kind() == 7) ? number_at(0) : 0;
+  if (tag_ == nullptr || (kind() & 14) != 6 || 1u << width() > after_) return 0;
+  const uint64_t count = number_at(0);
+  const uint64_t slots = 1 + (count << (kind() & 1));
+  return slots << width() <= after_ ? count : 0;
 }
 
 inline VariantValue VariantValue::at(size_t i) const {
   if (i >= size()) return {};
-  return back(kind() == 6 ? number_at(1 + i) : number_at(2 + 2 * i));
+  return kind() == 6 ? element(i) : back(number_at(2 + 2 * i));
 }
 
 inline std::string_view VariantValue::key_at(size_t i) const {
-  return back(number_at(1 + 2 * i)).string();
+  const VariantValue key = back(number_at(1 + 2 * i));
+  return key.tag_ != nullptr && key.kind() == 5 ? key.string() : std::string_view();
 }
 
 inline VariantValue VariantValue::find(std::string_view key) const {
   if (tag_ == nullptr || kind() != 7) return {};
+  switch (width()) {
+    case 0:
+      return find_in<uint8_t>(key);
+    case 1:
+      return find_in<uint16_t>(key);
+    default:
+      return find_in<uint32_t>(key);
+  }
+}
+
+// A binary search over the distances of one width. Most documents have short keys with tags of one
+// form, which are read here; `string` reads the others.
+template <typename Number>
+VariantValue VariantValue::find_in(std::string_view key) const {
+  const auto number = [this](size_t slot) {
+    Number value;
+    std::memcpy(&value, tag_ + 1 + slot * sizeof(Number), sizeof(Number));
+    return value;
+  };
   size_t low = 0;
-  size_t high = number_at(0);
+  size_t high = size();
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const int order = key_at(middle).compare(key);
-    if (order == 0) return back(number_at(2 + 2 * middle));
+    const uint32_t distance = number(1 + 2 * middle);
+    std::string_view other;
+    if (distance >= 2 && distance <= before_ && *(tag_ - distance) == kShortString) {
+      const uint8_t* text = tag_ - distance + 2;
+      if (text + text[-1] <= tag_) other = {reinterpret_cast<const char*>(text), text[-1]};
+    } else {
+      other = key_at(middle);
+    }
+    // Most keys differ in their first byte, which needs no call.
+    int order = 0;
+    if (!other.empty() && !key.empty())
+      order = static_cast<uint8_t>(other[0]) - static_cast<uint8_t>(key[0]);
+    if (order == 0) order = other.compare(key);
+    if (order == 0) return back(number(2 + 2 * middle));
     if (order < 0) {
       low = middle + 1;
     } else {

@@ -37,8 +37,7 @@ class RangeReader {
   }
 
   // Offsets of `count` values; of no values there may be no offset. The first must be 0 and the
-  // last is returned in `end`; those between are trusted: checksums are verified by compaction and
-  // the scrub (R16).
+  // last is returned in `end`; those between are compared with their bounds when they are used.
   const int64_t* offsets(uint64_t offset, uint64_t bytes, uint64_t count, uint64_t* end) const {
     if (bytes != 8 * (count + 1) && !(count == 0 && bytes == 0)) return nullptr;
     const uint8_t* begin = range(offset, bytes, 8);
@@ -55,6 +54,7 @@ class RangeReader {
     view->offsets = offsets(layout.offsets_offset, layout.offsets_bytes, count, &end);
     if (view->offsets == nullptr || end != layout.data_bytes) return false;
     view->chars = reinterpret_cast<const char*>(range(layout.data_offset, layout.data_bytes, 8));
+    view->char_bytes = layout.data_bytes;
     view->rows = count;
     return view->chars != nullptr;
   }

@@ -1,6 +1,8 @@
 // A segment in a mapped Arrow IPC file. TypeScript has read the file's footer; native gets byte
 // ranges, checks that they fit the file, and reads columns in place. Rows ascend by (primary key,
-// timestamp). Opening costs O(columns). Indexes come and go while readers work: a snapshot keeps
+// timestamp). Opening costs O(columns) and touches two pages of each column of variable width. What
+// lies inside is taken as it is: until checksums are compared (R16) a damaged file gives wrong or
+// empty values, never a read outside. Indexes come and go while readers work: a snapshot keeps
 // those it began with.
 #pragma once
 

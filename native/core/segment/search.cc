@@ -12,7 +12,6 @@
 #include "index/flat_scan.h"
 #include "index/vector_index.h"
 #include "segment/gather.h"
-#include "segment/index_file.h"
 #include "segment/row_mask.h"
 #include "segment/tied_rows.h"
 #include "util/guard.h"
@@ -65,8 +64,7 @@ class Part {
     field_id_ = field->field_id;
     hide_nulls(*snapshot_, field_id_, &mask_);
     index_ = snapshot_->vector_index(field_id_);
-    if (index_ == nullptr) return Status::ok();
-    if (metric_of(*index_).value_or(request.metric) != request.metric) index_ = nullptr;
+    if (index_ != nullptr && index_->metric() != request.metric) index_ = nullptr;
     return Status::ok();
   }
 

@@ -230,7 +230,7 @@ bool SegmentWriter::State::measure_variable(OutputColumn* column, ColumnPlan* pl
     if (is_array) {
       const ArrayValue value = cell.view->array_at(cell.row);
       end += value.count;
-      if (has_strings) other_end += static_cast<int64_t>(string_bytes(value));
+      if (has_strings) other_end += static_cast<int64_t>(all_strings(value).size());
     } else {
       end += static_cast<int64_t>(cell.view->string_at(cell.row).size());
       if (is_json) other_end += static_cast<int64_t>(variant_bytes(cell).size());
@@ -365,9 +365,10 @@ void SegmentWriter::State::read_child_offsets(const OutputColumn& column, uint64
     if (element >= row_end) continue;
     const ColumnCell cell = column.at(rows[row]);
     const ArrayValue value = cell.view->array_at(cell.row);
+    const size_t total = all_strings(value).size();
     for (; element < row_end && !sink.is_full(); ++element) {
-      const char* position = value.string_at(element - row_begin).data();
-      const int64_t chars = column.child_chars[row] + (position - string_begin(value));
+      const size_t before = string_offset(value, element - row_begin, total);
+      const int64_t chars = column.child_chars[row] + static_cast<int64_t>(before);
       sink.put(&chars, 8);
     }
   }
@@ -485,8 +486,7 @@ Status SegmentWriter::read_buffer(int64_t field_id, SegmentBuffer buffer, uint64
     case SegmentBuffer::kChildData:
       state_->read_strings(column, column.child_chars, offset, length, out,
                            [](const ColumnCell& cell) -> std::string_view {
-                             const ArrayValue value = cell.view->array_at(cell.row);
-                             return {string_begin(value), string_bytes(value)};
+                             return all_strings(cell.view->array_at(cell.row));
                            });
       break;
   }

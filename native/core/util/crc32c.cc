@@ -38,6 +38,17 @@ constexpr Tables make_tables() {
 
 constexpr Tables kTables = make_tables();
 
+// Product of two polynomials over GF(2) modulo the CRC's. As everywhere here bits are reversed: the
+// highest is the coefficient of x^0.
+uint32_t multiply(uint32_t a, uint32_t b) {
+  uint32_t product = 0;
+  for (uint32_t bit = 0x80000000u; bit != 0; bit >>= 1) {
+    if ((a & bit) != 0) product ^= b;
+    b = (b >> 1) ^ ((b & 1) != 0 ? kPolynomial : 0);
+  }
+  return product;
+}
+
 uint64_t load64(const uint8_t* p) {
   uint64_t value;
   std::memcpy(&value, p, sizeof(value));
@@ -88,6 +99,18 @@ uint32_t crc32c_portable(const void* data, size_t bytes, uint32_t seed) {
   }
   for (; bytes > 0; --bytes, ++p) crc = (crc >> 8) ^ kTables[0][(crc ^ *p) & 0xff];
   return ~crc;
+}
+
+// Appending n bytes multiplies the remainder by x^(8n), which is made by squaring; the inversions
+// at begin and end of both CRCs cancel out.
+uint32_t crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t bytes_b) {
+  uint32_t power = 0x80000000u;   // x^0
+  uint32_t square = 0x00800000u;  // x^8
+  for (; bytes_b != 0; bytes_b >>= 1) {
+    if ((bytes_b & 1) != 0) power = multiply(power, square);
+    square = multiply(square, square);
+  }
+  return multiply(power, crc_a) ^ crc_b;
 }
 
 uint32_t crc32c(const void* data, size_t bytes, uint32_t seed) {

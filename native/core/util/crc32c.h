@@ -10,6 +10,10 @@ namespace elanus {
 // then b.
 uint32_t crc32c(const void* data, size_t bytes, uint32_t seed = 0);
 
+// The CRC of a then b, from both CRCs and b's length: what lies in pieces is read once, in any
+// order. About 2 µs.
+uint32_t crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t bytes_b);
+
 // The table-driven form, for tests.
 uint32_t crc32c_portable(const void* data, size_t bytes, uint32_t seed = 0);
 

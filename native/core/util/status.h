@@ -12,6 +12,7 @@ enum class StatusCode : int32_t {
   kOk = 0,
   kMemoryLimit = 3,         // a reservation or allocation was refused
   kInternal = 5,            // an invariant does not hold
+  kDiskLimit = 7,           // the disk or its quota is full
   kDataIntegrity = 1009,    // a file or message does not have the form it must have
   kInvalidParameter = 1100, // the request's content is wrong
   kTooLarge = 1102,         // what was asked for passes a limit of the request

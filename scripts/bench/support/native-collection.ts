@@ -1,7 +1,7 @@
 // The native core in this process, without a server: one segment of (id, vector), growing or
 // written to a file.
 
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
@@ -76,17 +76,16 @@ export async function openSealed(vectors: Float32Array, dim: number): Promise<Se
     return buffer;
   });
   await file.close();
-  const segment = native.openSealed(fields, path, rows, layout);
+  const segment = await native.openSealed(fields, path, rows, layout);
   return {
     segment,
     async buildIndex({ kind, metric, M = 0, efConstruction = 0, nlist = 0 }) {
       const started = performance.now();
       const params = { kind, metric, M, efConstruction, nlist };
-      const index = await native.buildIndex(segment, VECTOR, params, 1);
-      const seconds = (performance.now() - started) / 1000;
       const indexPath = join(folder, kind);
-      await writeFile(indexPath, index);
-      native.attachIndex(segment, VECTOR, indexPath);
+      await native.buildIndex(segment, VECTOR, params, indexPath, 1);
+      const seconds = (performance.now() - started) / 1000;
+      await native.attachIndex(segment, VECTOR, indexPath);
       return seconds;
     },
     async close() {

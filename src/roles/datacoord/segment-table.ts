@@ -54,6 +54,10 @@ export class SegmentTable {
     return this.#tombstoneCount;
   }
 
+  listChannels(collectionId: bigint): ChannelInfo[] {
+    return [...this.#channels.values()].filter((info) => info.collectionId === collectionId);
+  }
+
   collectionIds(): bigint[] {
     return [...this.#segments.keys()];
   }

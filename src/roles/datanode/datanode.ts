@@ -9,9 +9,14 @@ import type { CollectionSchema } from '../../model/schema.ts';
 import { EMPTY, type DataNode } from '../../rpc/contract.ts';
 import { buildWithin, getMergeBytes } from '../../segment/build-bytes.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
-import { applyDeleteFiles, makeDeleteTarget } from '../../segment/delete-files.ts';
-import { openSegment, verifySegment, type OpenSegment } from '../../segment/open-segment.ts';
+import {
+  applyDeleteFiles,
+  makeDeleteTarget,
+  verifyDeleteFile,
+} from '../../segment/delete-files.ts';
+import { openSegment, type OpenSegment } from '../../segment/open-segment.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
+import { verifyIndexFile, verifySegment } from '../../segment/verify-file.ts';
 import {
   getRecordedFile,
   type ObjectDigest,
@@ -71,7 +76,7 @@ export class DataNodeRole implements DataNode {
     try {
       for (const input of request.inputs) {
         // Damage must not get a new checksum (R16).
-        await verifySegment(this.#storage, input, signal);
+        await verifySegment(this.#storage, input, { signal });
         opened.push(await openSegment(this.#storage, request.schema, input));
       }
       const handles = opened.map(({ handle }) => handle);
@@ -87,8 +92,18 @@ export class DataNodeRole implements DataNode {
     }
   }
 
-  readonly verify: DataNode['verify'] = async ({ segment }) => {
-    await verifySegment(this.#storage, segment);
+  readonly verify: DataNode['verify'] = async ({ stored }) => {
+    switch (stored.kind) {
+      case 'segment':
+        await verifySegment(this.#storage, stored.segment);
+        break;
+      case 'deletes':
+        await verifyDeleteFile((file) => getRecordedFile(this.#storage, file), stored.deletes);
+        break;
+      case 'index':
+        await verifyIndexFile(this.#storage, stored.index);
+        break;
+    }
     return EMPTY;
   };
 

@@ -25,6 +25,8 @@ export interface BuildFailure extends Build {
 /** Besides everything that the table blames on the input. */
 const LASTING = new Set<ErrorName>(['DataIntegrity', 'Unimplemented']);
 const COMPONENT = 'indexcoord';
+/** Files of one build that may turn out damaged: then something else is wrong than the file. */
+const DAMAGED_FILES_MAX = 3;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 600_000;
 
@@ -35,6 +37,8 @@ export class BuildFailures {
   readonly #health: Health;
   /** Collection id → its failures. */
   readonly #counts = new Map<bigint, number>();
+  /** How many of its files were damaged. */
+  readonly #damaged = new Map<string, { readonly build: Build; readonly count: number }>();
 
   /** @param onDue gets a collection with a build that may be tried again */
   constructor(runtime: Runtime, health: Health, onDue: (collectionId: bigint) => void) {
@@ -69,17 +73,27 @@ export class BuildFailures {
     return failure;
   }
 
+  /** A file was sound when it was built and is not any more. */
+  addDamage(build: Build, reason: string): void {
+    const key = buildKey(build.segmentId, build.indexId);
+    const count = (this.#damaged.get(key)?.count ?? 0) + 1;
+    this.#damaged.set(key, { build, count });
+    if (count <= DAMAGED_FILES_MAX) return;
+    const message = `its file was damaged ${count} times: ${reason}`;
+    this.add(build, new MilvusError('DataIntegrity', { message }));
+  }
+
   remove(segmentId: bigint, indexId: bigint): void {
     const failure = this.find(segmentId, indexId);
     if (failure !== undefined) this.#forget(failure);
   }
 
   /** Forgets those of a collection that are not `kept`. */
-  retain(collectionId: bigint, isKept: (failure: BuildFailure) => boolean): void {
-    for (const failure of this.#failures.values()) {
-      const isOurs = failure.collectionId === collectionId;
-      if (isOurs && !isKept(failure)) this.#forget(failure);
-    }
+  retain(collectionId: bigint, isKept: (build: Build) => boolean): void {
+    const isGone = (build: Build): boolean =>
+      build.collectionId === collectionId && !isKept(build);
+    for (const failure of this.#failures.values()) if (isGone(failure)) this.#forget(failure);
+    for (const [key, { build }] of this.#damaged) if (isGone(build)) this.#damaged.delete(key);
   }
 
   #forget({ collectionId, segmentId, indexId }: BuildFailure): void {

@@ -228,6 +228,26 @@ export class IndexCoordRole implements IndexCoord {
     files: this.#table.listFiles(collectionId),
   });
 
+  readonly reportDamagedFile: IndexCoord['reportDamagedFile'] = async ({ file, reason }) => {
+    const { collectionId, segmentId, indexId } = file;
+    await this.#lines.run(collectionId, async () => {
+      // It may have been replaced or dropped meanwhile.
+      if (this.#table.findFile(file)?.file !== file.file) return;
+      this.#deps.logger.warn({ file: file.file, reason }, 'an index file is damaged and made anew');
+      this.#failures.addDamage(file, reason);
+      await this.#dropFiles(collectionId, (other) => other.file !== file.file);
+      const index = this.#table.list(collectionId).find((other) => other.indexId === indexId);
+      if (index === undefined) return;
+      const { fieldId } = index;
+      await this.#deps.peers.querycoord.detachIndex(
+        { collectionId, segmentId, indexId, fieldId, ...getJsonTarget(index) },
+        {},
+      );
+    });
+    this.#wake(collectionId);
+    return EMPTY;
+  };
+
   /** Forgets it; its records go with all others of the collection, in the drop's transaction. */
   readonly dropCollection: IndexCoord['dropCollection'] = async ({ collectionId }) => {
     await this.#lines.run(collectionId, async () => {

@@ -1,7 +1,12 @@
 // The index node: builds one index over one segment and stores it. Stateless.
 
 import type { ByteBudget } from '../../base/byte-budget.ts';
-import { native, takeJobId, type NativeColumnLayout } from '../../index/native.ts';
+import {
+  native,
+  takeJobId,
+  type NativeColumnLayout,
+  type NativeFileDigest,
+} from '../../index/native.ts';
 import { getPhysicalIndex } from '../../model/index-params.ts';
 import { findFieldById } from '../../model/schema.ts';
 import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
@@ -52,18 +57,36 @@ export class IndexNodeRole implements IndexNode {
     call.signal?.addEventListener('abort', cancel, { once: true });
     try {
       const memoryBytes = getIndexBuildBytes(field, params, rows, column);
-      const bytes = await buildWithin(buildMemory, memoryBytes, call.signal, () =>
-        native.buildIndex(opened.handle, fieldId, params, job),
+      const { bytes, crc32c } = await buildWithin(buildMemory, memoryBytes, call.signal, () =>
+        writeFile(storage, file, (path) =>
+          native.buildIndex(opened.handle, fieldId, params, path, job),
+        ),
       );
-      await storage.put(file, bytes);
       onBuilt(nowMs() - started);
-      return { file: { ...base, file, fileBytes: bytes.byteLength } satisfies IndexFile };
+      return { file: { ...base, file, fileBytes: bytes, crc32c } satisfies IndexFile };
     } finally {
       this.#jobs.delete(job);
       call.signal?.removeEventListener('abort', cancel);
       opened.close();
     }
   };
+}
+
+/** Publishes the file that `write` leaves at the path. */
+async function writeFile(
+  storage: ObjectStorage,
+  key: string,
+  write: (path: string) => Promise<NativeFileDigest>,
+): Promise<NativeFileDigest> {
+  const output = await storage.createLocal(key);
+  try {
+    const digest = await write(output.path);
+    await output.finish();
+    return digest;
+  } catch (error) {
+    await output.abort();
+    throw error;
+  }
 }
 
 /**

@@ -16,17 +16,17 @@ import {
   type LocalObject,
   type ObjectStorage,
 } from '../../storage/object-storage.ts';
+import { FileVerifier, type FileVerifierDeps, type OpenedFile } from './file-verifier.ts';
 
-export interface QueryNodeDeps {
-  readonly storage: ObjectStorage;
+export interface QueryNodeDeps extends FileVerifierDeps {
   readonly reads: ReadSlots;
 }
 
 interface HeldSegment {
   readonly segment: SegmentInfo;
   readonly handle: NativeSegment;
-  /** Index id → its mapped file. */
-  readonly indexFiles: Map<bigint, LocalObject>;
+  /** Index id → its mapped file, and the key of that. */
+  readonly indexFiles: Map<bigint, { readonly file: string; readonly local: LocalObject }>;
   readonly close: () => void;
 }
 
@@ -34,6 +34,7 @@ export class QueryNodeRole implements QueryNode {
   readonly #storage: ObjectStorage;
   readonly #reads: ReadSlots;
   readonly #segments = new Map<bigint, HeldSegment>();
+  readonly #verifier: FileVerifier;
   /** For metrics. */
   readonly held = new CollectionTotals();
   #releasedBytes = 0;
@@ -41,9 +42,11 @@ export class QueryNodeRole implements QueryNode {
   constructor(deps: QueryNodeDeps) {
     this.#storage = deps.storage;
     this.#reads = deps.reads;
+    this.#verifier = new FileVerifier(deps, (opened) => this.#isHeld(opened));
   }
 
   async stop(): Promise<void> {
+    await this.#verifier.stop();
     for (const held of this.#segments.values()) closeHeld(held);
     this.#segments.clear();
   }
@@ -68,8 +71,14 @@ export class QueryNodeRole implements QueryNode {
       throw error;
     }
     for (const held of opened) {
-      this.#segments.set(held.segment.segmentId, held);
-      this.held.add(held.segment.collectionId, toSize(held.segment));
+      const { segment } = held;
+      if (this.#segments.has(segment.segmentId)) {
+        held.close(); // Opened by another call meanwhile.
+        continue;
+      }
+      this.#segments.set(segment.segmentId, held);
+      this.held.add(segment.collectionId, toSize(segment));
+      this.#verifier.add({ kind: 'segment', segment });
     }
     await this.#attach(request.indexFiles);
     return EMPTY;
@@ -101,11 +110,12 @@ export class QueryNodeRole implements QueryNode {
   };
 
   readonly detachIndex: QueryNode['detachIndex'] = async (request) => {
-    const { collectionId, indexId, fieldId, jsonPath, jsonCastType } = request;
+    const { collectionId, segmentId, indexId, fieldId, jsonPath, jsonCastType } = request;
     for (const { segment, handle, indexFiles } of this.#segments.values()) {
       if (segment.collectionId !== collectionId) continue;
+      if (segmentId !== undefined && segment.segmentId !== segmentId) continue;
       native.detachIndex(handle, fieldId, jsonPath, jsonCastType);
-      indexFiles.get(indexId)?.close();
+      indexFiles.get(indexId)?.local.close();
       indexFiles.delete(indexId);
     }
     return EMPTY;
@@ -149,22 +159,41 @@ export class QueryNodeRole implements QueryNode {
     return this.#segments.size;
   }
 
-  /** Files of segments that have gone meanwhile are skipped. */
+  /**
+   * Files of segments that have gone meanwhile are skipped. One that cannot be opened is reported:
+   * without it the segment is scanned.
+   */
   async #attach(files: readonly IndexFile[]): Promise<void> {
-    for (const { segmentId, indexId, fieldId, file } of files) {
-      if (file === '' || !this.#segments.has(segmentId)) continue;
-      const local = await this.#storage.openLocal(file);
-      const held = this.#segments.get(segmentId);
+    for (const index of files) {
+      if (index.file === '' || !this.#segments.has(index.segmentId)) continue;
       try {
-        if (held !== undefined) native.attachIndex(held.handle, fieldId, local.path);
-      } catch (error) {
-        local.close();
-        throw error;
+        await this.#attachFile(index);
+        this.#verifier.add({ kind: 'index', index });
+      } catch (damage) {
+        this.#verifier.add({ kind: 'index', index, damage });
       }
-      // The file that it replaces, or this one when the segment has gone meanwhile.
-      (held === undefined ? local : held.indexFiles.get(indexId))?.close();
-      held?.indexFiles.set(indexId, local);
     }
+  }
+
+  async #attachFile({ segmentId, indexId, fieldId, file, crc32c }: IndexFile): Promise<void> {
+    const local = await this.#storage.openLocal(file);
+    try {
+      const handle = this.#segments.get(segmentId)?.handle;
+      if (handle !== undefined) await native.attachIndex(handle, fieldId, local.path, crc32c);
+    } catch (error) {
+      local.close();
+      throw error;
+    }
+    const held = this.#segments.get(segmentId);
+    // The file that it replaces, or this one when the segment has gone meanwhile.
+    (held === undefined ? local : held.indexFiles.get(indexId)?.local)?.close();
+    held?.indexFiles.set(indexId, { file, local });
+  }
+
+  #isHeld(opened: OpenedFile): boolean {
+    if (opened.kind === 'segment') return this.#segments.has(opened.segment.segmentId);
+    const { segmentId, indexId, file } = opened.index;
+    return this.#segments.get(segmentId)?.indexFiles.get(indexId)?.file === file;
   }
 
   /** @throws MilvusError SegmentNotFound: the leader's view is older than a swap; it asks again. */
@@ -179,7 +208,7 @@ export class QueryNodeRole implements QueryNode {
 
 function closeHeld({ indexFiles, close }: HeldSegment): void {
   close();
-  for (const file of indexFiles.values()) file.close();
+  for (const { local } of indexFiles.values()) local.close();
 }
 
 function toSize({ rows, fileBytes }: SegmentInfo): { rows: number; bytes: number } {

@@ -166,6 +166,12 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
+  readonly reportDamage: StreamingNode['reportDamage'] = async (request) => {
+    const shards = this.#collections.get(request.collectionId) ?? [];
+    shards.find(({ vchannel }) => vchannel === request.vchannel)?.stop(request.reason);
+    return EMPTY;
+  };
+
   readonly getStats: StreamingNode['getStats'] = async ({ collectionId }) => {
     const stats: ShardStats[][] = [];
     for (const shard of this.#collections.get(collectionId) ?? []) {

@@ -445,8 +445,8 @@ describe('sealed segment', () => {
     for (const kind of ['HNSW', 'IVF_FLAT']) {
       const params = { kind, metric: 'L2', M: 16, efConstruction: 100, nlist: 64 };
       const path = join(folder, kind);
-      await writeFile(path, await native.buildIndex(sealed, VECTOR, params, 1));
-      native.attachIndex(sealed, VECTOR, path);
+      await native.buildIndex(sealed, VECTOR, params, path, 1);
+      await native.attachIndex(sealed, VECTOR, path);
       const found = readKeys((await native.search([sealed], request)).rows);
       assert.equal(found.length, exact.length);
       let same = 0;
@@ -460,7 +460,7 @@ describe('sealed segment', () => {
       const scanned = await native.search([sealed], cosine);
       native.detachIndex(sealed, VECTOR);
       assert.deepEqual(scanned.scores, (await native.search([sealed], cosine)).scores);
-      native.attachIndex(sealed, VECTOR, path);
+      await native.attachIndex(sealed, VECTOR, path);
     }
     const gone = BigInt64Array.from(exact.slice(0, 10));
     const batch = encodeDeletes([{ keys: gone, timestamp: 50n, killsUpTo: 49n }]);
@@ -478,11 +478,11 @@ describe('sealed segment', () => {
     const other = await seal([makeGrowing()]);
     const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
     const path = join(folder, 'scalar');
-    await writeFile(path, await native.buildIndex(sealed, AGE, params, 2));
-    native.attachIndex(sealed, AGE, path);
+    await native.buildIndex(sealed, AGE, params, path, 2);
+    await native.attachIndex(sealed, AGE, path);
     await assertSameAnswers(sealed, other);
-    assert.throws(() => native.attachIndex(sealed, NAME, path), hasCode(1009));
-    assert.throws(() => native.attachIndex(sealed, AGE, join(folder, 'none')), hasCode(1001));
+    await assert.rejects(native.attachIndex(sealed, NAME, path), hasCode(1009));
+    await assert.rejects(native.attachIndex(sealed, AGE, join(folder, 'none')), hasCode(1001));
     native.closeSegment(sealed);
     native.closeSegment(other);
   });
@@ -521,10 +521,10 @@ describe('sealed segment', () => {
     for (const [i, target] of targets.entries()) {
       const path = join(folder, `json-${i}`);
       const given = { ...params, ...target };
-      await writeFile(path, await native.buildIndex(sealed, JSON_FIELD, given, 4));
-      native.attachIndex(sealed, JSON_FIELD, path);
+      await native.buildIndex(sealed, JSON_FIELD, given, path, 4);
+      await native.attachIndex(sealed, JSON_FIELD, path);
       assert.deepEqual(await answers(), scanned);
-      assert.throws(() => native.attachIndex(sealed, NAME, path), hasCode(1009));
+      await assert.rejects(native.attachIndex(sealed, NAME, path), hasCode(1009));
     }
     native.detachIndex(sealed, JSON_FIELD);
     native.detachIndex(sealed, JSON_FIELD, ['a'], DataType.Double);
@@ -538,17 +538,69 @@ describe('sealed segment', () => {
       { jsonPath: ['a'], jsonCastType: DataType.Bool, kind: 'HNSW', metric: 'L2' },
     ]) {
       const given = { ...params, ...wrong };
-      assert.throws(() => native.buildIndex(sealed, JSON_FIELD, given, 5), TypeError);
+      const build = () => native.buildIndex(sealed, JSON_FIELD, given, join(folder, 'x'), 5);
+      assert.throws(build, TypeError);
     }
     const ofAge = { ...params, jsonPath: ['a'], jsonCastType: DataType.Double };
-    await assert.rejects(native.buildIndex(sealed, AGE, ofAge, 6), hasCode(1100));
+    const building = native.buildIndex(sealed, AGE, ofAge, join(folder, 'x'), 6);
+    await assert.rejects(building, hasCode(1100));
     native.closeSegment(sealed);
+  });
+
+  test('every byte of an index file is under a checksum that can be compared', async () => {
+    const sealed = await seal([makeGrowing()]);
+    const path = join(folder, 'checked');
+    const params = { kind: 'HNSW', metric: 'COSINE', M: 8, efConstruction: 40, nlist: 0 };
+    const { bytes, crc32c } = await native.buildIndex(sealed, VECTOR, params, path, 7);
+    const content = await readFile(path);
+    assert.equal(content.length, bytes);
+    assert.equal(native.crc32c(content, 0), crc32c);
+    assert.equal(await native.crc32cOfFile(path, 0, bytes, 0), crc32c);
+    const half = await native.crc32cOfFile(path, 0, 1000, 0);
+    assert.equal(await native.crc32cOfFile(path, 1000, bytes - 1000, half), crc32c);
+    await assert.rejects(native.crc32cOfFile(path, 1000, bytes, 0), hasCode(1009));
+
+    // Another index of the same rows is not the one that was built.
+    await native.attachIndex(sealed, VECTOR, path, crc32c);
+    const other = (crc32c + 1) % 2 ** 32;
+    await assert.rejects(native.attachIndex(sealed, VECTOR, path, other), hasCode(1009));
+
+    // Header and table are compared when the list is made; the parts are all of the rest.
+    const checks = await native.listIndexFileChecks(path);
+    let end = checks[0]!.offset;
+    for (const check of checks) {
+      assert.equal(check.offset, end);
+      end += check.bytes;
+      const part = await native.crc32cOfFile(path, check.offset, check.bytes, 0);
+      assert.equal(part, check.crc32c, check.name);
+    }
+    assert.equal(end, bytes);
+    assert.deepEqual(
+      new Set(checks.map(({ name }) => name)),
+      new Set(['padding', 'LINK', 'UROW', 'UBEG', 'ULNK', 'NORM', 'TWIN']),
+    );
+    for (let at = 0; at < checks[0]!.offset; at++) {
+      content[at]! ^= 8;
+      await writeFile(path, content);
+      await assert.rejects(native.listIndexFileChecks(path), hasCode(1009), `byte ${at}`);
+      content[at]! ^= 8;
+    }
+    native.closeSegment(sealed);
+  });
+
+  test('the memory of a build can be asked for before it begins', () => {
+    const base = { metric: 'L2', M: 16, efConstruction: 200, nlist: 1024 };
+    const bytesOf = (kind: string): number =>
+      native.indexBuildBytes({ ...base, kind }, 1_000_000, 768);
+    // Links and their scores, 8·M bytes a row each; centroids and lists.
+    assert.ok(bytesOf('HNSW') > 256e6 && bytesOf('HNSW') < 400e6);
+    assert.ok(bytesOf('IVF_FLAT') > 24e6 && bytesOf('IVF_FLAT') < 60e6);
   });
 
   test('a canceled build rejects', async () => {
     const sealed = await seal([makeGrowing()]);
     const params = { kind: 'HNSW', metric: 'IP', M: 64, efConstruction: 2000, nlist: 0 };
-    const building = native.buildIndex(sealed, VECTOR, params, 3);
+    const building = native.buildIndex(sealed, VECTOR, params, join(folder, 'canceled'), 3);
     native.cancelJob(3);
     await assert.rejects(building, hasCode(10000));
     native.closeSegment(sealed);

@@ -32,6 +32,25 @@ test('P7 a build that failed by a full disk is tried again with back-off', async
   await failures.stop();
 });
 
+test('a build whose files turn out damaged is made anew three times and then not', async () => {
+  const runtime = new VirtualRuntime();
+  const failures = new BuildFailures(runtime, new Health(), () => undefined);
+  for (let damaged = 0; damaged < 3; damaged += 1) {
+    failures.addDamage(BUILD, 'checksum of LINK');
+    assert.equal(failures.isBlocked(2n, 3n), false);
+    failures.remove(2n, 3n); // It was built.
+  }
+  failures.addDamage(BUILD, 'checksum of LINK');
+  await runtime.advance(10_000_000);
+  assert.equal(failures.isBlocked(2n, 3n), true);
+  assert.match(failures.find(2n, 3n)?.reason ?? '', /damaged 4 times: checksum of LINK/);
+  // What comes after a change begins anew.
+  failures.retain(1n, () => false);
+  failures.addDamage(BUILD, 'checksum of LINK');
+  assert.equal(failures.isBlocked(2n, 3n), false);
+  await failures.stop();
+});
+
 test('a build that failed by its data or parameters stays failed until they change', async () => {
   const runtime = new VirtualRuntime();
   const due: bigint[] = [];
