@@ -160,7 +160,7 @@ export const CONFIG_KEYS = {
   }),
   'elanus.scrubIntervalSeconds': int(
     600,
-    'seconds between two segment files read against their checksums; 0 = never',
+    'seconds between two files of data read against their checksums; 0 = never',
     { min: 0 },
   ),
   'elanus.growingBytesMax': bytes(

@@ -13,8 +13,8 @@ import type {
   IndexFile,
   IndexInfo,
   SegmentInfo,
-  StoredFile,
   SegmentStats,
+  StoredFile,
 } from '../model/segment-info.ts';
 
 /** What travels beside a request. `signal` ends the work when the caller gives up. */

@@ -49,8 +49,9 @@ Status read_section_table(std::span<const uint8_t> first, uint64_t file_bytes,
   if (header->sections > kSectionsMax || first.size() < kSectionAlignment)
     return damaged("the header is damaged");
   sections->resize(header->sections);
-  std::memcpy(sections->data(), first.data() + sizeof(*header),
-              sections->size() * sizeof(SectionEntry));
+  const std::span<const uint8_t> table =
+      first.subspan(sizeof(*header), sections->size() * sizeof(SectionEntry));
+  std::ranges::copy(table, reinterpret_cast<uint8_t*>(sections->data()));
   if (crc_of(*header, *sections) != header->crc) return damaged("the header's checksum is wrong");
   if (header->file_bytes != file_bytes) return damaged("the length is not the header's");
   uint64_t end = kSectionAlignment;
@@ -163,8 +164,8 @@ Status SectionFileWriter::finish(SectionFileHeader header) {
   header.crc = crc_of(header, sections_);
   std::array<uint8_t, kSectionAlignment> first{};
   std::memcpy(first.data(), &header, sizeof(header));
-  std::memcpy(first.data() + sizeof(header), sections_.data(),
-              sections_.size() * sizeof(SectionEntry));
+  std::ranges::copy(std::as_bytes(std::span(sections_)),
+                    std::as_writable_bytes(std::span(first)).subspan(sizeof(header)).begin());
   crc_ = crc32c_combine(elanus::crc32c(first.data(), first.size()), crc_,
                         file_->bytes() - first.size());
   return file_->finish(first.data(), first.size());
