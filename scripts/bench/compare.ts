@@ -1,14 +1,14 @@
 // CPU per request of this checkout's server beside another checkout's, in turn on one machine:
 // what a change costs, measured where neighbours disturb least. A ratio above 1 means that this
 // checkout needs less.
-// usage: node dist/scripts/bench/compare.js --against CHECKOUT [--repetitions 5] [--only CASES]
+// usage: node dist/scripts/bench/compare.js --against CHECKOUT [--repetitions 6] [--only CASES]
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeClusters } from './support/dataset.ts';
 import { runLoad, writeRequests } from './support/load-client.ts';
 import { MilvusClient, type SearchSpec } from './support/milvus-client.ts';
-import { cacheFolder } from './support/paths.ts';
+import { cacheFolder, ROOT } from './support/paths.ts';
 import { ServerProcess } from './support/server-process.ts';
 import { summarize } from './support/statistics.ts';
 
@@ -151,43 +151,59 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       against: { type: 'string' },
-      repetitions: { type: 'string', default: '5' },
+      repetitions: { type: 'string', default: '6' },
       only: { type: 'string' },
     },
   });
   if (values.against === undefined) throw new Error('usage: compare.js --against CHECKOUT');
-  const ours = await ServerProcess.start({ settings: SETTINGS });
-  const theirs = await ServerProcess.start({ root: values.against, settings: SETTINGS });
+  const roots = { ours: ROOT, theirs: values.against };
+  const cases = Object.entries(CASES).filter(([name]) => name.includes(values.only ?? ''));
+  const results = new Map(cases.map(([name]) => [name, { ours: [], theirs: [] } as Timings]));
+  // Of two servers the one that started first needs some percent more, whichever it is.
+  for (const order of [['ours', 'theirs'], ['theirs', 'ours']] as const) {
+    const repetitions = Math.ceil(Number(values.repetitions) / 2);
+    await comparePair(order.map((side) => ({ side, root: roots[side] })), repetitions, results);
+  }
+  console.log('case: us a request, other checkout, ratio (median of the alternations; spread)');
+  for (const [name, { ours, theirs }] of results) {
+    const ratio = summarize(ours.map((value, i) => theirs[i]! / value));
+    console.log(
+      `${name}: ${summarize(ours).median.toFixed(0)}, ${summarize(theirs).median.toFixed(0)}, ` +
+        `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`,
+    );
+  }
+}
+
+type Side = 'ours' | 'theirs';
+
+/** CPU of each alternation, microseconds a request. */
+type Timings = Record<Side, number[]>;
+
+/** Starts the servers in the order given and measures both in turn, case by case. */
+async function comparePair(
+  pair: readonly { readonly side: Side; readonly root: string }[],
+  repetitions: number,
+  results: ReadonlyMap<string, Timings>,
+): Promise<void> {
+  const servers: ServerProcess[] = [];
   try {
-    const clients = [await fill(ours), await fill(theirs)];
-    console.log('case: us a request, other checkout, ratio (median of the alternations; spread)');
-    for (const [name, one] of Object.entries(CASES)) {
-      if (values.only !== undefined && !name.includes(values.only)) continue;
-      const mine: number[] = [];
-      const other: number[] = [];
+    for (const { root } of pair) servers.push(await ServerProcess.start({ root, settings: SETTINGS }));
+    const clients: MilvusClient[] = [];
+    for (const server of servers) clients.push(await fill(server));
+    for (const [name, timings] of results) {
+      const one = CASES[name]!;
       // The first round warms both up and is not counted.
-      for (let round = 0; round <= Number(values.repetitions); round++) {
-        const runs = [
-          async () => measure(ours, clients[0]!, one, round * one.count),
-          async () => measure(theirs, clients[1]!, one, round * one.count),
-        ];
-        const results = [0, 0];
+      for (let round = 0; round <= repetitions; round++) {
         // Who goes first alternates, too.
-        for (const at of round % 2 === 0 ? [0, 1] : [1, 0]) results[at] = await runs[at]!();
-        if (round === 0) continue;
-        mine.push(results[0]!);
-        other.push(results[1]!);
+        for (const at of round % 2 === 0 ? [0, 1] : [1, 0]) {
+          const us = await measure(servers[at]!, clients[at]!, one, round * one.count);
+          if (round > 0) timings[pair[at]!.side].push(us);
+        }
       }
-      const ratio = summarize(mine.map((value, i) => other[i]! / value));
-      console.log(
-        `${name}: ${summarize(mine).median.toFixed(0)}, ${summarize(other).median.toFixed(0)}, ` +
-          `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`,
-      );
     }
     for (const client of clients) client.close();
   } finally {
-    await ours.stop();
-    await theirs.stop();
+    for (const server of servers) await server.stop();
   }
 }
 

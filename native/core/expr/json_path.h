@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -13,13 +15,17 @@ namespace elanus {
 // The value at the path of a document in binary form; missing when a key is not there, an element
 // is past the end, or a step meets a value of another kind.
 inline VariantValue value_at(std::string_view blob, const std::vector<PathStep>& path) {
+  // By depth of the path: a block of rows is read with one path after another.
+  thread_local uint32_t slots[8] = {};
   VariantValue value = VariantValue::open(blob);
+  size_t depth = 0;
   for (const PathStep& step : path) {
     if (step.is_key) {
-      value = value.find(step.key);
+      value = value.find(step.key, &slots[depth]);
     } else {
       value = value.type() == VariantType::kArray ? value.at(step.index) : VariantValue();
     }
+    depth = (depth + 1) % std::size(slots);
   }
   return value;
 }

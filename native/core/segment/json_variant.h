@@ -65,7 +65,9 @@ class VariantValue {
   // Of an array, i < size().
   VariantValue element(size_t i) const { return back(number_at(1 + i)); }
   std::string_view key_at(size_t i) const;          // of an object, i < size()
-  VariantValue find(std::string_view key) const;    // missing when not an object or without the key
+  // Missing when not an object or without the key. `slot`, any number, says where to look first and
+  // is set to where the key was: documents of one field mostly have one form.
+  VariantValue find(std::string_view key, uint32_t* slot) const;
 
  private:
   VariantValue(const uint8_t* tag, uint32_t before, uint32_t after)
@@ -75,7 +77,7 @@ class VariantValue {
   unsigned width() const { return (*tag_ >> 4) & 3; }
   uint32_t number_at(size_t slot) const;  // slot 0 is the count, then the distances
   template <typename Number>
-  VariantValue find_in(std::string_view key) const;
+  VariantValue find_in(std::string_view key, uint32_t* slot) const;
   // A child, which lies wholly before its parent.
   VariantValue back(uint32_t distance) const {
     if (distance - 1 >= before_) return {};  // 0 is no distance either
@@ -198,45 +200,49 @@ inline std::string_view VariantValue::key_at(size_t i) const {
   return key.tag_ != nullptr && key.kind() == 5 ? key.string() : std::string_view();
 }
 
-inline VariantValue VariantValue::find(std::string_view key) const {
+inline VariantValue VariantValue::find(std::string_view key, uint32_t* slot) const {
   if (tag_ == nullptr || kind() != 7) return {};
   switch (width()) {
     case 0:
-      return find_in<uint8_t>(key);
+      return find_in<uint8_t>(key, slot);
     case 1:
-      return find_in<uint16_t>(key);
+      return find_in<uint16_t>(key, slot);
     default:
-      return find_in<uint32_t>(key);
+      return find_in<uint32_t>(key, slot);
   }
 }
 
-// A binary search over the distances of one width. Most documents have short keys with tags of one
-// form, which are read here; `string` reads the others.
+// Where the key stood in the last document is looked at first, then a binary search. Most documents
+// have short keys with tags of one form, which are read here; `key_at` reads the others.
 template <typename Number>
-VariantValue VariantValue::find_in(std::string_view key) const {
-  const auto number = [this](size_t slot) {
+VariantValue VariantValue::find_in(std::string_view key, uint32_t* slot) const {
+  const auto number = [this](size_t at) {
     Number value;
-    std::memcpy(&value, tag_ + 1 + slot * sizeof(Number), sizeof(Number));
-    return value;
+    std::memcpy(&value, tag_ + 1 + at * sizeof(Number), sizeof(Number));
+    return static_cast<uint32_t>(value);
   };
-  size_t low = 0;
+  const auto key_of = [&](size_t i) -> std::string_view {
+    const uint32_t distance = number(1 + 2 * i);
+    if (distance < 2 || distance > before_ || *(tag_ - distance) != kShortString) return key_at(i);
+    const uint8_t* text = tag_ - distance + 2;
+    if (text + text[-1] > tag_) return {};
+    return {reinterpret_cast<const char*>(text), text[-1]};
+  };
   size_t high = size();
+  if (*slot < high && key_of(*slot) == key) return back(number(2 + 2 * size_t{*slot}));
+  size_t low = 0;
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const uint32_t distance = number(1 + 2 * middle);
-    std::string_view other;
-    if (distance >= 2 && distance <= before_ && *(tag_ - distance) == kShortString) {
-      const uint8_t* text = tag_ - distance + 2;
-      if (text + text[-1] <= tag_) other = {reinterpret_cast<const char*>(text), text[-1]};
-    } else {
-      other = key_at(middle);
-    }
+    const std::string_view other = key_of(middle);
     // Most keys differ in their first byte, which needs no call.
     int order = 0;
     if (!other.empty() && !key.empty())
       order = static_cast<uint8_t>(other[0]) - static_cast<uint8_t>(key[0]);
     if (order == 0) order = other.compare(key);
-    if (order == 0) return back(number(2 + 2 * middle));
+    if (order == 0) {
+      *slot = static_cast<uint32_t>(middle);
+      return back(number(2 + 2 * middle));
+    }
     if (order < 0) {
       low = middle + 1;
     } else {
