@@ -7,6 +7,7 @@
 // Invariant: what a call took is given back when its reply has gone or its work has ended,
 // whichever is later.
 
+import type { Cancelable } from '../base/cancelable.ts';
 import { ByteBudget, type BudgetShare, type Shortage } from '../base/byte-budget.ts';
 import { MilvusError } from '../model/error.ts';
 
@@ -39,7 +40,7 @@ export interface CallMemory {
    * that holds some already gets more at once or not at all: calls that hold some never wait.
    * @throws MilvusError RateLimit when it does not become free in time
    */
-  reserve(bytes: number, signal?: AbortSignal): Promise<void>;
+  reserve(bytes: number, call?: Cancelable): Promise<void>;
   /** Keeps this much of what was reserved, now that the size is known. */
   settle(bytes: number): void;
 }
@@ -135,11 +136,12 @@ export class AdmittedCall implements CallMemory {
     if (this.#isOver) this.#giveAll();
   }
 
-  async reserve(bytes: number, signal?: AbortSignal): Promise<void> {
+  async reserve(bytes: number, call?: Cancelable): Promise<void> {
     if (bytes < SMALL_BYTES) return;
     const { replies } = this.#admission;
     if (this.#replyBytes > 0) replies.takeNow(bytes);
-    else await replies.take(bytes, undefined, signal);
+    // The signal is made when it is first asked for.
+    else if (!replies.tryTake(bytes)) await replies.take(bytes, undefined, call?.signal);
     this.#replyBytes += bytes;
     if (this.#isOver) this.#giveAll();
   }

@@ -2,6 +2,7 @@
 // Requests and replies are plain data (no methods, no handles), so that a call can be a function
 // call or a message. A value handed over is never changed afterwards by either side.
 
+import type { Cancelable } from '../base/cancelable.ts';
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
 import type { GrowingSegmentInfo } from '../model/growing-segment.ts';
 import type { ReadOutput } from '../model/read-output.ts';
@@ -17,10 +18,8 @@ import type {
   StoredFile,
 } from '../model/segment-info.ts';
 
-/** What travels beside a request. `signal` ends the work when the caller gives up. */
-export interface CallContext {
-  readonly signal?: AbortSignal;
-}
+/** What travels beside a request. */
+export type CallContext = Cancelable;
 
 export type Empty = Readonly<Record<string, never>>;
 export const EMPTY: Empty = Object.freeze({});

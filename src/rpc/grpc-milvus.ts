@@ -145,6 +145,7 @@ class CallContext implements RpcContext {
   units = 0;
   isCanceled = false;
   #abort: AbortController | undefined;
+  readonly #listeners = new Set<() => void>();
 
   constructor(dbName: string, memory: CallMemory) {
     this.dbName = dbName;
@@ -159,9 +160,15 @@ class CallContext implements RpcContext {
     return this.#abort.signal;
   }
 
+  onCancel(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   cancel(): void {
     this.isCanceled = true;
     this.#abort?.abort();
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -1,12 +1,11 @@
 // Read parameters of the role contracts → the addon's requests, which end when their caller gives
 // up (R22). Absent options stay absent.
 
+import { whenCanceled, type Cancelable } from '../base/cancelable.ts';
 import {
   native,
   takeJobId,
-  type NativeQueryRequest,
   type NativeQueryResult,
-  type NativeSearchRequest,
   type NativeSearchResult,
   type NativeSegment,
 } from '../index/native.ts';
@@ -39,35 +38,39 @@ export function searchSegments(
   segments: readonly NativeSegment[],
   input: SearchInput,
   readTimestamp: bigint,
-  signal: AbortSignal | undefined,
+  call: Cancelable,
 ): Promise<NativeSearchResult> {
-  const request = toNativeSearch(input, readTimestamp);
-  return readUntilAborted(signal, (jobId) => native.search(segments, { ...request, ...jobId }));
+  const { ef, nprobe, ...rest } = input;
+  const jobId = takeJobId();
+  const request = { ...rest, readTimestamp, params: { ef, nprobe }, jobId };
+  return readUntilCanceled(call, jobId, native.search(segments, request));
 }
 
 export function querySegments(
   segments: readonly NativeSegment[],
   input: QueryInput,
   readTimestamp: bigint,
-  signal: AbortSignal | undefined,
+  call: Cancelable,
 ): Promise<NativeQueryResult> {
-  const request = toNativeQuery(input, readTimestamp);
-  return readUntilAborted(signal, (jobId) => native.query(segments, { ...request, ...jobId }));
+  const { keys, ...rest } = input;
+  const jobId = takeJobId();
+  const read = { ...rest, readTimestamp, jobId };
+  const request = keys === undefined ? read : { ...read, keys: keys.values };
+  return readUntilCanceled(call, jobId, native.query(segments, request));
 }
 
-async function readUntilAborted<Result>(
-  signal: AbortSignal | undefined,
-  read: (named: { jobId?: number }) => Promise<Result>,
+async function readUntilCanceled<Result>(
+  call: Cancelable,
+  jobId: number,
+  result: Promise<Result>,
 ): Promise<Result> {
-  const jobId = signal === undefined ? undefined : takeJobId();
-  const cancel = (): void => native.cancelJob(jobId!);
-  signal?.addEventListener('abort', cancel, { once: true });
+  const forget = whenCanceled(call, () => native.cancelJob(jobId));
   try {
-    return await read(jobId === undefined ? {} : { jobId });
+    return await result;
   } catch (error) {
     throw asRefusal(error);
   } finally {
-    signal?.removeEventListener('abort', cancel);
+    forget();
   }
 }
 
@@ -77,16 +80,4 @@ function asRefusal(error: unknown): unknown {
   const name = typeof code === 'number' ? getErrorName(code) : undefined;
   const isRefusal = name === 'ParameterTooLarge' || name === 'MemoryLimitExceeded';
   return isRefusal ? new MilvusError(name, { message }) : error;
-}
-
-function toNativeSearch(input: SearchInput, readTimestamp: bigint): NativeSearchRequest {
-  const { ef, nprobe, ...rest } = input;
-  return { ...rest, readTimestamp, params: { ef, nprobe } };
-}
-
-function toNativeQuery(input: QueryInput, readTimestamp: bigint): NativeQueryRequest {
-  const { keys, ...rest } = input;
-  return keys === undefined
-    ? { ...rest, readTimestamp }
-    : { ...rest, readTimestamp, keys: keys.values };
 }

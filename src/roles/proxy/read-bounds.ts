@@ -60,7 +60,7 @@ export async function readWithin<Result>(
   context: RequestContext,
   { sizes, read, listRows }: BoundedRead<Result>,
 ): Promise<Result> {
-  const { memory, signal } = context;
+  const { memory } = context;
   const before = memory.held;
   const limits = sizes.map((size) => chooseLimits(proxy, context, size, sizes.length));
   for (let factor = 1; ; factor *= GROWTH) {
@@ -70,7 +70,7 @@ export async function readWithin<Result>(
       gatherBytesMax: Math.min(bytesMax, factor * firstBytes),
     }));
     const bytes = bounds.reduce((sum, { gatherBytesMax }) => sum + gatherBytesMax, 0);
-    await memory.reserve(COPIES * bytes, signal);
+    await memory.reserve(COPIES * bytes, context);
     try {
       const result = await read(bounds);
       const rowBytes = listRows(result).reduce((sum, rows) => sum + rows.byteLength, 0);

@@ -131,13 +131,11 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
-  readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
-    this.#reads.run(() =>
-      searchSegments(this.#select(segmentIds), params, readTimestamp, signal),
-    );
+  readonly search: QueryNode['search'] = ({ segmentIds, readTimestamp, params }, call) =>
+    this.#reads.run(() => searchSegments(this.#select(segmentIds), params, readTimestamp, call));
 
-  readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }, { signal }) =>
-    this.#reads.run(() => querySegments(this.#select(segmentIds), params, readTimestamp, signal));
+  readonly query: QueryNode['query'] = ({ segmentIds, readTimestamp, params }, call) =>
+    this.#reads.run(() => querySegments(this.#select(segmentIds), params, readTimestamp, call));
 
   readonly getStats: QueryNode['getStats'] = async ({ segmentIds, horizon }) => {
     const segments: SegmentStats[] = [];

@@ -31,7 +31,7 @@ export async function searchShard(
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<SearchReply>[] = [];
     if (growing.length > 0) {
-      const read = () => searchSegments(growing, params, readTimestamp, call.signal);
+      const read = () => searchSegments(growing, params, readTimestamp, call);
       parts.push(shard.deps.reads.run(read));
     }
     if (segmentIds.length > 0) {
@@ -61,7 +61,7 @@ export async function queryShard(
   return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
     const parts: Promise<QueryReply>[] = [];
     if (growing.length > 0) {
-      const read = () => querySegments(growing, params, readTimestamp, call.signal);
+      const read = () => querySegments(growing, params, readTimestamp, call);
       parts.push(shard.deps.reads.run(read));
     }
     if (segmentIds.length > 0) {
