@@ -96,9 +96,7 @@ const BANNED: readonly RegExp[] = [
 
 /** Lines longer than LINE_MAX, over all files that are read. */
 const LONG_LINES_LEFT = 8;
-const LONG_FILES: Readonly<Record<string, number>> = {
-  'src/roles/streamingnode/shard.ts': 657,
-};
+const LONG_FILES: Readonly<Record<string, number>> = {};
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   // One row for each metric, one case for each field, one step after another.
   'src/base/metrics.ts createMetrics': 175,
@@ -107,10 +105,7 @@ const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   'src/server.ts start': 148,
 };
 /** Files that know each other's types. No cycle of values is allowed. */
-const TYPE_CYCLES: readonly string[] = [
-  'roles/streamingnode/read.ts roles/streamingnode/seal.ts roles/streamingnode/shard.ts ' +
-    'roles/streamingnode/streamingnode.ts',
-];
+const TYPE_CYCLES: readonly string[] = [];
 
 interface Import {
   readonly specifier: string;
