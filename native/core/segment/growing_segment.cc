@@ -376,11 +376,11 @@ void GrowingSegment::allocate(Pending* pending) {
     if (column != nullptr && is_variable_width(column->type)) {
       for (size_t row = 0; row < pending->rows; ++row) {
         if (!column->is_valid(row)) continue;
-        pending->variable_bytes += Arena::padded(column->bytes_at(row).size());
+        pending->variable_bytes += padded(column->bytes_at(row).size());
       }
     }
     for (size_t row = 0; row < pending->variants[slot].ends.size(); ++row) {
-      pending->variable_bytes += Arena::padded(pending->variants[slot].at(row).size());
+      pending->variable_bytes += padded(pending->variants[slot].at(row).size());
     }
     if (slot != kRowIdSlot && slot != kTimestampSlot) reserve_validity(*pending, slot, first, end);
   }
