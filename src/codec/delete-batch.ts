@@ -8,7 +8,7 @@ import type { Crc32c } from '../base/crc32c.ts';
 import { KEYS_HEADER_BYTES, KEYS_INT64, KEYS_STRING, type MessagePart } from './wal-message.ts';
 
 export const DELETE_BATCH_MAGIC = 0x32444c45; // "ELD2"
-export const DELETE_BATCH_HEADER_BYTES = 32;
+const DELETE_BATCH_HEADER_BYTES = 32;
 const CHECKSUM_FROM = 8;
 /** Keys, runs and bytes of text of one batch are u32. */
 const U32_MAX = 2 ** 32 - 1;

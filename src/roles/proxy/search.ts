@@ -317,7 +317,7 @@ export function refuseOtherRankings(
 }
 
 /** Leaves out the first `offset` hits of each query. */
-export async function skipHits(reply: SearchReply, offset: number): Promise<SearchReply> {
+async function skipHits(reply: SearchReply, offset: number): Promise<SearchReply> {
   const kept: number[] = [];
   const counts = new Int32Array(reply.counts.length);
   let start = 0;
