@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DataType } from '../../src/model/data-type.ts';
 import {
-  LostCallError,
   MilvusClient,
   type CollectionSpec,
   type Row,
 } from '../support/milvus-client.ts';
+import { LostCallError } from '../support/milvus-transport.ts';
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
 
 const WRITES = Number(process.env['SINGLE_KEY_WRITES'] ?? 12_000);
