@@ -3,6 +3,7 @@
 // that order. Here is what a record does, and how the shard begins, stops and ends; what it holds
 // is in its parts: growing and sealed segments, seals, deletes, checkpoint, timestamps of reads.
 
+import { max } from '../../base/bigint.ts';
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
 import { toDeleteRun, type DeleteRun } from '../../codec/delete-batch.ts';
 import { countKeys, decodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
@@ -487,8 +488,4 @@ export class Shard {
       fields: { database: this.info.dbName, collection: name },
     });
   }
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }
