@@ -11,6 +11,7 @@ import ts from 'typescript';
 
 const LINE_MAX = 100;
 const FILE_LINES_MAX = 500;
+const CORE_FILE_LINES_MAX = 700;
 const FUNCTION_LINES_MAX = 70;
 
 /** Folder of src → folders that it may import besides itself. Roles never import each other. */
@@ -94,9 +95,12 @@ const BANNED: readonly RegExp[] = [
 
 // --- exceptions, which may only shrink ---
 
-/** Lines longer than LINE_MAX, over all files that are read. */
-const LONG_LINES_LEFT = 8;
-const LONG_FILES: Readonly<Record<string, number>> = {};
+const LONG_FILES: Readonly<Record<string, number>> = {
+  'native/test/evaluate_test.cc': 813,
+  'test/clients/bad-input/schemas.ts': 672,
+  'test/model/collection-model.test.ts': 710,
+  'test/unit/index/native.test.ts': 636,
+};
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   // One row for each metric, one case for each field, one step after another.
   'src/base/metrics.ts createMetrics': 175,
@@ -358,14 +362,19 @@ test('lines are short', () => {
   const long = [...sources, ...others].flatMap(({ path, lines }) =>
     lines.flatMap((line, i) => ([...line].length > LINE_MAX ? [`${path}:${i + 1}`] : [])),
   );
-  assert(long.length <= LONG_LINES_LEFT, `${long.length} lines are too long:\n${long.join('\n')}`);
+  assert.deepEqual(long, []);
 });
+
+const getFileLinesMax = (path: string): number =>
+  /\.(cc|h)$/.test(path) ? CORE_FILE_LINES_MAX : FILE_LINES_MAX;
 
 test('files and functions are short', () => {
   const wrong: string[] = [];
-  for (const { path, lines } of sources) {
-    const limit = LONG_FILES[path] ?? FILE_LINES_MAX;
+  for (const { path, lines } of [...sources, ...others]) {
+    const limit = LONG_FILES[path] ?? getFileLinesMax(path);
     if (lines.length - 1 > limit) wrong.push(`${path} has ${lines.length - 1} lines`);
+  }
+  for (const { path } of sources) {
     for (const { name, lines: count } of listFunctions(path)) {
       const key = `${path} ${name}`;
       if (count > (LONG_FUNCTIONS[key] ?? FUNCTION_LINES_MAX)) wrong.push(`${key}: ${count}`);
@@ -377,8 +386,8 @@ test('files and functions are short', () => {
 test('exceptions that are no longer needed are gone', () => {
   const needless: string[] = [];
   for (const path of Object.keys(LONG_FILES)) {
-    const source = sources.find((candidate) => candidate.path === path);
-    if ((source?.lines.length ?? 0) - 1 <= FILE_LINES_MAX) needless.push(path);
+    const source = [...sources, ...others].find((candidate) => candidate.path === path);
+    if ((source?.lines.length ?? 0) - 1 <= getFileLinesMax(path)) needless.push(path);
   }
   for (const key of Object.keys(LONG_FUNCTIONS)) {
     const [path, name] = key.split(' ') as [string, string];
@@ -388,6 +397,37 @@ test('exceptions that are no longer needed are gone', () => {
   }
   assert.deepEqual(needless, []);
 });
+
+test('what a file exports is asked for by another', () => {
+  const words = new Map(
+    [...sources, ...others].map(({ path, text }) => [path, new Set(text.match(/[\w$]+/g))]),
+  );
+  const needless: string[] = [];
+  for (const { path } of sources) {
+    for (const name of listExportedValues(path)) {
+      const isUsed = [...words].some(([other, found]) => other !== path && found.has(name));
+      if (!isUsed) needless.push(`${path} ${name}`);
+    }
+  }
+  assert.deepEqual(needless, []);
+});
+
+/** Functions, classes and constants; a type may be there for whoever calls a function. */
+function listExportedValues(path: string): string[] {
+  const names: string[] = [];
+  for (const statement of parsed.get(path)!.statements) {
+    const isExported =
+      ts.canHaveModifiers(statement) &&
+      ts.getModifiers(statement)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword);
+    if (isExported !== true) continue;
+    if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) {
+      if (statement.name !== undefined) names.push(statement.name.text);
+    } else if (ts.isVariableStatement(statement)) {
+      for (const { name } of statement.declarationList.declarations) names.push(name.getText());
+    }
+  }
+  return names;
+}
 
 test('no list of unknown length becomes the arguments of a call', () => {
   // V8 throws a RangeError at about 120,000 of them; the text of an argument list has an end.
@@ -431,6 +471,21 @@ test('every local link of the documents leads somewhere', () => {
       if (/^[a-z]+:/.test(link!)) continue;
       const target = join(root, dirname(path), link!);
       if (!existsSync(target)) wrong.push(`${path}: ${relative(root, target)}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('a name that a document links to a file is in that file', () => {
+  const wrong: string[] = [];
+  for (const { path, text } of documents.filter((each) => each.path.endsWith('.md'))) {
+    for (const [, name, link] of text.matchAll(/\[`([\w.:#]+)`\]\(([^)#\s]+)\)/g)) {
+      const target = [...sources, ...others].find(
+        (each) => each.path === posix.join(posix.dirname(path), link!),
+      );
+      const parts = name!.split(/[.:#]+/);
+      const isThere = target === undefined || parts.every((part) => target.text.includes(part));
+      if (!isThere) wrong.push(`${path}: ${name} is not in ${link}`);
     }
   }
   assert.deepEqual(wrong, []);
