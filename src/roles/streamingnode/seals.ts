@@ -3,6 +3,7 @@
 // key (R3). Invariants: a segment has one seal at a time; one that cannot be written stays readable
 // and in the WAL, and says why. Not here: when to seal (`Sealer`, `AgeSealer`).
 
+import { getErrorMessage } from '../../base/error-message.ts';
 import { native, type NativeSegmentWriter } from '../../index/native.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
@@ -13,7 +14,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { ShardDeps } from './deps.ts';
 import type { GrowingSegments } from './growing-segments.ts';
 import type { SealedSegments } from './sealed-segments.ts';
-import { getMessage, type ShardHealth } from './shard-health.ts';
+import type { ShardHealth } from './shard-health.ts';
 import type { ShardLog } from './shard-log.ts';
 import type { GrowingSegment, View } from './view.ts';
 
@@ -88,7 +89,7 @@ export class Seals {
         return health.clearSealFailure();
       } catch (error) {
         growing.deletesUpTo = undefined;
-        growing.failure = getMessage(error);
+        growing.failure = getErrorMessage(error);
         health.reportSealFailure(getInfo(), growing.segmentId, error);
       }
       tell(false);

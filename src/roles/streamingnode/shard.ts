@@ -4,6 +4,7 @@
 // is in its parts: growing and sealed segments, seals, deletes, checkpoint, timestamps of reads.
 
 import { max } from '../../base/bigint.ts';
+import { getErrorMessage } from '../../base/error-message.ts';
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
 import { toDeleteRun, type DeleteRun } from '../../codec/delete-batch.ts';
 import { countKeys, decodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
@@ -38,12 +39,7 @@ import { SealedDeletes } from './sealed-deletes.ts';
 import { SealedSegments } from './sealed-segments.ts';
 import { Seals } from './seals.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
-import {
-  createLostLogError,
-  createStoppedError,
-  getMessage,
-  ShardHealth,
-} from './shard-health.ts';
+import { createLostLogError, createStoppedError, ShardHealth } from './shard-health.ts';
 import { ShardLog } from './shard-log.ts';
 import { countRows } from './stats.ts';
 import { View } from './view.ts';
@@ -137,7 +133,8 @@ export class Shard {
       requireWhole: () => {
         if (this.#stopped !== undefined) this.requireOpen();
       },
-      onBreak: (position, error) => this.stop(`record ${position}: ${getMessage(error)}`, position),
+      onBreak: (position, error) =>
+        this.stop(`record ${position}: ${getErrorMessage(error)}`, position),
       onApplied: () => this.#afterApply(),
     });
   }
@@ -187,7 +184,7 @@ export class Shard {
     try {
       this.#replay(decodeWalMessage(record), position);
     } catch (error) {
-      if (position >= this.#replayFrom) this.stop(`${place}: ${getMessage(error)}`, position);
+      if (position >= this.#replayFrom) this.stop(`${place}: ${getErrorMessage(error)}`, position);
     }
   }
 
@@ -225,7 +222,7 @@ export class Shard {
       this.#known = new Map();
       this.#isRecovered = true;
     } catch (error) {
-      this.stop(getMessage(error));
+      this.stop(getErrorMessage(error));
     }
   }
 
@@ -313,7 +310,7 @@ export class Shard {
       await this.#sealedDeletes.deliver();
     } catch (error) {
       // Acknowledged and not applied: what readers would see is not what the log says.
-      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getMessage(error)}`);
+      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getErrorMessage(error)}`);
       throw error;
     }
   }
