@@ -95,9 +95,7 @@ const BANNED: readonly RegExp[] = [
 
 // --- exceptions, which may only shrink ---
 
-const LONG_FILES: Readonly<Record<string, number>> = {
-  'test/unit/index/native.test.ts': 636,
-};
+const LONG_FILES: Readonly<Record<string, number>> = {};
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
   // One row for each metric, one case for each field, one step after another.
   'src/base/metrics.ts createMetrics': 175,
