@@ -96,11 +96,10 @@ const BANNED: readonly RegExp[] = [
 // --- exceptions, which may only shrink ---
 
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {
-  // One row for each metric, one case for each field, one step after another.
+  // One row for each metric, one case for each field.
   'src/base/metrics.ts createMetrics': 175,
   'src/codec/query-request.ts decodeQueryRequest': 78,
   'src/codec/search-request.ts decodeSearch': 86,
-  'src/server.ts start': 148,
 };
 
 interface Import {
