@@ -5,7 +5,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { CONFIG_KEYS } from '../src/config-keys.ts';
-import { DataType, getDataTypeName } from '../src/model/data-type.ts';
+import {
+  DataType,
+  SCALAR_TYPES,
+  STORED_TYPES,
+  getDataTypeName,
+} from '../src/model/data-type.ts';
 import {
   AUTOINDEX,
   FLOAT_METRICS,
@@ -17,7 +22,7 @@ import {
 } from '../src/model/index-params.ts';
 import { NPROBE } from '../src/model/search-params.ts';
 import { PROPERTIES_NOT_YET } from '../src/roles/proxy/properties.ts';
-import { ELEMENTS, NOT_YET, STORED } from '../src/roles/proxy/read-field.ts';
+import { NOT_YET } from '../src/roles/proxy/read-field.ts';
 import { RPC_TABLE } from '../src/roles/proxy/rpc-table.ts';
 
 const PROTO = 'proto/milvus/milvus.proto';
@@ -145,8 +150,8 @@ function renderRpcs(): string {
 function renderTypes(): string {
   return [
     '## Data types\n',
-    `Fields: ${typeNames(STORED)}, and dynamic fields. Elements of an Array: ` +
-      `${typeNames(ELEMENTS)}.`,
+    `Fields: ${typeNames(STORED_TYPES)}, and dynamic fields. Elements of an Array: ` +
+      `${typeNames(SCALAR_TYPES)}.`,
     'Every field but the primary key and the partition key may be nullable. Every field but the',
     'primary key may, where Milvus allows it, have a default value.\n',
     `Not yet: ${typeNames(NOT_YET)}.\n`,
@@ -184,10 +189,10 @@ function renderIndexes(): string {
   );
   lines.push(`Not yet: ${join(OTHER_VECTOR_INDEXES)}.\n`);
   lines.push('| scalar index | fields |', '|---|---|');
-  const types = [...STORED].filter((type) => type < DataType.BinaryVector);
+  const types = [...STORED_TYPES].filter((type) => type < DataType.BinaryVector);
   for (const [name, accepts] of Object.entries(SCALAR_INDEXES)) {
     const plain = types.filter((type) => type !== DataType.Array && accepts(type, 0));
-    const elements = [...ELEMENTS].filter((type) => accepts(DataType.Array, type));
+    const elements = [...SCALAR_TYPES].filter((type) => accepts(DataType.Array, type));
     const arrays = elements.length > 0 ? `; arrays of ${typeNames(elements)}` : '';
     lines.push(`| ${code(name)} | ${typeNames(plain)}${arrays} |`);
   }

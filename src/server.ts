@@ -19,21 +19,14 @@ import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
-import { DataCoordRole } from './roles/datacoord/datacoord.ts';
-import { DataNodeRole } from './roles/datanode/datanode.ts';
-import { IndexCoordRole } from './roles/indexcoord/indexcoord.ts';
-import { IndexNodeRole } from './roles/indexnode/indexnode.ts';
+import { makeRoles } from './make-roles.ts';
+import { RoleSet } from './role-set.ts';
 import { createHandlers } from './roles/proxy/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
-import { QueryCoordRole } from './roles/querycoord/querycoord.ts';
-import { QueryNodeRole } from './roles/querynode/querynode.ts';
-import { RootCoordRole } from './roles/rootcoord/rootcoord.ts';
-import { StreamingNodeRole } from './roles/streamingnode/streamingnode.ts';
-import type { Peers, RoleName } from './rpc/contract.ts';
+import type { Peers } from './rpc/contract.ts';
 import { Admission } from './rpc/admission.ts';
 import { MilvusServer } from './rpc/grpc-milvus.ts';
 import { MilvusProto } from './rpc/milvus-proto.ts';
-import { ReadSlots } from './segment/read-slots.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
 import { LocalFileWal } from './wal/local-file.ts';
@@ -50,9 +43,6 @@ export interface RunningServer {
 const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
 const BUILDS_WAITING_MAX = 64;
-/** Where roles of one process serve each other when they talk gRPC. */
-const LOOPBACK = '127.0.0.1';
-const MIB = 1024 * 1024;
 const crc32c = (bytes: Uint8Array, seed: number): number => native.crc32c(bytes, seed);
 
 /**
@@ -122,96 +112,18 @@ async function start(
   stops.push(() => metrics.close());
 
   const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
-  const runtime = systemRuntime;
-  const { nowMs } = runtime;
-  const mvccRetentionMs = config.elanus.mvccRetentionSeconds * 1000;
-  const segmentBytesMax = config.dataCoord.segment.maxSize * MIB;
-  const roles = new RoleSet();
-  const { peers } = roles;
-
-  const rootcoord = roles.add(
-    'rootcoord',
-    new RootCoordRole({
-      catalog,
-      peers,
-      logger: logger.child({ role: 'rootcoord' }),
-      runtime,
-      health,
-      onNameGone: metrics.forget,
-      limits: {
-        maxDatabaseNum: config.rootCoord.maxDatabaseNum,
-        maxPartitionNum: config.rootCoord.maxPartitionNum,
-        maxGeneralCapacity: config.rootCoord.maxGeneralCapacity,
-        maxCollectionNum: config.quotaAndLimits.limits.maxCollectionNum,
-        maxCollectionNumPerDb: config.quotaAndLimits.limits.maxCollectionNumPerDB,
-        defaultPartitionName: config.common.defaultPartitionName,
-        // One WAL stream serves all shards of a process (R9): more channels would be names only.
-        pchannelCount: 1,
-      },
-    }),
-  );
-  const datacoord = roles.add(
-    'datacoord',
-    new DataCoordRole({
-      catalog,
-      storage,
-      peers,
-      logger: logger.child({ role: 'datacoord' }),
-      segmentBytesMax,
-      isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
-      mvccRetentionMs,
-      scrubIntervalMs: config.elanus.scrubIntervalSeconds * 1000,
-      runtime,
-    }),
-  );
-  const indexcoord = roles.add(
-    'indexcoord',
-    new IndexCoordRole({
-      catalog,
-      peers,
-      logger: logger.child({ role: 'indexcoord' }),
-      runtime,
-      health,
-      indexRowsMin: config.rootCoord.minSegmentSizeToEnableIndex,
-    }),
-  );
-  const querycoord = roles.add('querycoord', new QueryCoordRole({ catalog, peers }));
-  const { unsolvedQueueSize } = config.queryNode.scheduler;
-  const reads = new ReadSlots(config.elanus.threads.search, unsolvedQueueSize);
-  const querynode = roles.add(
-    'querynode',
-    new QueryNodeRole({
-      ...{ storage, peers, runtime, reads },
-      logger: logger.child({ role: 'querynode' }),
-    }),
-  );
+  const roleSet = new RoleSet();
+  const { peers } = roleSet;
   const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
-  const datanode = roles.add('datanode', new DataNodeRole({ storage, buildMemory }));
-  const indexnode = roles.add(
-    'indexnode',
-    new IndexNodeRole({ storage, buildMemory, nowMs, onBuilt: metrics.observeBuild }),
-  );
-  const streamingnode = roles.add(
-    'streamingnode',
-    new StreamingNodeRole({
-      wal,
-      storage,
-      peers,
-      logger: logger.child({ role: 'streamingnode' }),
-      runtime,
-      health,
-      isDamageAccepted: config.elanus.wal.acceptDamage,
-      mvccRetentionMs,
-      segmentBytesMax: segmentBytesMax * config.dataCoord.segment.sealProportion,
-      walBytesMax: config.elanus.walBytesMax,
-      growingBytesMax: config.elanus.growingBytesMax,
-      growingLifeMsMax: config.dataCoord.segment.maxLife * 1000,
-      onRead: metrics.observeRead,
-      reads,
-    }),
-  );
+  const roles = makeRoles(config, {
+    ...{ catalog, storage, wal, peers, logger, health, metrics, buildMemory },
+    runtime: systemRuntime,
+  });
+  roleSet.add(roles);
+  const { rootcoord, datacoord, indexcoord, querycoord } = roles;
+  const { streamingnode, querynode, datanode, indexnode } = roles;
 
-  if (config.elanus.grpcBetweenRoles) stops.push(await roles.connectByGrpc(logger));
+  if (config.elanus.grpcBetweenRoles) stops.push(await roleSet.connectByGrpc(logger));
   await rootcoord.start();
   stops.push(() => rootcoord.stop());
   await datacoord.start();
@@ -229,7 +141,7 @@ async function start(
   await indexcoord.resume();
   datacoord.resume();
 
-  metrics.watch({ rootcoord, datacoord, querycoord, querynode, streamingnode });
+  metrics.watch(roles);
   const admission = makeAdmission(config);
   const server = buildClientApi(config, { root, peers, logger, health, metrics, admission });
   const memoryReturn = returnMemory([
@@ -354,48 +266,6 @@ async function openStores(
   });
   stops.push(() => wal.close());
   return { catalog, storage, wal };
-}
-
-/**
- * The roles of this process. Peers are looked up at each call, because roles refer to each other in
- * circles.
- */
-class RoleSet {
-  readonly #roles: Partial<Record<RoleName, object>> = {};
-  readonly #remotes: Partial<Record<RoleName, object>> = {};
-  readonly peers: Peers;
-
-  constructor() {
-    const find = (name: RoleName): object | undefined => this.#remotes[name] ?? this.#roles[name];
-    this.peers = new Proxy({} as Peers, { get: (_target, name) => find(name as RoleName) });
-  }
-
-  add<Role extends object>(name: RoleName, role: Role): Role {
-    this.#roles[name] = role;
-    return role;
-  }
-
-  /** From here on the roles added so far meet over gRPC on loopback. Returns what ends that. */
-  async connectByGrpc(logger: Logger): Promise<() => Promise<void>> {
-    // Loaded only where it is wanted: a plain start pays nothing for it.
-    const { grpcPeer, startRoleServer } = await import('./rpc/grpc-roles.ts');
-    const server = await startRoleServer({
-      host: LOOPBACK,
-      port: 0,
-      roles: this.#roles as Partial<Peers>,
-      onDefect: (method, error) => logger.error({ method, error }, 'defect in a role'),
-    });
-    const address = `${LOOPBACK}:${server.port}`;
-    const remotes = (Object.keys(this.#roles) as RoleName[]).map((name) => {
-      const { peer, close } = grpcPeer(name, address);
-      this.#remotes[name] = peer;
-      return close;
-    });
-    return async () => {
-      await server.stop();
-      for (const close of remotes) close();
-    };
-  }
 }
 
 function lockDataDirectory(path: string): number {

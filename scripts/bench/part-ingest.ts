@@ -1,5 +1,5 @@
-// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same requests by
-// the same client.
+// Rows per second through gRPC, acknowledged after fsync, beside milvus-lite fed the same requests
+// by the same client.
 
 import { insertAll, COLLECTION } from './support/filled-server.ts';
 import { LiteProcess } from './support/lite-process.ts';

@@ -21,7 +21,7 @@ import type { FieldDataView, ScalarColumn } from './field-data.ts';
 import { copyFixedBytes, type FixedBytes, type Spans } from './wire-lists.ts';
 
 /** Milvus' common.JSONMaxLength. */
-export const JSON_BYTES_MAX = 65536;
+const JSON_BYTES_MAX = 65536;
 const SPACE = 0x20;
 const OPEN_BRACE = 0x7b;
 

@@ -5,10 +5,10 @@
 
 import assert from 'node:assert/strict';
 import type { Crc32c } from '../base/crc32c.ts';
-import { KEYS_HEADER_BYTES, KEYS_INT64, KEYS_STRING } from './wal-message.ts';
+import { KEYS_HEADER_BYTES, KEYS_INT64, KEYS_STRING, type MessagePart } from './wal-message.ts';
 
 export const DELETE_BATCH_MAGIC = 0x32444c45; // "ELD2"
-export const DELETE_BATCH_HEADER_BYTES = 32;
+const DELETE_BATCH_HEADER_BYTES = 32;
 const CHECKSUM_FROM = 8;
 /** Keys, runs and bytes of text of one batch are u32. */
 const U32_MAX = 2 ** 32 - 1;
@@ -23,6 +23,14 @@ export interface DeleteRun {
   readonly killsUpTo: bigint;
   /** 0 = every partition. */
   readonly partitionId: bigint;
+}
+
+type DeletePart = Extract<MessagePart, { kind: 'delete' }>;
+
+/** What a delete of a record, stamped with `timestamp`, does to rows. */
+export function toDeleteRun(part: DeletePart, timestamp: bigint): DeleteRun {
+  const { partitionId, killsUpTo, keys } = part;
+  return { keys, timestamp, killsUpTo: killsUpTo === 0n ? timestamp - 1n : killsUpTo, partitionId };
 }
 
 /** Bytes that grow at their end, by doubling. */

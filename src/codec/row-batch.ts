@@ -167,28 +167,12 @@ export class RowColumn {
     return decodeUtf8(asBuffer(this.data), this.offsets[row]!, this.offsets[row + 1]!);
   }
 
-  asInt8(): Int8Array {
-    return new Int8Array(this.data.buffer, this.data.byteOffset, this.data.byteLength);
-  }
-
-  asInt16(): Int16Array {
-    return new Int16Array(this.data.buffer, this.data.byteOffset, this.data.byteLength / 2);
-  }
-
-  asInt32(): Int32Array {
-    return new Int32Array(this.data.buffer, this.data.byteOffset, this.data.byteLength / 4);
-  }
-
   asInt64(): BigInt64Array {
     return new BigInt64Array(this.data.buffer, this.data.byteOffset, this.data.byteLength / 8);
   }
 
   asFloat(): Float32Array {
     return new Float32Array(this.data.buffer, this.data.byteOffset, this.data.byteLength / 4);
-  }
-
-  asDouble(): Float64Array {
-    return new Float64Array(this.data.buffer, this.data.byteOffset, this.data.byteLength / 8);
   }
 }
 

@@ -146,7 +146,8 @@ class FixedCursor {
         this.#taken = 0;
       }
     }
-    return { width, byteLength, chunks: { count: pairs.length / 2, pairs: Uint32Array.from(pairs) } };
+    const taken = { count: pairs.length / 2, pairs: Uint32Array.from(pairs) };
+    return { width, byteLength, chunks: taken };
   }
 }
 

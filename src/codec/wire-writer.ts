@@ -56,10 +56,6 @@ export class WireWriter {
     this.length += content;
   }
 
-  writeUint32(field: number, value: number): void {
-    if (value !== 0) this.appendUint32(field, value);
-  }
-
   appendUint32(field: number, value: number): void {
     this.ensure(15);
     this.putVarint((field << 3) | WireType.Varint);
@@ -197,16 +193,6 @@ export class WireWriter {
 
   writeStrings(field: number, values: readonly string[]): void {
     for (const value of values) this.appendString(field, value);
-  }
-
-  /** A map<string, string>. */
-  writeStringMap(field: number, map: ReadonlyMap<string, string>): void {
-    for (const [key, value] of map) {
-      const mark = this.begin(field);
-      this.writeString(1, key);
-      this.writeString(2, value);
-      this.end(mark);
-    }
   }
 
   private putVarint(value: number): void {

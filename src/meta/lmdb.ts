@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import type { RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import type { Runtime } from '../base/clock.ts';
 import { crc32c as crc32cByTable, type Crc32c } from '../base/crc32c.ts';
+import { getErrorMessage } from '../base/error-message.ts';
 import { nextTurn } from '../base/turns.ts';
 import { MilvusError } from '../model/error.ts';
 import type { Kv, KvEntry } from './kv.ts';
@@ -256,7 +257,7 @@ async function requireSoundFile(folder: string, dataFile: string): Promise<void>
 }
 
 function createOpenError(name: 'IoFailed' | 'DataIntegrity', folder: string, error: unknown) {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = getErrorMessage(error);
   const isDamaged = name === 'DataIntegrity';
   return new MilvusError(name, {
     message: isDamaged ? 'the metadata store is damaged' : 'cannot open the metadata store',

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import type { Runtime } from '../base/clock.ts';
 import { createDeferred } from '../base/deferred.ts';
 import type { Deferred } from '../base/deferred.ts';
+import { getErrorMessage } from '../base/error-message.ts';
 import { MilvusError } from '../model/error.ts';
 import { KEY_BYTES_MAX, OPERATIONS_MAX } from './kv.ts';
 import type {
@@ -307,6 +308,6 @@ function createClosedError(): MilvusError {
 }
 
 function createWriteError(cause: unknown): MilvusError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = getErrorMessage(cause);
   return new MilvusError('IoFailed', { message: 'metadata write failed', fields: { reason } });
 }

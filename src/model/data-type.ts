@@ -30,6 +30,26 @@ export const DataType = {
 
 export type DataType = (typeof DataType)[keyof typeof DataType];
 
+/** Types with one value of their own: what an Array's elements may be, too. */
+export const SCALAR_TYPES = [
+  DataType.Bool,
+  DataType.Int8,
+  DataType.Int16,
+  DataType.Int32,
+  DataType.Int64,
+  DataType.Float,
+  DataType.Double,
+  DataType.VarChar,
+] as const;
+
+/** Types that can be stored. */
+export const STORED_TYPES: ReadonlySet<number> = new Set([
+  ...SCALAR_TYPES,
+  DataType.Array,
+  DataType.JSON,
+  DataType.FloatVector,
+]);
+
 const NAME_BY_NUMBER = new Map<number, string>(
   Object.entries(DataType).map(([name, value]) => [value, name]),
 );

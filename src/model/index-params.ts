@@ -339,7 +339,7 @@ function pickScalarParams(
 }
 
 /** Returns the value. @throws MilvusError ParameterInvalid with Milvus' text */
-export function checkInteger(key: string, text: string, range: IntegerParam): number {
+function checkInteger(key: string, text: string, range: IntegerParam): number {
   if (!/^[+-]?\d+$/.test(text.trim())) {
     throw invalidParameter(`invalid integer value, key: '${key}', value: '${text}'`);
   }

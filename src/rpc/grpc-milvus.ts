@@ -1,5 +1,5 @@
-// The client API's gRPC server. An RPC without a handler answers UNIMPLEMENTED with its name. Errors
-// of handlers travel inside the reply's Status, as Milvus' do.
+// The client API's gRPC server. An RPC without a handler answers UNIMPLEMENTED with its name.
+// Errors of handlers travel inside the reply's Status, as Milvus' do.
 
 import type { IncomingHttpHeaders } from 'node:http2';
 import { DecodeError } from '../codec/wire.ts';

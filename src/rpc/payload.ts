@@ -4,6 +4,7 @@
 // Layout: one byte of our version, then V8's own format, which begins with V8's version.
 
 import { DefaultDeserializer, DefaultSerializer } from 'node:v8';
+import { getErrorMessage } from '../base/error-message.ts';
 import { MilvusError } from '../model/error.ts';
 
 const PAYLOAD_VERSION = 1;
@@ -54,7 +55,7 @@ export function decodePayload(bytes: Uint8Array): unknown {
     deserializer.readHeader();
     return deserializer.readValue();
   } catch (error) {
-    throw damaged(error instanceof Error ? error.message : String(error));
+    throw damaged(getErrorMessage(error));
   }
 }
 

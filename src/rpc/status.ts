@@ -1,5 +1,6 @@
 // MilvusError ↔ common.Status, in one place. Codes and legacy codes: Milvus 2.6.
 
+import { getErrorMessage } from '../base/error-message.ts';
 import { MilvusError, getErrorName } from '../model/error.ts';
 
 /** common.Status as a plain object for the protobuf encoders. */
@@ -34,7 +35,7 @@ const LEGACY_CODE: ReadonlyMap<number, number> = new Map([
 export function toMilvusError(error: unknown): MilvusError {
   if (error instanceof MilvusError) return error;
   if (error instanceof Error && error.name === 'AbortError') return new MilvusError('Canceled');
-  const message = error instanceof Error ? error.message : String(error);
+  const message = getErrorMessage(error);
   const code = (error as { code?: unknown } | null)?.code;
   // The addon throws plain errors that carry a code of the table.
   if (typeof code === 'number') return new MilvusError(getErrorName(code), { message });

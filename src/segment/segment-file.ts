@@ -6,6 +6,7 @@ import { ByteBuffer } from 'flatbuffers';
 import { Footer } from 'apache-arrow/fb/footer';
 import { Message } from 'apache-arrow/fb/message';
 import { RecordBatch } from 'apache-arrow/fb/record-batch';
+import { getErrorMessage } from '../base/error-message.ts';
 import {
   native,
   type BufferName,
@@ -202,7 +203,7 @@ async function readMetadata(
     return await parseMetadata(file, fileBytes, read);
   } catch (error) {
     if (error instanceof MilvusError) throw error;
-    throw makeDamaged(file, `metadata: ${error instanceof Error ? error.message : String(error)}`);
+    throw makeDamaged(file, `metadata: ${getErrorMessage(error)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 // Turns a file system error under the object storage into the error that a client sees.
 
+import { getErrorMessage } from '../base/error-message.ts';
 import { getErrorCode } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
@@ -37,6 +38,6 @@ export async function toIoError(error: unknown, context: IoContext): Promise<Mil
       },
     });
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = getErrorMessage(error);
   return new MilvusError('IoFailed', { fields: { key: context.key, code, reason } });
 }

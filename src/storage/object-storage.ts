@@ -94,7 +94,7 @@ export interface ObjectStorage {
 }
 
 /** Characters of a key at most. */
-export const KEY_LENGTH_MAX = 1024;
+const KEY_LENGTH_MAX = 1024;
 const NAME_LENGTH_MAX = 255;
 
 /** @throws MilvusError ParameterInvalid when this is no key */

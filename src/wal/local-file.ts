@@ -5,6 +5,7 @@
 // records mean.
 
 import { MilvusError } from '../model/error.ts';
+import { min } from '../base/bigint.ts';
 import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpers.ts';
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
 import { Batch, makePendingRecord } from './batch.ts';
@@ -462,10 +463,6 @@ function getDiscarded(active: ActiveFile): { handle: FileHandle; path: string } 
 
 function createDamageError(damage: WalDamage): MilvusError {
   return new MilvusError('DataIntegrity', { message: describeDamage(damage) });
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }
 
 function closedError(): MilvusError {

@@ -4,6 +4,7 @@
 // is damage, nothing is cut or removed. Not here: what the records of older files are like; reading
 // finds that.
 
+import { max } from '../base/bigint.ts';
 import { readFully } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
@@ -382,8 +383,4 @@ async function settleTail(
   } finally {
     await handle.close();
   }
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }

@@ -18,7 +18,7 @@ export interface Span {
   readonly isLast: boolean;
 }
 
-export const SPAN_NAME = 'span';
+const SPAN_NAME = 'span';
 const UNFINISHED_NAME = 'span.new';
 const SPAN_BYTES = 40;
 const MAGIC = 0x4e4150534e414c45n; // "ELANSPAN"

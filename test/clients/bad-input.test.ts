@@ -10,6 +10,7 @@ import { CATALOG } from './bad-input/catalog.ts';
 import { INDEXES_AND_LOADING } from './bad-input/indexes.ts';
 import { NAMES } from './bad-input/names.ts';
 import { QUERIES } from './bad-input/queries.ts';
+import { ALTERATIONS } from './bad-input/alterations.ts';
 import { SCHEMAS } from './bad-input/schemas.ts';
 import { SEARCH_REQUESTS } from './bad-input/searches.ts';
 import { buildWorld, takePicture } from './bad-input/world.ts';
@@ -18,6 +19,7 @@ import { WRITES } from './bad-input/writes.ts';
 const GROUPS: Readonly<Record<string, readonly BadRequest[]>> = {
   names: NAMES,
   schemas: SCHEMAS,
+  alterations: ALTERATIONS,
   writes: WRITES,
   searches: SEARCH_REQUESTS,
   queries: QUERIES,

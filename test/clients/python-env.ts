@@ -14,7 +14,7 @@ export type PythonEnvName = '2.5' | '2.6' | '3.0';
 export const pythonEnvNames: readonly PythonEnvName[] = ['2.5', '2.6', '3.0'];
 
 /** True on continuous integration, where a test may not skip for want of Python. */
-export const isCi = process.env['CI'] === 'true';
+const isCi = process.env['CI'] === 'true';
 
 const installTimeoutMs = 9 * 60 * 1000;
 const prepared = new Map<PythonEnvName, { python: string } | { skipped: string }>();
@@ -24,7 +24,7 @@ const prepared = new Map<PythonEnvName, { python: string } | { skipped: string }
  * another process makes the same one. Returns the path of the interpreter, or why there is none; it
  * never throws. The answer is remembered for the life of the process.
  */
-export function preparePython(
+function preparePython(
   name: PythonEnvName,
   repoRoot: string = process.cwd(),
 ): { python: string } | { skipped: string } {

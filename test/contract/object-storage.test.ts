@@ -227,7 +227,7 @@ async function liveWithCuts(
   return undefined;
 }
 
-test('R11 local directory: power cuts at random moments lose nothing and tear nothing', async () => {
+test('R11 local directory: power cuts at random moments lose and tear nothing', async () => {
   for (let seed = 1; seed <= 100; seed++) {
     assert.equal(await liveWithCuts(seed), undefined, `seed ${seed}`);
   }

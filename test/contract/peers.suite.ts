@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CallContext } from '../../src/rpc/contract.ts';
 import { MilvusError, invalidParameter, type ErrorName } from '../../src/model/error.ts';
+import { hasName } from '../support/has-name.ts';
 
 export interface PeersFixture {
   /** Returns the role as its callers see it. */
@@ -37,11 +38,6 @@ async function catchError(work: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
-
-const hasName =
-  (name: ErrorName) =>
-  (error: unknown): boolean =>
-    error instanceof MilvusError && error.errorName === name;
 
 /** Resolves once the signal fires. */
 function whenAborted(signal: AbortSignal): Promise<void> {

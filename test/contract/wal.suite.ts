@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MilvusError } from '../../src/model/error.ts';
+import { hasName } from '../support/has-name.ts';
 import { RECORD_BYTES_MAX } from '../../src/wal/wal.ts';
 import type { Wal, WalEntry } from '../../src/wal/wal.ts';
 
@@ -23,9 +23,6 @@ export async function readAll(wal: Wal, from = 0n): Promise<WalEntry[]> {
 export function makeBytes(seed: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (seed * 31 + i * 7 + (i >> 8)) & 255);
 }
-
-const hasName = (name: string) => (error: unknown): boolean =>
-  error instanceof MilvusError && error.errorName === name;
 
 export function testWal(
   name: string,

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { DataType } from '../../src/model/data-type.ts';
 import { MilvusClient, type CollectionSpec, type Row } from '../support/milvus-client.ts';
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SPEC: CollectionSpec = {
   name: 'books',
@@ -71,7 +72,7 @@ async function create(client: MilvusClient): Promise<void> {
 
 async function flush(client: MilvusClient): Promise<void> {
   const { isWritten } = await client.flush(SPEC.name);
-  while (!(await isWritten())) await delay(5);
+  await waitFor(isWritten);
 }
 
 async function listKeys(client: MilvusClient): Promise<unknown[]> {

@@ -10,12 +10,13 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DataType } from '../../src/model/data-type.ts';
 import {
-  LostCallError,
   MilvusClient,
   type CollectionSpec,
   type Row,
 } from '../support/milvus-client.ts';
+import { LostCallError } from '../support/milvus-transport.ts';
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const WRITES = Number(process.env['SINGLE_KEY_WRITES'] ?? 12_000);
 const KILLS = Number(process.env['SINGLE_KEY_KILLS'] ?? 2);
@@ -191,11 +192,7 @@ async function runClient(
 
 async function flushWhole(client: MilvusClient, withinMs: number): Promise<void> {
   const { isWritten } = await client.flush(SPEC.name);
-  const deadline = Date.now() + withinMs;
-  while (!(await isWritten())) {
-    assert(Date.now() < deadline, `the flush has not ended within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await waitFor(isWritten, withinMs);
 }
 
 async function checkValues(client: MilvusClient, lanes: readonly Lane[]): Promise<void> {

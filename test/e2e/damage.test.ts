@@ -16,6 +16,7 @@ import {
   type Row,
 } from '../support/milvus-client.ts';
 import { makeTempDirectory, ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const FIELDS = [
   { name: 'key', type: DataType.Int64, isPrimaryKey: true },
@@ -284,12 +285,4 @@ describe('damage', () => {
 async function describeIndex(client: MilvusClient, name: string): Promise<Record<string, unknown>> {
   const reply = await client.call('DescribeIndex', { collection_name: name });
   return (reply['index_descriptions'] as Record<string, unknown>[])[0]!;
-}
-
-async function waitFor(isDone: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 30_000;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < until, 'not done in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -16,6 +16,7 @@ import { DataType } from '../../src/model/data-type.ts';
 import { startServer, type RunningServer, type Seams } from '../../src/server.ts';
 import { MilvusClient, MilvusReplyError, type CollectionSpec } from '../support/milvus-client.ts';
 import { makeTempDirectory } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SPEC: CollectionSpec = {
   name: 'books',
@@ -198,11 +199,3 @@ test('a collection that is dropped takes its problems with it', async () => {
     await assert.rejects(client.flush(SPEC.name), MilvusReplyError);
   });
 });
-
-async function waitFor(isDone: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 30_000;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < until, 'not done in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

@@ -15,6 +15,7 @@ import { ServerMetrics } from '../../src/server-metrics.ts';
 import { startServer } from '../../src/server.ts';
 import { MilvusClient, type CollectionSpec } from '../support/milvus-client.ts';
 import { makeTempDirectory } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SPEC: CollectionSpec = {
   name: 'books',
@@ -35,14 +36,6 @@ function listDefinitions(): string[] {
   const registry = { counter: define, gauge: define, histogram: define };
   createMetrics(registry as unknown as MetricsRegistry);
   return names;
-}
-
-async function waitFor(isDone: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 30_000;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < until, 'not done in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 async function work(client: MilvusClient): Promise<void> {

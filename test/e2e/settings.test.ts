@@ -10,6 +10,7 @@ import { DataType } from '../../src/model/data-type.ts';
 import { startServer } from '../../src/server.ts';
 import { MilvusClient, type CollectionSpec } from '../support/milvus-client.ts';
 import { makeTempDirectory } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const KEY = { name: 'key', type: DataType.Int64, isPrimaryKey: true };
 const VECTOR = { name: 'vector', type: DataType.FloatVector, dim: 2 };
@@ -45,14 +46,6 @@ async function withServers(
 async function countFiles(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isFile()).length;
-}
-
-async function waitFor(isDone: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 30_000;
-  while (!(await isDone())) {
-    assert.ok(Date.now() < until, 'not done in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 test('proxy.mustUsePartitionKey refuses collections without one, old ones when read', async () => {

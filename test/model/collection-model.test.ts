@@ -4,60 +4,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DataType } from '../../src/model/data-type.ts';
 import { MilvusError } from '../../src/model/error.ts';
-import type { DefaultValue } from '../../src/model/schema.ts';
 import { composeTimestamp } from '../../src/model/timestamp.ts';
-import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
-import { makeField } from '../support/codec/random-batch.ts';
+import type { ClusterSandbox, SandboxOptions } from '../support/cluster-sandbox.ts';
 import { Random } from '../support/codec/random.ts';
-import type { ModelRow, ReadOptions, Row } from '../support/collection-model.ts';
-import { SandboxCollection, toFound } from '../support/sandbox-collection.ts';
+import { checkReads, makeRow, makeRows, range } from '../support/random-rows.ts';
+import type { SandboxCollection } from '../support/sandbox-collection.ts';
 import { withCollection } from '../support/with-collection.ts';
 
 const SEED = Number(process.env['COLLECTION_MODEL_SEED'] ?? 20261);
 const STEPS = Number(process.env['COLLECTION_MODEL_STEPS'] ?? 100);
-
-/** Coordinates are multiples of 1/4, so that scores are exact in 32 bits. */
-function makeRow(random: Random, id: bigint): Row {
-  return {
-    id,
-    vec: Array.from({ length: 4 }, () => (random.below(33) - 16) / 4),
-    n: random.chance(0.2) ? null : BigInt(random.below(20)),
-    s: `s${random.below(5)}`,
-  };
-}
-
-const isGone = (error: unknown): boolean =>
-  error instanceof MilvusError &&
-  ['CollectionNotFound', 'PartitionNotFound'].includes(error.errorName);
-
-/** Every kind of read gives what the model says. */
-async function check(
-  collection: SandboxCollection,
-  random: Random,
-  given: ReadOptions = {},
-): Promise<void> {
-  const { model } = collection;
-  const bound = BigInt(random.below(22));
-  const passes = ({ n }: ModelRow): boolean => n !== null && n < bound;
-  for (const options of [given, { ...given, filter: `n < ${bound}` }]) {
-    const asked = options.filter === undefined ? options : { ...options, passes };
-    assert.deepEqual(await collection.query(options), model.query(asked).map(toFound), 'query');
-    assert.equal(await collection.count(options), model.list(asked).length, 'count(*)');
-    const limit = 1 + random.below(10);
-    const first = model.query(asked).slice(0, limit).map(toFound);
-    assert.deepEqual(await collection.query({ ...options, limit }), first, 'query with a limit');
-    const vector = makeRow(random, 0n).vec;
-    const k = 1 + random.below(random.chance(0.2) ? 400 : 12);
-    const found = await collection.search(vector, k, options);
-    assert.deepEqual(found, model.search(vector, k, asked), `search, k ${k}`);
-  }
-  if (given.pinned !== undefined || given.partitionIds !== undefined) return;
-  const ids = [...new Set(Array.from({ length: 5 }, () => BigInt(random.below(80))))];
-  const wanted = model.query({ passes: ({ id }) => ids.includes(id) }).map(toFound);
-  assert.deepEqual(await collection.get(ids), wanted, 'get');
-}
 
 /** Random operations, some at the same time, some while segments are written or merged. */
 class RandomRun {
@@ -98,14 +54,14 @@ class RandomRun {
     else if (choice < 93) await this.#named('drop partition', () => this.#dropPartition());
     else if (choice < 96) await this.#named('pin', () => this.#pin());
     else await this.#named('restart', () => this.#restart());
-    await check(this.#collection, random);
+    await checkReads(this.#collection, random);
     if (random.chance(0.3)) await this.#checkPartition();
     for (const pinned of this.#pins) if (random.chance(0.3)) await this.#checkPin(pinned);
   }
 
   async finish(): Promise<void> {
     await this.#settle();
-    await check(this.#collection, this.#random);
+    await checkReads(this.#collection, this.#random);
   }
 
   async #named(name: string, work: () => Promise<void>): Promise<void> {
@@ -174,7 +130,7 @@ class RandomRun {
 
   async #checkPin(pinned: bigint): Promise<void> {
     try {
-      await check(this.#collection, this.#random, { pinned });
+      await checkReads(this.#collection, this.#random, { pinned });
     } catch (error) {
       const isOlder = error instanceof MilvusError && /older than/.test(error.message);
       if (this.#keepsAll || !isOlder) throw error;
@@ -183,7 +139,7 @@ class RandomRun {
   }
 
   async #checkPartition(): Promise<void> {
-    await check(this.#collection, this.#random, { partitionIds: [this.#partition()] });
+    await checkReads(this.#collection, this.#random, { partitionIds: [this.#partition()] });
   }
 
   async #restart(): Promise<void> {
@@ -237,14 +193,6 @@ for (const [run, { name, shards, options }] of RUNS.entries()) {
   });
 }
 
-/** Rows `from` up to, not including, `to`. */
-function makeRows(random: Random, from: number, to: number): Row[] {
-  return Array.from({ length: to - from }, (_unused, i) => makeRow(random, BigInt(from + i)));
-}
-
-const range = (from: number, to: number): bigint[] =>
-  Array.from({ length: to - from }, (_unused, i) => BigInt(from + i));
-
 test('R2 records of merged segments stay away when the log still has them', async () => {
   await withCollection({}, 1, async (collection, sandbox) => {
     const random = new Random(SEED);
@@ -260,7 +208,7 @@ test('R2 records of merged segments stay away when the log still has them', asyn
     await collection.flush();
     for (let i = 0; i < 2; i += 1) {
       await sandbox.restart();
-      await check(collection, random);
+      await checkReads(collection, random);
     }
   });
 });
@@ -299,7 +247,7 @@ test('R3 readers never meet a segment and its successor while both are there', a
     })().finally(() => (isDone = true));
     await Promise.all([reader, writer, maintenance]);
     assert.ok(counts.length > 0);
-    await check(collection, random);
+    await checkReads(collection, random);
   });
 });
 
@@ -320,10 +268,10 @@ for (const mvccRetentionMs of [0, 600_000]) {
           collection.delete(ids),
         ];
         await Promise.all(all);
-        await check(collection, random);
+        await checkReads(collection, random);
         if (round % 2 === 1) assert.equal(await collection.compact(), 0);
         if (round === 3) await sandbox.restart();
-        await check(collection, random);
+        await checkReads(collection, random);
       }
     });
   });
@@ -338,9 +286,9 @@ test('R3 a delete outlives a segment of which nothing is left', async () => {
     await collection.delete(range(0, 15));
     // The first partition's segment is written out as nothing, the other's with five rows.
     await collection.flush();
-    await check(collection, random);
+    await checkReads(collection, random);
     await sandbox.restart();
-    await check(collection, random);
+    await checkReads(collection, random);
   });
 });
 
@@ -367,7 +315,7 @@ for (const isGrpc of [false, true]) {
       };
       const work = Promise.all([write(), maintain()]).finally(() => (isDone = true));
       await Promise.all([work, read(), read()]);
-      await check(collection, random);
+      await checkReads(collection, random);
     });
   });
 }
@@ -383,7 +331,7 @@ test('R5 nothing is stamped at or before a timestamp that was read at', async ()
     await collection.upsert(makeRows(random, 5, 15));
     await collection.delete([0n]);
     assert.deepEqual(await collection.query({ pinned }), first);
-    await check(collection, random);
+    await checkReads(collection, random);
     await collection.flush();
     assert.deepEqual(await collection.query({ pinned }), first);
   });
@@ -400,7 +348,7 @@ test('R5 pinned reads stay what they were through deletes, merges and restarts',
       await collection.flush();
       if (round % 2 === 1) assert.equal(await collection.compact(), 0);
       if (round === 2) await sandbox.restart();
-      for (const pinned of pins) await check(collection, random, { pinned });
+      for (const pinned of pins) await checkReads(collection, random, { pinned });
     }
   });
 });
@@ -441,12 +389,12 @@ test('R6 a delete by filter removes only the versions that it has read', async (
       assert.equal(deleted, 20);
       const left = (await collection.query()).map(({ id }) => id);
       assert.deepEqual(left, [0n, 1n, 100n]);
-      await check(collection, random);
+      await checkReads(collection, random);
       await collection.flush();
       assert.equal(await collection.compact(), 0);
-      await check(collection, random);
+      await checkReads(collection, random);
       await sandbox.restart();
-      await check(collection, random);
+      await checkReads(collection, random);
     });
   }
 });
@@ -463,10 +411,10 @@ test('R6 deletes by filter and upserts at the same time lose no upsert', async (
         ...range(10, 20).map((id) => collection.upsert([makeRow(random, id)])),
         ...(round % 2 === 0 ? [collection.flush()] : []),
       ]);
-      await check(collection, random);
+      await checkReads(collection, random);
     }
     await sandbox.restart();
-    await check(collection, random);
+    await checkReads(collection, random);
   });
 });
 
@@ -480,7 +428,7 @@ test('R7 a key inserted again is one hit of a search and counts twice', async ()
         assert.equal(found.length, Math.min(k, 10), `min(k, distinct keys), k ${k}`);
       }
       assert.equal(await collection.count(), 90);
-      await check(collection, random);
+      await checkReads(collection, random);
     };
     for (let round = 0; round < 9; round += 1) {
       await collection.insert(makeRows(random, 0, 10), round % 2 === 0 ? undefined : partition);
@@ -497,214 +445,3 @@ test('R7 a key inserted again is one hit of a search and counts twice', async ()
     assert.equal(await collection.count(), 81);
   });
 });
-
-test('R10 a dropped collection takes no inserts, and its successor begins empty', async () => {
-  const sandbox = await ClusterSandbox.open();
-  const random = new Random(SEED);
-  let collection = await SandboxCollection.create(sandbox.peers, 'c');
-  for (let round = 0; round < 4; round += 1) {
-    const old = collection;
-    let acknowledged = 0;
-    let isRefused = false;
-    const writers = range(0, 4).map(async (writer) => {
-      for (let i = 0; !isRefused; i += 1) {
-        try {
-          await old.insert([makeRow(random, writer * 1000n + BigInt(i))]);
-          acknowledged += 1;
-        } catch (error) {
-          isRefused = true;
-          if (!isGone(error)) throw error;
-        }
-      }
-    });
-    while (acknowledged < 20 && !isRefused) await new Promise((resolve) => setImmediate(resolve));
-    const flushing = round % 2 === 0 ? old.flush().catch(() => undefined) : undefined;
-    await sandbox.peers.rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
-    collection = await SandboxCollection.create(sandbox.peers, 'c');
-    await Promise.all([...writers, flushing]);
-    await assert.rejects(old.insert([makeRow(random, 1n)]), isGone);
-    await assert.rejects(old.query(), isGone);
-    assert.deepEqual(await collection.query(), []);
-    if (round === 2) await sandbox.restart();
-    assert.deepEqual(await collection.query(), []);
-    await collection.insert(makeRows(random, 0, 10));
-    await check(collection, random);
-  }
-  assert.deepEqual(sandbox.errors, []);
-  await sandbox.close();
-});
-
-test('R10 a dropped partition takes no inserts and stays gone', async () => {
-  await withCollection({}, 1, async (collection, sandbox) => {
-    const random = new Random(SEED);
-    for (let round = 0; round < 4; round += 1) {
-      const partition = await collection.createPartition('p');
-      let acknowledged = 0;
-      let isRefused = false;
-      const writers = range(0, 3).map(async (writer) => {
-        for (let i = 0; !isRefused; i += 1) {
-          const id = writer * 1000n + BigInt(i);
-          try {
-            await collection.insert([makeRow(random, id)], partition);
-            await collection.upsert([makeRow(random, 5000n + id)]);
-            acknowledged += 1;
-          } catch (error) {
-            isRefused = true;
-            if (!isGone(error)) throw error;
-          }
-        }
-      });
-      while (acknowledged < 10 && !isRefused) await new Promise((resolve) => setImmediate(resolve));
-      const flushing = round % 2 === 0 ? collection.flush() : undefined;
-      await collection.dropPartition('p');
-      await Promise.all([...writers, flushing]);
-      // Inserts that were told of after the drop had been acknowledged before it.
-      collection.model.dropPartition(partition);
-      await check(collection, random);
-      if (round === 2) await sandbox.restart();
-      await check(collection, random);
-    }
-  });
-});
-
-test('R10 a partition dropped while it is merged stays gone', async () => {
-  await withCollection({}, 1, async (collection, sandbox) => {
-    const random = new Random(SEED);
-    const partition = await collection.createPartition('p');
-    for (let i = 0; i < 2; i += 1) {
-      await collection.insert(makeRows(random, 10 * i, 10 * i + 10), partition);
-      await collection.flush();
-    }
-    let release: () => void = () => undefined;
-    const isHeld = new Promise<void>((resolve) => {
-      sandbox.hooks.set('indexcoord.buildSegment', () => {
-        resolve();
-        return new Promise((go) => (release = go));
-      });
-    });
-    const merging = collection.compact();
-    await isHeld;
-    const droppedAtLeader = new Promise<void>((resolve) => {
-      sandbox.hooks.set('querycoord.dropPartition', async () => resolve());
-    });
-    const dropping = collection.dropPartition('p');
-    // The leader has let go of the partition; the merge goes on before the catalog is told.
-    await droppedAtLeader;
-    release();
-    sandbox.hooks.clear();
-    await dropping;
-    await merging;
-    assert.deepEqual(await collection.query(), []);
-    await sandbox.restart();
-    assert.deepEqual(await collection.query(), []);
-  });
-});
-
-test('a field added to rows that are still growing reads as null', async () => {
-  await withCollection({}, 1, async (collection, sandbox) => {
-    const random = new Random(SEED);
-    await collection.insert(makeRows(random, 0, 10));
-    const field = collection.info.schema.fields.find(({ name }) => name === 'n')!;
-    await sandbox.peers.rootcoord.addCollectionField(
-      { dbName: 'default', name: 'c', field: { ...field, name: 'm' } },
-      {},
-    );
-    await collection.refresh();
-    const checkField = async (): Promise<void> => {
-      assert.equal(await collection.count({ filter: 'm is null' }), 10);
-      assert.equal(await collection.count({ filter: 'm >= 0 or not (m >= 0)' }), 0);
-      await check(collection, random);
-    };
-    await checkField();
-    await collection.flush();
-    await checkField();
-    await sandbox.restart();
-    await checkField();
-  });
-});
-
-/** What fields that are added with a default read as, and filters that every such row passes. */
-const ADDED: readonly { name: string; dataType: number; value: DefaultValue; passes: string }[] = [
-  { name: 'm', dataType: DataType.Int64, value: -7n, passes: 'm == -7 and m + 1 < -5' },
-  { name: 't', dataType: DataType.VarChar, value: 'né', passes: 't == "né" and t like "n%"' },
-  { name: 'e', dataType: DataType.VarChar, value: '', passes: 'e == ""' },
-  { name: 'b', dataType: DataType.Bool, value: true, passes: 'b == true' },
-  { name: 'i8', dataType: DataType.Int8, value: -8, passes: 'i8 in [-8, 9]' },
-  { name: 'i16', dataType: DataType.Int16, value: -300, passes: 'i16 < i8' },
-  { name: 'i32', dataType: DataType.Int32, value: 1 << 20, passes: 'i32 == 1048576' },
-  { name: 'f', dataType: DataType.Float, value: 0.5, passes: 'f == 0.5' },
-  { name: 'd', dataType: DataType.Double, value: 0.1, passes: 'not (d != 0.1)' },
-];
-
-async function addFields(sandbox: ClusterSandbox, collection: SandboxCollection): Promise<void> {
-  for (const { name, dataType, value } of ADDED) {
-    const field = makeField({ name, dataType, nullable: true, defaultValue: value });
-    await sandbox.peers.rootcoord.addCollectionField(
-      { dbName: 'default', name: 'c', field },
-      {},
-    );
-  }
-  await collection.refresh();
-}
-
-/** All rows but those of `others`, which have values of their own, have the defaults. */
-async function checkAdded(collection: SandboxCollection, others: readonly bigint[]): Promise<void> {
-  const ids = collection.model.query({}).map(({ id }) => id);
-  const old = ids.length - others.length;
-  for (const { name, passes } of ADDED) {
-    assert.equal(await collection.count({ filter: passes }), old, passes);
-    assert.equal(await collection.count({ filter: `${name} is null` }), 0, name);
-    assert.equal(await collection.count({ filter: `${name} is not null` }), ids.length, name);
-  }
-  const wanted = (value: DefaultValue): unknown[] =>
-    ids.map((id) => (others.includes(id) ? (typeof value === 'bigint' ? 5n : 'own') : value));
-  assert.deepEqual(await collection.values('m'), wanted(-7n));
-  assert.deepEqual(await collection.values('t'), wanted('né'));
-}
-
-for (const isGrpc of [false, true]) {
-  const how = isGrpc ? ', gRPC between roles' : '';
-  test(`R25 fields added with a default read as it in rows from before${how}`, async () => {
-    await withCollection({ isGrpc, mvccRetentionMs: 0 }, 2, async (collection, sandbox) => {
-      const random = new Random(SEED);
-      const own = { m: 5n, t: 'own', e: 'own', b: false, i8: 1, i16: 2, i32: 3, f: 4, d: 5 };
-      const others: bigint[] = [];
-      const checkAll = async (): Promise<void> => {
-        await checkAdded(collection, others);
-        await check(collection, random);
-      };
-      const write = async (from: number, to: number): Promise<void> => {
-        await collection.upsert(makeRows(random, from, to).map((row) => ({ ...row, ...own })));
-        for (const id of range(from, to)) if (!others.includes(id)) others.push(id);
-      };
-      await collection.insert(makeRows(random, 0, 20));
-      await collection.flush();
-      await collection.insert(makeRows(random, 20, 40));
-      // What is growing cannot be written out: it stays as it was before the fields.
-      const isFull = new Error('no space');
-      sandbox.hooks.set('datacoord.commitChannel', () => Promise.reject(isFull));
-      await addFields(sandbox, collection);
-      await checkAll();
-      await write(40, 50);
-      await write(5, 8);
-      await checkAll();
-      assert.equal(await collection.deleteByFilter('m == -7 and id < 3'), 3);
-      await checkAll();
-      await sandbox.restart();
-      // Records from before the fields have been replayed.
-      await checkAll();
-      sandbox.hooks.clear();
-      assert(sandbox.errors.length > 0);
-      assert(sandbox.errors.every((error) => error.includes('no space')));
-      sandbox.errors.length = 0;
-      await collection.flush();
-      await checkAll();
-      assert.equal(await collection.compact(), 0);
-      await checkAll();
-      await write(20, 22);
-      await collection.flush();
-      await sandbox.restart();
-      await checkAll();
-    });
-  });
-}

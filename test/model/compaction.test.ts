@@ -6,17 +6,12 @@ import { test } from 'node:test';
 import { MilvusError } from '../../src/model/error.ts';
 import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
 import { withTimePassing } from '../support/pump.ts';
-import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+import { SandboxCollection, until } from '../support/sandbox-collection.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 const MINUTE_MS = 60_000;
 const RETENTION_MS = 10 * MINUTE_MS;
-
-async function checkRows(collection: SandboxCollection): Promise<void> {
-  assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
-  assert.equal(await collection.count(), collection.model.list({}).length);
-}
 
 /** Rows in files, deleted ones too. */
 async function countStored({ peers }: ClusterSandbox, { info }: SandboxCollection) {

@@ -9,9 +9,9 @@ import type { Runtime } from '../../src/base/clock.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import type { IndexFile } from '../../src/model/segment-info.ts';
-import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
+import type { ClusterSandbox, SandboxOptions } from '../support/cluster-sandbox.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
-import { makeRows } from '../support/with-collection.ts';
+import { makeRows, withSandbox } from '../support/with-collection.ts';
 
 const ROWS = 1100;
 
@@ -23,16 +23,11 @@ const HURRIED: Runtime = {
   sleep: (_delayMs, signal) => systemRuntime.sleep(1, signal),
 };
 
-async function withSandbox(
+function withHurried(
   options: SandboxOptions,
   task: (sandbox: ClusterSandbox) => Promise<void>,
 ): Promise<void> {
-  const sandbox = await ClusterSandbox.open({ runtime: HURRIED, ...options });
-  try {
-    await task(sandbox);
-  } finally {
-    await sandbox.close();
-  }
+  return withSandbox({ runtime: HURRIED, ...options }, task);
 }
 
 async function createIndex(
@@ -107,7 +102,7 @@ const DAMAGES: Readonly<
 
 for (const [what, damage] of Object.entries(DAMAGES)) {
   test(`R16 an index file ${what} is made anew after a start`, async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withHurried({}, async (sandbox) => {
       const collection = await makeIndexed(sandbox, 'c');
       const before = await listIndexFiles(sandbox, collection);
       for (const { file } of before) await damage(sandbox, file);
@@ -128,7 +123,7 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
 }
 
 test('R16 damage inside an open index file is found by reading it, and made anew', async () => {
-  await withSandbox({}, async (sandbox) => {
+  await withHurried({}, async (sandbox) => {
     const collection = await makeIndexed(sandbox, 'c');
     const [index] = await listIndexFiles(sandbox, collection);
     // Opening compares the first page: only the body is different.
@@ -150,7 +145,7 @@ test('R16 damage inside an open index file is found by reading it, and made anew
 });
 
 test('an index whose files are damaged each time is given up, with the reason', async () => {
-  await withSandbox({}, async (sandbox) => {
+  await withHurried({}, async (sandbox) => {
     const collection = await makeIndexed(sandbox, 'c');
     const { collectionId } = collection.info;
     const { indexcoord } = sandbox.peers;
@@ -189,7 +184,7 @@ for (const [part, at] of [
   ['the footer', (bytes: Buffer) => bytes.length - 100],
 ] as const) {
   test(`R8 R16 a flipped bit in ${part} of a segment file stops its collection only`, async () => {
-    await withSandbox({}, async (sandbox) => {
+    await withHurried({}, async (sandbox) => {
       const broken = await makeIndexed(sandbox, 'broken');
       const sound = await makeIndexed(sandbox, 'sound');
       const { collectionId } = broken.info;
@@ -212,7 +207,7 @@ for (const [part, at] of [
 }
 
 test('R16 the scrub reads segment, delete and index files; a damaged index is remade', async () => {
-  await withSandbox({ scrubIntervalMs: 1 }, async (sandbox) => {
+  await withHurried({ scrubIntervalMs: 1 }, async (sandbox) => {
     const collection = await makeIndexed(sandbox, 'c');
     await collection.delete([3n, 4n]);
     await sandbox.peers.datacoord.flush({ collectionId: collection.info.collectionId }, {});

@@ -9,14 +9,10 @@ import { DataType } from '../../src/model/data-type.ts';
 import type { Peers } from '../../src/rpc/contract.ts';
 import { makeField } from '../support/codec/random-batch.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { hasName } from '../support/has-name.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
-
-const hasName =
-  (name: string) =>
-  (error: unknown): boolean =>
-    error instanceof MilvusError && error.errorName === name;
 
 const brokenDisk = new MilvusError('IoFailed', { message: 'the disk is gone' });
 

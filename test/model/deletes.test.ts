@@ -11,6 +11,7 @@ import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import type { DeletePart } from '../../src/rpc/contract.ts';
 import { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { hasName } from '../support/has-name.ts';
 import { openProxy } from '../support/sandbox-proxy.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
@@ -41,11 +42,6 @@ async function deleteSingly(
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, work));
 }
-
-const hasName =
-  (name: string) =>
-  (error: unknown): boolean =>
-    error instanceof MilvusError && error.errorName === name;
 
 test('P3 200,000 deletes of one key each are flushed, merged and survive restarts', async () => {
   await withCollection({ copy: false }, 1, async (collection, sandbox) => {

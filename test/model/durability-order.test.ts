@@ -7,9 +7,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { createDeferred } from '../../src/base/deferred.ts';
 import type { Transaction } from '../../src/meta/kv.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
-import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+import { SandboxCollection, until } from '../support/sandbox-collection.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 /** Lets time pass until the storage holds these files and no others. */
 async function untilCollected(
@@ -33,10 +33,6 @@ function failSegmentRecords(sandbox: ClusterSandbox): string[][] {
     throw new Error('metadata cannot be written');
   });
   return seen;
-}
-
-async function checkRows(collection: SandboxCollection): Promise<void> {
-  assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
 }
 
 /** The errors that the failed transaction was logged with; there are to be no others. */

@@ -9,50 +9,21 @@ import { encodeWalMessage } from '../../src/codec/wal-message.ts';
 import { native } from '../../src/index/native.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import type { StoredFile } from '../../src/model/segment-info.ts';
-import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
-import type { Row } from '../support/collection-model.ts';
-import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { hasName } from '../support/has-name.ts';
+import { SandboxCollection, until } from '../support/sandbox-collection.ts';
+import { checkRows, makeTextRows, withSandbox } from '../support/with-collection.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-
-/** Rows whose text takes `bytes` each. */
-function makeRows(first: number, count: number, bytes = 1): Row[] {
-  return Array.from({ length: count }, (_unused, i) => ({
-    id: BigInt(first + i),
-    vec: [first, i, 0, 0],
-    n: BigInt(i),
-    s: 's'.repeat(bytes),
-  }));
-}
-
-async function withSandbox(
-  options: SandboxOptions,
-  task: (sandbox: ClusterSandbox) => Promise<void>,
-): Promise<void> {
-  const sandbox = await ClusterSandbox.open(options);
-  try {
-    await task(sandbox);
-  } finally {
-    await sandbox.close();
-  }
-}
-
-async function checkRows(collection: SandboxCollection): Promise<void> {
-  assert.deepEqual(await collection.query(), collection.model.query().map(toFound));
-}
-
-const hasName =
-  (name: string) =>
-  (error: unknown): boolean =>
-    error instanceof MilvusError && error.errorName === name;
+const LONG_TEXT = 's'.repeat(10 * KIB);
 
 test('R8 a record that replay cannot apply stops its collection and no other', async () => {
   await withSandbox({}, async (sandbox) => {
     const broken = await SandboxCollection.create(sandbox.peers, 'broken');
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
-    await broken.insert(makeRows(0, 10));
-    await sound.insert(makeRows(0, 10));
+    await broken.insert(makeTextRows(0, 10));
+    await sound.insert(makeTextRows(0, 10));
     const { collectionId, schema, vchannels } = broken.info;
     const { first } = await sandbox.peers.rootcoord.allocateTimestamps({ count: 1 }, {});
     const part = { partitionId: broken.defaultPartition, segmentId: first, rows: 3 };
@@ -67,7 +38,7 @@ test('R8 a record that replay cannot apply stops its collection and no other', a
     for (let start = 0; start < 2; start += 1) {
       await sandbox.restart();
       // The log keeps the record, whatever the others write out: a later version may apply it.
-      await sound.insert(makeRows(100 * (start + 1), 10));
+      await sound.insert(makeTextRows(100 * (start + 1), 10));
       await sound.flush();
       await checkRows(sound);
       assert.ok(sandbox.wal.firstPosition() <= position);
@@ -77,7 +48,7 @@ test('R8 a record that replay cannot apply stops its collection and no other', a
         /wal.*offset \d+: .+/.test(error.message);
       await assert.rejects(broken.query(), isStopped);
       await assert.rejects(broken.search([0, 0, 0, 0], 3), isStopped);
-      await assert.rejects(broken.insert(makeRows(50, 1)), isStopped);
+      await assert.rejects(broken.insert(makeTextRows(50, 1)), isStopped);
       assert.match(sandbox.errors.at(-1) ?? '', /the collection is stopped/);
       const problems = sandbox.health.list();
       assert.deepEqual(problems.map(({ subject }) => subject), vchannels);
@@ -93,9 +64,9 @@ test('R8 a record that replay cannot apply stops its collection and no other', a
 test('R19 past the limit of growing data inserts are refused, all else goes on', async () => {
   await withSandbox({ growingBytesMax: 256 * KIB }, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
-    await collection.insert(makeRows(0, 10, 10 * KIB));
+    await collection.insert(makeTextRows(0, 10, LONG_TEXT));
     // More than fits beside what is there: refused as a whole, by need and limit.
-    await assert.rejects(collection.insert(makeRows(100, 20, 10 * KIB)), (error: unknown) => {
+    await assert.rejects(collection.insert(makeTextRows(100, 20, LONG_TEXT)), (error: unknown) => {
       assert.ok(hasName('MemoryLimitExceeded')(error));
       assert.match((error as MilvusError).message, /limit=262144/);
       return true;
@@ -105,7 +76,7 @@ test('R19 past the limit of growing data inserts are refused, all else goes on',
     await collection.flush();
     await checkRows(collection);
     // What was written out makes room.
-    await collection.insert(makeRows(100, 15, 10 * KIB));
+    await collection.insert(makeTextRows(100, 15, LONG_TEXT));
     await checkRows(collection);
     await sandbox.restart();
     await checkRows(collection);
@@ -117,7 +88,7 @@ test('R19 growing data is written out before its limit, by itself', async () => 
   await withSandbox({ growingBytesMax: 512 * KIB }, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
     for (let batch = 0; batch < 20; batch += 1) {
-      const rows = makeRows(batch * 10, 10, 6 * KIB);
+      const rows = makeTextRows(batch * 10, 10, 's'.repeat(6 * KIB));
       // A writer that is faster than the disk meets the error and comes again.
       await until(() =>
         collection.insert(rows).then(
@@ -151,17 +122,17 @@ test('R19 growing data is written out from the largest on, by twos, and no furth
     const small: SandboxCollection[] = [];
     for (let i = 0; i < 20; i += 1) {
       const collection = await SandboxCollection.create(sandbox.peers, `small${i}`);
-      await collection.insert(makeRows(0, 1));
+      await collection.insert(makeTextRows(0, 1));
       small.push(collection);
     }
     const large: SandboxCollection[] = [];
     for (let i = 0; i < 5; i += 1) {
       large.push(await SandboxCollection.create(sandbox.peers, `large${i}`));
-      await large[i]!.insert(makeRows(0, 50 + i, 10 * KIB));
+      await large[i]!.insert(makeTextRows(0, 50 + i, LONG_TEXT));
     }
     // Past half of its memory: down to three eighths, the largest first.
     await until(async () => commits.length >= 2);
-    await small[0]!.insert(makeRows(10, 1));
+    await small[0]!.insert(makeTextRows(10, 1));
     await until(async () => writing === 0);
     assert.ok(most <= 2, `${most} at a time`);
     assert.ok(commits.length < 5, `${commits.join(' ')} rows`);
@@ -174,10 +145,10 @@ test('R19 growing data is written out from the largest on, by twos, and no furth
 test('R19 the budget has what native holds, and nothing when all is written out', async () => {
   await withSandbox({}, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
-    await collection.insert(makeRows(0, 1));
+    await collection.insert(makeTextRows(0, 1));
     const few = sandbox.growingBytes();
     assert.ok(few > 0 && few < 64 * KIB, `${few} bytes for one row`);
-    await collection.insert(makeRows(1, 100, 10 * KIB));
+    await collection.insert(makeTextRows(1, 100, LONG_TEXT));
     const many = sandbox.growingBytes();
     assert.ok(many > 1000 * KIB && many < 1500 * KIB, `${many} bytes for a megabyte`);
     await sandbox.restart();
@@ -199,7 +170,7 @@ test('R19 an index whose build needs more than its memory fails with need and ha
       },
       {},
     );
-    await collection.insert(makeRows(0, 2000));
+    await collection.insert(makeTextRows(0, 2000));
     await collection.flush();
     await until(async () => {
       const { indexes } = await sandbox.peers.indexcoord.describeIndexes({ collectionId }, {});
@@ -215,11 +186,11 @@ for (const wal of ['file', 'memory'] as const) {
     await withSandbox({ wal, walBytesMax: 2 * MIB }, async (sandbox) => {
       // A few rows that would pin the log for ever, and a collection that fills it.
       const small = await SandboxCollection.create(sandbox.peers, 'small');
-      await small.insert(makeRows(0, 3));
+      await small.insert(makeTextRows(0, 3));
       await small.delete([1n]);
       const large = await SandboxCollection.create(sandbox.peers, 'large');
       for (let batch = 0; batch < 30; batch += 1) {
-        await large.insert(makeRows(batch * 10, 10, 40 * KIB));
+        await large.insert(makeTextRows(batch * 10, 10, 's'.repeat(40 * KIB)));
       }
       // What pins its oldest part is written out; a file of the log is cut as a whole.
       await until(async () => {
@@ -254,7 +225,7 @@ test('R16 a damaged segment file is never merged into a sound one', async () => 
   await withSandbox({}, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
     for (const first of [0, 100]) {
-      await collection.insert(makeRows(first, 10, 100));
+      await collection.insert(makeTextRows(first, 10, 's'.repeat(100)));
       await collection.flush();
     }
     const { file } = await damageOneFile(sandbox, collection);
@@ -269,7 +240,7 @@ test('R16 damage outside of the columns of a segment file stops its merge too', 
   await withSandbox({}, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
     for (const first of [0, 100]) {
-      await collection.insert(makeRows(first, 10, 100));
+      await collection.insert(makeTextRows(first, 10, 's'.repeat(100)));
       await collection.flush();
     }
     const { collectionId } = collection.info;
@@ -292,7 +263,7 @@ test('R16 a damaged delete file stops what needs it, by name', async () => {
   await withSandbox({}, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
     for (const first of [0, 100]) {
-      await collection.insert(makeRows(first, 10, 100));
+      await collection.insert(makeTextRows(first, 10, 's'.repeat(100)));
       await collection.flush();
     }
     await collection.delete([1n]);
@@ -324,7 +295,7 @@ test('R16 a scrub reads every file, and names the damaged one', async () => {
       if (stored.kind === 'segment') verified.add(stored.segment.segmentId);
     });
     for (const first of [0, 100, 200]) {
-      await collection.insert(makeRows(first, 10, 100));
+      await collection.insert(makeTextRows(first, 10, 's'.repeat(100)));
       await collection.flush();
     }
     await until(async () => verified.size === 3);

@@ -22,7 +22,8 @@ const SPEC = {
   ],
 } as const;
 
-const vectorOf = (id: number): number[] => Array.from({ length: DIM }, (_unused, i) => id + i / DIM);
+const vectorOf = (id: number): number[] =>
+  Array.from({ length: DIM }, (_unused, i) => id + i / DIM);
 const makeRows = (first: number, count: number): Row[] =>
   Array.from({ length: count }, (_unused, i) => ({
     id: BigInt(first + i),

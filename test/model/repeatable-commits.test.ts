@@ -3,26 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MilvusError } from '../../src/model/error.ts';
 import type { ChannelCommit } from '../../src/model/segment-info.ts';
 import { Random } from '../support/codec/random.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { hasName } from '../support/has-name.ts';
 import { withTimePassing } from '../support/pump.ts';
-import { toFound, until, type SandboxCollection } from '../support/sandbox-collection.ts';
+import { until, type SandboxCollection } from '../support/sandbox-collection.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 const SEED = Number(process.env['REPEATABLE_COMMITS_SEED'] ?? 7);
-
-async function checkRows(collection: SandboxCollection): Promise<void> {
-  assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
-  assert.equal(await collection.count(), collection.model.list({}).length);
-}
-
-const hasName =
-  (name: string) =>
-  (error: unknown): boolean =>
-    error instanceof MilvusError && error.errorName === name;
 
 /** The files that records name: segments, deletes, indexes. */
 async function listNamed(

@@ -6,36 +6,11 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MilvusError } from '../../src/model/error.ts';
-import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
-import type { Row } from '../support/collection-model.ts';
-import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
+import { SandboxCollection, until } from '../support/sandbox-collection.ts';
+import { checkRows, makeTextRows, withSandbox } from '../support/with-collection.ts';
 
 const MARK = 'm'.repeat(40);
-
-function makeRows(first: number, count: number, s = 's'): Row[] {
-  return Array.from({ length: count }, (_unused, i) => ({
-    id: BigInt(first + i),
-    vec: [first, i, 0, 0],
-    n: BigInt(i),
-    s,
-  }));
-}
-
-async function withSandbox(
-  options: SandboxOptions,
-  task: (sandbox: ClusterSandbox) => Promise<void>,
-): Promise<void> {
-  const sandbox = await ClusterSandbox.open(options);
-  try {
-    await task(sandbox);
-  } finally {
-    await sandbox.close();
-  }
-}
-
-async function checkRows(collection: SandboxCollection): Promise<void> {
-  assert.deepEqual(await collection.query(), collection.model.query().map(toFound));
-}
 
 async function checkStopped(collection: SandboxCollection, reason: RegExp): Promise<void> {
   const isStopped = (error: unknown): boolean => {
@@ -46,7 +21,7 @@ async function checkStopped(collection: SandboxCollection, reason: RegExp): Prom
   };
   await assert.rejects(collection.query(), isStopped);
   await assert.rejects(collection.search([0, 0, 0, 0], 3), isStopped);
-  await assert.rejects(collection.insert(makeRows(900, 20)), isStopped);
+  await assert.rejects(collection.insert(makeTextRows(900, 20)), isStopped);
   await assert.rejects(collection.flush(), isStopped);
 }
 
@@ -70,10 +45,10 @@ test('R9 a damaged payload stops the collection whose it was, and no other', asy
     const [victim, idle, busy] = await Promise.all(
       ['victim', 'idle', 'busy'].map((name) => SandboxCollection.create(sandbox.peers, name, 2)),
     );
-    await idle!.insert(makeRows(0, 10));
-    await victim!.insert(makeRows(0, 10, MARK));
-    await busy!.insert(makeRows(0, 10));
-    await victim!.insert(makeRows(50, 10));
+    await idle!.insert(makeTextRows(0, 10));
+    await victim!.insert(makeTextRows(0, 10, MARK));
+    await busy!.insert(makeTextRows(0, 10));
+    await victim!.insert(makeTextRows(50, 10));
     await damageLog(sandbox, MARK);
     for (let start = 0; start < 2; start += 1) {
       await sandbox.restart();
@@ -83,7 +58,7 @@ test('R9 a damaged payload stops the collection whose it was, and no other', asy
       await checkStopped(victim!, /write-ahead log is damaged.*offset=\d+.*records \d+ to \d+/);
       const subjects = sandbox.health.list().map(({ subject }) => subject);
       assert.deepEqual(subjects.sort(), [...victim!.info.vchannels].sort());
-      await busy!.insert(makeRows(100 * (start + 1), 10));
+      await busy!.insert(makeTextRows(100 * (start + 1), 10));
       await busy!.flush();
     }
     // Its part of the log is kept for whoever accepts the damage, however much others write.
@@ -103,10 +78,10 @@ test('R9 damage of nobody knows whose records stops who has no checkpoint past i
   await withSandbox({}, async (sandbox) => {
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
     const victim = await SandboxCollection.create(sandbox.peers, 'victim');
-    await sound.insert(makeRows(0, 10));
-    await victim.insert(makeRows(0, 10, MARK));
-    await victim.insert(makeRows(50, 10));
-    await sound.insert(makeRows(50, 10));
+    await sound.insert(makeTextRows(0, 10));
+    await victim.insert(makeTextRows(0, 10, MARK));
+    await victim.insert(makeTextRows(50, 10));
+    await sound.insert(makeTextRows(50, 10));
     await sound.flush();
     // Down to its head.
     await damageLog(sandbox, MARK, 1000);
@@ -115,7 +90,7 @@ test('R9 damage of nobody knows whose records stops who has no checkpoint past i
     await checkStopped(victim, /write-ahead log is damaged/);
     // What is created now has nothing in the log of before, and says so.
     const later = await SandboxCollection.create(sandbox.peers, 'later');
-    await later.insert(makeRows(0, 10));
+    await later.insert(makeTextRows(0, 10));
     await sandbox.restart();
     await checkRows(later);
     await checkRows(sound);
@@ -129,9 +104,9 @@ test('R9 a record of an unknown form stops who has no checkpoint past it', async
   await withSandbox({}, async (sandbox) => {
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
     const victim = await SandboxCollection.create(sandbox.peers, 'victim');
-    await victim.insert(makeRows(0, 10));
+    await victim.insert(makeTextRows(0, 10));
     await sandbox.wal.append('a later version', [new Uint8Array(64).fill(3)]);
-    await sound.insert(makeRows(0, 10));
+    await sound.insert(makeTextRows(0, 10));
     await sound.flush();
     await sandbox.restart();
     await checkRows(sound);
@@ -143,11 +118,11 @@ test('R8 a missing segment file stops its collection, and the memory of it is fr
   await withSandbox({ growingBytesMax: 256 * 1024 }, async (sandbox) => {
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
     const victim = await SandboxCollection.create(sandbox.peers, 'victim', 2);
-    await victim.insert(makeRows(0, 20));
+    await victim.insert(makeTextRows(0, 20));
     await victim.flush();
     await until(async () => (await victim.segmentCount()) === 2);
     // More than half of the memory for growing rows.
-    await victim.insert(makeRows(100, 10, 'x'.repeat(10_000)));
+    await victim.insert(makeTextRows(100, 10, 'x'.repeat(10_000)));
     const { collectionId } = victim.info;
     const { segments } = await sandbox.peers.datacoord.listSegments({ collectionId }, {});
     const { file } = segments[0]!;
@@ -156,7 +131,7 @@ test('R8 a missing segment file stops its collection, and the memory of it is fr
     await rm(path);
     await sandbox.restart();
     await checkStopped(victim, new RegExp(file));
-    await sound.insert(makeRows(0, 20, 'x'.repeat(10_000)));
+    await sound.insert(makeTextRows(0, 20, 'x'.repeat(10_000)));
     await sound.flush();
     await checkRows(sound);
     // Whoever brings the file back has everything back, also what only the log had.
@@ -173,7 +148,7 @@ test('R8 a drop that cannot be finished at start holds up no other, and is told'
       sandbox.peers.rootcoord.dropCollection({ dbName: 'default', name }, {});
     for (const name of ['one', 'two']) await SandboxCollection.create(sandbox.peers, name);
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
-    await sound.insert(makeRows(0, 10));
+    await sound.insert(makeTextRows(0, 10));
     const failing = new Set<bigint>();
     sandbox.hooks.set('querycoord.dropCollection', async (request) => {
       const { collectionId } = request as { collectionId: bigint };

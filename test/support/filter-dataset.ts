@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { encodeRowBatch } from '../../src/codec/row-batch-ops.ts';
 import type { FilterSchema } from '../../src/expr/filter-schema.ts';
 import { native, type NativeKeys, type NativeSegment } from '../../src/index/native.ts';
-import { DataType } from '../../src/model/data-type.ts';
+import { DataType, SCALAR_TYPES } from '../../src/model/data-type.ts';
 import type { CollectionSchema, FieldSchema } from '../../src/model/schema.ts';
 import { getNativeFields } from '../../src/segment/native-fields.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../src/segment/segment-file.ts';
@@ -23,17 +23,7 @@ export const VECTOR_FIELD = 101n;
 const DIM = 4;
 const NULL_CHANCE = 0.6;
 /** Field types that a scalar index can be built over. */
-const INDEXED = new Set<number>([
-  DataType.Bool,
-  DataType.Int8,
-  DataType.Int16,
-  DataType.Int32,
-  DataType.Int64,
-  DataType.Float,
-  DataType.Double,
-  DataType.VarChar,
-  DataType.Array,
-]);
+const INDEXED = new Set<number>([...SCALAR_TYPES, DataType.Array]);
 
 const JSON_CASTS = [DataType.Bool, DataType.Double, DataType.VarChar] as const;
 

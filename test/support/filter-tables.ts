@@ -15,7 +15,7 @@ export type FilterTable = readonly (readonly [text: string, expected: string])[]
 const STRICT = 'strict:';
 
 /** The placeholders that tables may use. */
-export const TEMPLATES: ReadonlyMap<string, TemplateValue> = new Map<string, TemplateValue>([
+const TEMPLATES: ReadonlyMap<string, TemplateValue> = new Map<string, TemplateValue>([
   ['int', 5n],
   ['big', 100n],
   ['double', 1.5],

@@ -1,16 +1,10 @@
 // A small client of the Milvus protocol for tests, by protobufjs and grpc-js: nothing of the
 // server's own codec is in it. int64 is bigint everywhere. A reply with an error status is thrown
-// as MilvusReplyError; a call that got no reply (connection lost, deadline) as LostCallError:
-// whether it took effect is unknown.
+// as MilvusReplyError.
 
-import * as grpc from '@grpc/grpc-js';
-import type protobuf from 'protobufjs';
 import { DataType } from '../../src/model/data-type.ts';
 import { getMessageType } from './codec/milvus-proto.ts';
-
-const PACKAGE = 'milvus.proto.milvus';
-const CALL_DEADLINE_MS = 60_000;
-const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
+import { connect, findMethod, type Transport } from './milvus-transport.ts';
 
 export type Value =
   bigint | number | string | boolean | null | readonly (number | bigint | string)[];
@@ -85,11 +79,6 @@ export class MilvusReplyError extends Error {
   }
 }
 
-export class LostCallError extends Error {}
-
-/** Carries one call: a method's name and its message there, the reply back. */
-export type Transport = (method: string, message: Buffer) => Promise<Uint8Array>;
-
 export class MilvusClient {
   readonly #send: Transport;
   readonly #close: () => void;
@@ -99,16 +88,10 @@ export class MilvusClient {
    * @param dbName  the database of requests that name none, over a connection
    */
   constructor(to: string | Transport, dbName = '') {
-    if (typeof to === 'string') {
-      const client = connect(to);
-      const metadata = new grpc.Metadata();
-      if (dbName !== '') metadata.set('dbname', dbName);
-      this.#send = (method, message) => callOver(client, method, message, metadata);
-      this.#close = () => client.close();
-    } else {
-      this.#send = to;
-      this.#close = () => undefined;
-    }
+    const { send, close } =
+      typeof to === 'string' ? connect(to, dbName) : { send: to, close: () => undefined };
+    this.#send = send;
+    this.#close = close;
   }
 
   close(): void {
@@ -326,60 +309,11 @@ export class MilvusClient {
 
 const INDEX_NOT_FOUND = 700;
 
-function connect(address: string): grpc.Client {
-  return new grpc.Client(address, grpc.credentials.createInsecure(), {
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-    'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-  });
-}
-
-function callOver(
-  client: grpc.Client,
-  method: string,
-  message: Buffer,
-  metadata: grpc.Metadata,
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      `/${PACKAGE}.MilvusService/${method}`,
-      (body: Buffer) => body,
-      (body: Buffer) => body,
-      message,
-      metadata,
-      { deadline: Date.now() + CALL_DEADLINE_MS },
-      (error, body) => {
-        if (error !== null) reject(new LostCallError(`${method}: ${error.message}`));
-        else resolve(body!);
-      },
-    );
-  });
-}
-
 /** A filter's list of these keys. */
 export function quoteKeys(keys: readonly (bigint | string)[]): string {
   return keys
     .map((key) => (typeof key === 'bigint' ? String(key) : JSON.stringify(key)))
     .join(', ');
-}
-
-interface MethodTypes {
-  readonly requestType: protobuf.Type;
-  readonly replyType: protobuf.Type;
-}
-const methods = new Map<string, MethodTypes>();
-
-function findMethod(name: string): MethodTypes {
-  const known = methods.get(name);
-  if (known !== undefined) return known;
-  const { root } = getMessageType(`${PACKAGE}.InsertRequest`);
-  const method = root.lookupService(`${PACKAGE}.MilvusService`).methods[name];
-  if (method?.resolvedRequestType == null || method.resolvedResponseType === null) {
-    throw new Error(`the protocol has no method ${name}`);
-  }
-  const types = { requestType: method.resolvedRequestType, replyType: method.resolvedResponseType };
-  methods.set(name, types);
-  return types;
 }
 
 function toPairs(values: Readonly<Record<string, string>>): { key: string; value: string }[] {

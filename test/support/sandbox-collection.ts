@@ -1,6 +1,7 @@
 // One collection of a sandbox as a client has it: rows in, rows out, over all shards. Every read
 // can be compared with `model`, which keeps every version of every row.
 
+import assert from 'node:assert/strict';
 import { encodeRowBatch } from '../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../src/codec/row-batch.ts';
 import { compileFilter } from '../../src/expr/compile.ts';
@@ -360,9 +361,13 @@ export class SandboxCollection {
   }
 }
 
-/** Asks again, letting other work run, until it is true. */
+/** Asks again, letting other work run, until it is true; a minute at most. */
 export async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((resolve) => setImmediate(resolve));
+  const deadline = Date.now() + 60_000;
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, 'not true within a minute');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 export function toFound({ id, n, s, insertedAt }: ModelRow): FoundRow {

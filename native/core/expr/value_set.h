@@ -4,9 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <vector>
+
+#include "util/bytes.h"
 
 namespace elanus {
 
@@ -85,12 +86,6 @@ class StringSet {
   static uint64_t mix(uint64_t a, uint64_t b) {
     const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  }
-  template <typename T>
-  static T load(const char* at) {
-    T value;
-    std::memcpy(&value, at, sizeof(T));
-    return value;
   }
   static uint64_t hash(std::string_view value) {
     uint64_t state = value.size() * 0x9e3779b97f4a7c15u;

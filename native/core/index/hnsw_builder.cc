@@ -13,7 +13,7 @@
 #include "index/graph_search.h"
 #include "index/hnsw.h"
 #include "index/twins.h"
-#include "segment/column.h"
+#include "index/vector_index_builder.h"
 #include "util/cpu.h"
 #include "util/zeroed_memory.h"
 
@@ -83,10 +83,10 @@ struct LinkTable {
   std::span<const uint8_t> all() const { return {bytes.data(), bytes.size()}; }
 };
 
-class Builder {
+class Builder : VectorIndexBuilder {
  public:
   Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
-      : params_(params), rows_(rows), control_(control), locks_(rows.rows) {}
+      : VectorIndexBuilder(params, rows, control), locks_(rows.rows) {}
 
   Status build(SectionFileWriter* out);
 
@@ -162,17 +162,11 @@ class Builder {
   float inverse_length(uint32_t row) const {
     return inverse_lengths_.empty() ? 1.0f : inverse_lengths_[row];
   }
-  bool is_present(size_t row) const {
-    return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
-  }
   uint32_t upper_of(uint32_t row) const {
     return static_cast<uint32_t>(std::lower_bound(upper_row_.begin(), upper_row_.end(), row) -
                                  upper_row_.begin());
   }
 
-  const IndexBuildParams params_;
-  VectorRows rows_;
-  const IndexBuildControl control_;
   HnswParameters hnsw_;
   std::vector<uint32_t> nodes_;  // the rows of the graph, ascending, then as they are inserted
   TwinLists twins_;
@@ -182,7 +176,6 @@ class Builder {
   std::vector<uint32_t> upper_block_;  // upper_row_.size() + 1
   LinkTable level0_;
   LinkTable upper_;
-  std::vector<float> inv_norms_;  // COSINE
   SpinLocks locks_;
   std::mutex scratch_mutex_;
   std::vector<std::unique_ptr<Scratch>> scratches_;
@@ -199,8 +192,7 @@ bool Builder::choose_nodes() {
   if (!find_twins(rows_, control_.cancel, &nodes_, &twins_)) return false;
   hnsw_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
   hnsw_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
-  if (control_.progress != nullptr)
-    control_.progress->fetch_add(rows_.rows - nodes_.size(), std::memory_order_relaxed);
+  report(rows_.rows - nodes_.size());
   return true;
 }
 
@@ -239,12 +231,7 @@ void Builder::prepare() {
   hnsw_.ef_construction = params_.ef_construction;
   hnsw_.upper_rows = static_cast<uint32_t>(upper_row_.size());
   hnsw_.upper_blocks = upper_block_.back();
-  rows_.inv_norms = nullptr;
-  if (rows_.metric == Metric::kCosine) {
-    inv_norms_.resize(rows_.rows);
-    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inv_norms_.data());
-    rows_.inv_norms = inv_norms_.data();
-  }
+  compute_norms();
   if (rows_.metric == Metric::kIp) {
     inverse_lengths_.resize(rows_.rows);
     compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inverse_lengths_.data());
@@ -262,15 +249,7 @@ Status Builder::write(SectionFileWriter* out) {
   out->begin(SectionTag::kTwins);
   for (const std::vector<uint32_t>* part : {&twins_.heads, &twins_.begins, &twins_.rows})
     out->put_all(std::span<const uint32_t>(*part));
-  SectionFileHeader header;
-  header.container = static_cast<uint32_t>(Container::kHnsw);
-  header.rows = rows_.rows;
-  header.dim = static_cast<uint32_t>(rows_.dim);
-  header.element = static_cast<uint32_t>(DataType::kFloat);
-  header.metric = static_cast<uint32_t>(rows_.metric);
-  header.seed = params_.seed;
-  set_parameters(header, hnsw_);
-  return out->finish(header);
+  return finish(Container::kHnsw, hnsw_, out);
 }
 
 Builder::Scratch& Builder::acquire_scratch() {
@@ -435,7 +414,7 @@ void Builder::join_unreachable(Scratch& scratch) {
   std::vector<bool> reached(rows_.rows, false);
   mark_reachable(hnsw_.entry_row, reached);
   for (const uint32_t row : nodes_) {
-    if (is_canceled(control_.cancel)) return;
+    if (is_canceled()) return;
     if (reached[row]) continue;
     add_bridge(row, scratch);
     mark_reachable(row, reached);
@@ -443,30 +422,20 @@ void Builder::join_unreachable(Scratch& scratch) {
 }
 
 Status Builder::build(SectionFileWriter* out) {
-  const Status canceled(StatusCode::kCanceled, "the index build was canceled");
-  if (!choose_nodes()) return canceled;
+  if (!choose_nodes()) return canceled();
   draw_levels();
   prepare();
   shuffle_nodes();
-  const auto insert_some = [&](size_t begin, size_t end) {
+  run(nodes_.size(), kRowsPerTask, [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
-    for (size_t i = begin; i < end && !is_canceled(control_.cancel); ++i) {
+    for (size_t i = begin; i < end && !is_canceled(); ++i) {
       if (nodes_[i] != hnsw_.entry_row) insert(nodes_[i], scratch);
     }
     release_scratch(scratch);
-    if (control_.progress != nullptr)
-      control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
-  };
-  if (control_.pool == nullptr) {
-    for (size_t i = 0; i < nodes_.size() && !is_canceled(control_.cancel); i += kRowsPerTask) {
-      insert_some(i, std::min(nodes_.size(), i + kRowsPerTask));
-    }
-  } else {
-    control_.pool->parallel_for(nodes_.size(), kRowsPerTask, insert_some, control_.cancel,
-                                control_.max_threads);
-  }
+    report(end - begin);
+  });
   if (!nodes_.empty()) join_unreachable(acquire_scratch());
-  return is_canceled(control_.cancel) ? canceled : write(out);
+  return is_canceled() ? canceled() : write(out);
 }
 
 }  // namespace
@@ -478,10 +447,6 @@ Status build_hnsw(const IndexBuildParams& params, const VectorRows& rows,
   }
   if (params.ef_construction < 1) {
     return Status(StatusCode::kInvalidParameter, "efConstruction must be at least 1");
-  }
-  if (rows.rows >= (size_t{1} << 31)) {
-    return Status(StatusCode::kInvalidParameter,
-                  "a segment of 2^31 rows or more cannot be indexed");
   }
   return Builder(params, rows, control).build(out);
 }

@@ -12,7 +12,7 @@
 
 #include "distance/dispatch.h"
 #include "index/ivf_flat.h"
-#include "segment/column.h"
+#include "index/vector_index_builder.h"
 
 namespace elanus {
 namespace {
@@ -23,10 +23,10 @@ constexpr int kIterations = 10;
 constexpr size_t kTileRows = 128;
 constexpr size_t kTileLists = 64;
 
-class Builder {
+class Builder : VectorIndexBuilder {
  public:
   Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
-      : params_(params), rows_(rows), control_(control) {}
+      : VectorIndexBuilder(params, rows, control) {}
 
   Status build(SectionFileWriter* out);
 
@@ -34,20 +34,16 @@ class Builder {
   void prepare();
   void train();
   void update_penalties();
-  void assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest, bool report);
+  void assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest, bool is_last);
   void assign_tile(const uint32_t* sample, size_t begin, size_t end, uint32_t* nearest) const;
   void move_centroids(const std::vector<uint32_t>& sample, const std::vector<uint32_t>& nearest);
   void move_centroid(size_t list, const uint32_t* members, size_t count);
   void split_into_empty(std::vector<uint32_t>& counts);
   void sort_into_lists(const std::vector<uint32_t>& nearest);
   Status write(SectionFileWriter* out);
-  void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
 
   float weight(uint32_t row) const {
     return rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f;
-  }
-  bool is_present(size_t row) const {
-    return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
   }
   float* centroid(size_t list) { return centroids_.data() + list * rows_.dim; }
 
@@ -55,27 +51,13 @@ class Builder {
   size_t listed_count() const { return rows_.rows - ivf_.absent_rows; }
   const uint32_t* listed() const { return control_.present != nullptr ? listed_.data() : nullptr; }
 
-  const IndexBuildParams params_;
-  VectorRows rows_;
-  const IndexBuildControl control_;
   IvfParameters ivf_;
   std::vector<float> centroids_;
   std::vector<uint32_t> begins_;
   std::vector<uint32_t> list_rows_;
-  std::vector<float> inv_norms_;  // COSINE
   std::vector<uint32_t> listed_;
   std::vector<float> penalties_;  // |centroid|^2 / 2: nearest = largest inner product less this
 };
-
-void Builder::run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body) {
-  if (control_.pool != nullptr) {
-    control_.pool->parallel_for(count, grain, body, control_.cancel, control_.max_threads);
-    return;
-  }
-  for (size_t i = 0; i < count && !is_canceled(control_.cancel); i += grain) {
-    body(i, std::min(count, i + grain));
-  }
-}
 
 void Builder::prepare() {
   if (control_.present != nullptr) {
@@ -87,11 +69,7 @@ void Builder::prepare() {
   ivf_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
   centroids_.resize(ivf_.nlist * rows_.dim);
   begins_.resize(ivf_.nlist + 1);
-  rows_.inv_norms = nullptr;
-  if (rows_.metric != Metric::kCosine) return;
-  inv_norms_.resize(rows_.rows);
-  compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inv_norms_.data());
-  rows_.inv_norms = inv_norms_.data();
+  compute_norms();
 }
 
 void Builder::update_penalties() {
@@ -139,14 +117,12 @@ void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
 }
 
 void Builder::assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest,
-                     bool report) {
+                     bool is_last) {
   update_penalties();
   nearest.resize(count);
   run(count, kTileRows, [&](size_t begin, size_t end) {
     assign_tile(sample, begin, end, nearest.data() + begin);
-    if (report && control_.progress != nullptr) {
-      control_.progress->fetch_add(end - begin, std::memory_order_relaxed);
-    }
+    if (is_last) report(end - begin);
   });
 }
 
@@ -215,11 +191,11 @@ void Builder::train() {
   for (size_t list = 0; list < ivf_.nlist; ++list) move_centroid(list, &sample[list], 1);
   std::sort(sample.begin(), sample.end());
   std::vector<uint32_t> nearest;
-  for (int i = 0; i < kIterations && !is_canceled(control_.cancel); ++i) {
+  for (int i = 0; i < kIterations && !is_canceled(); ++i) {
     const std::vector<uint32_t> before = std::move(nearest);
     nearest.clear();
     assign(sample.data(), count, nearest, false);
-    if (nearest == before || is_canceled(control_.cancel)) return;
+    if (nearest == before || is_canceled()) return;
     move_centroids(sample, nearest);
   }
 }
@@ -239,15 +215,7 @@ Status Builder::write(SectionFileWriter* out) {
   out->put_section(SectionTag::kListBegins, std::span<const uint32_t>(begins_));
   out->put_section(SectionTag::kListRows, std::span<const uint32_t>(list_rows_));
   out->put_section(SectionTag::kInverseNorms, std::span<const float>(inv_norms_));
-  SectionFileHeader header;
-  header.container = static_cast<uint32_t>(Container::kIvfFlat);
-  header.rows = rows_.rows;
-  header.dim = static_cast<uint32_t>(rows_.dim);
-  header.element = static_cast<uint32_t>(DataType::kFloat);
-  header.metric = static_cast<uint32_t>(rows_.metric);
-  header.seed = params_.seed;
-  set_parameters(header, ivf_);
-  return out->finish(header);
+  return finish(Container::kIvfFlat, ivf_, out);
 }
 
 Status Builder::build(SectionFileWriter* out) {
@@ -255,12 +223,10 @@ Status Builder::build(SectionFileWriter* out) {
   if (listed_count() > 0) {
     train();
     std::vector<uint32_t> nearest;
-    if (!is_canceled(control_.cancel)) assign(listed(), listed_count(), nearest, true);
-    if (!is_canceled(control_.cancel)) sort_into_lists(nearest);
+    if (!is_canceled()) assign(listed(), listed_count(), nearest, true);
+    if (!is_canceled()) sort_into_lists(nearest);
   }
-  if (is_canceled(control_.cancel))
-    return Status(StatusCode::kCanceled, "the index build was canceled");
-  return write(out);
+  return is_canceled() ? canceled() : write(out);
 }
 
 }  // namespace
@@ -268,10 +234,6 @@ Status Builder::build(SectionFileWriter* out) {
 Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
                       const IndexBuildControl& control, SectionFileWriter* out) {
   if (params.nlist < 1) return Status(StatusCode::kInvalidParameter, "nlist must be at least 1");
-  if (rows.rows >= (size_t{1} << 31)) {
-    return Status(StatusCode::kInvalidParameter,
-                  "a segment of 2^31 rows or more cannot be indexed");
-  }
   return Builder(params, rows, control).build(out);
 }
 

@@ -57,6 +57,10 @@ Status build_vector_index(const IndexBuildParams& params, const float* base, siz
                           const IndexBuildControl& control, SectionFileWriter* out) {
   const VectorRows rows{base, n, dim, params.metric, nullptr};
   if (dim == 0) return Status(StatusCode::kInvalidParameter, "the dimension must not be 0");
+  if (n >= (size_t{1} << 31)) {
+    return Status(StatusCode::kInvalidParameter,
+                  "a segment of 2^31 rows or more cannot be indexed");
+  }
   return params.kind == IndexKind::kHnsw ? build_hnsw(params, rows, control, out)
                                          : build_ivf_flat(params, rows, control, out);
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "util/bytes.h"
 #include "util/zeroed_memory.h"
 
 namespace elanus {
@@ -17,8 +18,6 @@ class Arena {
  public:
   static constexpr size_t kFirstBlockBytes = 512;
   static constexpr size_t kLargestBlockBytes = size_t{1} << 20;
-
-  static constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
   // Makes sure that takes of `bytes` in all (each padded to 8) need no memory. May throw bad_alloc.
   void reserve(size_t bytes) {

@@ -3,26 +3,13 @@
 #include <cstring>
 #include <limits>
 
+#include "util/bytes.h"
 #include "util/crc32c.h"
 
 namespace elanus {
 namespace {
 
 constexpr size_t kMax32 = std::numeric_limits<uint32_t>::max();
-
-template <typename T>
-T load(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof(T));
-  return value;
-}
-
-template <typename T>
-void store(uint8_t* bytes, T value) {
-  std::memcpy(bytes, &value, sizeof(T));
-}
-
-constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 Status damaged(const char* why) {
   return {StatusCode::kDataIntegrity, std::string("deletes: ") + why};

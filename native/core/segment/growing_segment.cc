@@ -1,15 +1,15 @@
-// Chunks, append and snapshots of growing segments. Append works in two halves: `prepare` may fail
+// Append and snapshots of growing segments. Append works in two halves: `prepare` may fail
 // and changes nothing that a reader can see; what follows only copies and cannot fail (R8).
 #include "segment/growing_segment.h"
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <string>
 
 #include "distance/score.h"
-#include "util/zeroed_memory.h"
 
 namespace elanus {
 
@@ -18,21 +18,9 @@ namespace {
 constexpr size_t kFirstChunkRows = 64;
 constexpr size_t kLargestChunkRows = 8192;
 constexpr size_t kLargestChunkBytes = size_t{8} << 20;
-constexpr size_t kAlignment = 64;
 constexpr size_t kRowIdSlot = 0;
 constexpr size_t kTimestampSlot = 1;
 constexpr size_t kNoSlot = std::numeric_limits<size_t>::max();
-
-constexpr size_t aligned(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-// Bytes of one row in a chunk, without the validity byte, which comes only with the first null.
-size_t value_bytes(const Field& field) {
-  if (field.type == DataType::kFloatVector) return sizeof(float) * (size_t{field.dim} + 1);
-  if (field.type == DataType::kJson) return 2 * sizeof(VarRef);
-  return is_variable_width(field.type) ? sizeof(VarRef) : fixed_width(field.type);
-}
 
 Status bad_rows(const Field& field, const char* why) {
   return {StatusCode::kDataIntegrity,
@@ -40,55 +28,6 @@ Status bad_rows(const Field& field, const char* why) {
 }
 
 }  // namespace
-
-struct GrowingSegment::Column {
-  Field field;
-};
-
-// The arrays of one chunk lie in one block, the narrow ones first: the few rows of a segment that
-// never grows share their pages.
-struct GrowingSegment::Chunk {
-  struct ColumnData {
-    uint8_t* values = nullptr;    // fixed width and vectors
-    float* inv_norms = nullptr;   // vectors
-    VarRef* refs = nullptr;       // variable width
-    VarRef* variants = nullptr;   // JSON
-    std::atomic<uint8_t*> validity{nullptr};  // one byte a row; null until the chunk has a null
-    ZeroedMemory validity_memory;
-    ColumnView variant_view;      // what a JSON column's view points to
-  };
-  // An array of the block, in the order of the block.
-  struct Array {
-    size_t begin = 0;
-    size_t width = 0;  // bytes of a row
-  };
-  size_t rows = 0;
-  ZeroedMemory memory;
-  std::vector<Array> arrays;
-  std::unique_ptr<ColumnData[]> columns;
-  uint32_t* next_rows = nullptr;  // older row with the same key
-
-  int64_t* int64s(size_t slot) const { return reinterpret_cast<int64_t*>(columns[slot].values); }
-  size_t held_bytes(size_t used_rows) const;
-};
-
-// Bytes that the system holds for the block when this many rows have been written: of a mapping
-// only the pages that they lie in.
-size_t GrowingSegment::Chunk::held_bytes(size_t used_rows) const {
-  if (!memory.is_mapped() || used_rows >= rows) return memory.size();
-  if (used_rows == 0) return 0;
-  constexpr size_t kPage = ZeroedMemory::kPageBytes;
-  size_t pages = 0;
-  size_t counted_to = 0;  // pages below are counted
-  for (const Array& array : arrays) {
-    const size_t first = std::max(counted_to, array.begin / kPage);
-    const size_t end = (array.begin + array.width * used_rows + kPage - 1) / kPage;
-    if (end <= first) continue;
-    pages += end - first;
-    counted_to = end;
-  }
-  return pages * kPage;
-}
 
 // A batch between `prepare` and its publication.
 struct GrowingSegment::Pending {
@@ -146,8 +85,8 @@ class GrowingSnapshot final : public SegmentSnapshot {
       return missing_column(field_id, chunk_rows(chunk), growing_.full_chunk_rows_);
     ColumnView view;
     view.rows = chunk_rows(chunk);
-    const Field& field = growing_.columns_[slot].field;
-    const GrowingSegment::Chunk::ColumnData& data = growing_.chunk(chunk)->columns[slot];
+    const Field& field = growing_.columns_[slot];
+    const GrowingChunk::Column& data = growing_.chunk(chunk)->column(slot);
     view.type = field.type;
     view.element_type = field.element_type;
     view.dim = field.dim;
@@ -179,7 +118,7 @@ class GrowingSnapshot final : public SegmentSnapshot {
 
   const float* inv_norms(size_t chunk, int64_t field_id) const override {
     const size_t slot = growing_.slot_of(field_id);
-    return slot == kNoSlot ? nullptr : growing_.chunk(chunk)->columns[slot].inv_norms;
+    return slot == kNoSlot ? nullptr : growing_.chunk(chunk)->column(slot).inv_norms;
   }
 
  protected:
@@ -212,9 +151,9 @@ std::shared_ptr<GrowingSegment> GrowingSegment::create(Schema schema) {
 }
 
 GrowingSegment::GrowingSegment(Schema schema) : Segment(std::move(schema)) {
-  columns_.push_back({row_id_field()});
-  columns_.push_back({timestamp_field()});
-  for (const Field& field : this->schema().fields()) columns_.push_back({field});
+  columns_.push_back(row_id_field());
+  columns_.push_back(timestamp_field());
+  for (const Field& field : this->schema().fields()) columns_.push_back(field);
   longest_ = std::vector<std::atomic<uint32_t>>(columns_.size());
   key_slot_ = 2 + this->schema().primary_key_index();
   choose_chunk_size();
@@ -227,8 +166,7 @@ GrowingSegment::~GrowingSegment() {
 }
 
 void GrowingSegment::choose_chunk_size() {
-  size_t row_bytes = sizeof(uint32_t);
-  for (const Column& column : columns_) row_bytes += value_bytes(column.field);
+  const size_t row_bytes = GrowingChunk::row_bytes(columns_);
   full_chunk_rows_ = kFirstChunkRows;
   while (full_chunk_rows_ < kLargestChunkRows &&
          2 * full_chunk_rows_ * row_bytes <= kLargestChunkBytes) {
@@ -254,15 +192,15 @@ size_t GrowingSegment::chunk_capacity(size_t chunk) const {
   return chunk < doubling_chunks_ ? kFirstChunkRows << chunk : full_chunk_rows_;
 }
 
-const GrowingSegment::Chunk* GrowingSegment::chunk(size_t index) const {
+const GrowingChunk* GrowingSegment::chunk(size_t index) const {
   return chunks_.find(index)->load(std::memory_order_acquire);
 }
 
 size_t GrowingSegment::slot_of(int64_t field_id) const {
   const auto found = std::lower_bound(
       columns_.begin(), columns_.end(), field_id,
-      [](const Column& column, int64_t id) { return column.field.field_id < id; });
-  if (found == columns_.end() || found->field.field_id != field_id) return kNoSlot;
+      [](const Field& column, int64_t id) { return column.field_id < id; });
+  if (found == columns_.end() || found->field_id != field_id) return kNoSlot;
   return static_cast<size_t>(found - columns_.begin());
 }
 
@@ -278,13 +216,13 @@ int64_t GrowingSegment::key_at(size_t row) const {
 
 std::string_view GrowingSegment::key_string_at(size_t row) const {
   const size_t c = chunk_of(row);
-  const VarRef& ref = chunk(c)->columns[key_slot_].refs[row - chunk_begin(c)];
+  const VarRef& ref = chunk(c)->column(key_slot_).refs[row - chunk_begin(c)];
   return {ref.data, ref.bytes};
 }
 
 uint32_t GrowingSegment::next_row(size_t row) const {
   const size_t c = chunk_of(row);
-  return chunk(c)->next_rows[row - chunk_begin(c)];
+  return chunk(c)->next_rows()[row - chunk_begin(c)];
 }
 
 Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t timestamp,
@@ -294,8 +232,8 @@ Status GrowingSegment::prepare(const uint8_t* bytes, size_t size, uint64_t times
   pending->rows = pending->batch.rows();
   pending->timestamp = timestamp;
   try {
-    for (const Column& column : columns_) {
-      pending->columns.push_back(pending->batch.find(column.field.field_id));
+    for (const Field& column : columns_) {
+      pending->columns.push_back(pending->batch.find(column.field_id));
     }
     if (Status status = check(*pending); !status.is_ok()) return status;
     if (Status status = encode_json(pending); !status.is_ok()) return status;
@@ -313,7 +251,7 @@ Status GrowingSegment::check(const Pending& pending) const {
     return {StatusCode::kInvalidParameter, "append: a segment holds less than 2^32 rows"};
   }
   for (size_t slot = 0; slot < columns_.size(); ++slot) {
-    const Field& field = columns_[slot].field;
+    const Field& field = columns_[slot];
     const BatchColumn* column = pending.columns[slot];
     const bool is_needed =
         slot == key_slot_ || (slot == kTimestampSlot && pending.timestamp == 0);
@@ -366,8 +304,10 @@ void GrowingSegment::allocate(Pending* pending) {
   const size_t first = published_rows_.load(std::memory_order_relaxed);
   const size_t end = first + reserved_rows_ + pending->rows;
   for (size_t last = chunk_of(end - 1); chunk_end_ <= last;) {
-    std::atomic<Chunk*>& place = chunks_.grow_to(chunk_end_);
-    place.store(make_chunk(chunk_end_).release(), std::memory_order_release);
+    std::atomic<GrowingChunk*>& place = chunks_.grow_to(chunk_end_);
+    auto chunk = std::make_unique<GrowingChunk>(columns_, chunk_capacity(chunk_end_));
+    allocated_chunk_bytes_ += chunk->bytes();
+    place.store(chunk.release(), std::memory_order_release);
     ++chunk_end_;
   }
   note_held(first);
@@ -376,68 +316,16 @@ void GrowingSegment::allocate(Pending* pending) {
     if (column != nullptr && is_variable_width(column->type)) {
       for (size_t row = 0; row < pending->rows; ++row) {
         if (!column->is_valid(row)) continue;
-        pending->variable_bytes += Arena::padded(column->bytes_at(row).size());
+        pending->variable_bytes += padded(column->bytes_at(row).size());
       }
     }
     for (size_t row = 0; row < pending->variants[slot].ends.size(); ++row) {
-      pending->variable_bytes += Arena::padded(pending->variants[slot].at(row).size());
+      pending->variable_bytes += padded(pending->variants[slot].at(row).size());
     }
     if (slot != kRowIdSlot && slot != kTimestampSlot) reserve_validity(*pending, slot, first, end);
   }
   arena_.reserve(reserved_bytes_ + pending->variable_bytes);
   keys_.reserve(end);
-}
-
-std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) {
-  auto chunk = std::make_unique<Chunk>();
-  const size_t rows = chunk_capacity(index);
-  chunk->rows = rows;
-  chunk->columns = std::make_unique<Chunk::ColumnData[]>(columns_.size());
-  size_t bytes = 0;
-  const auto place = [&](size_t width) {
-    chunk->arrays.push_back({bytes, width});
-    bytes += aligned(rows * width);
-  };
-  // In this order the pointers are taken below.
-  place(sizeof(uint32_t));
-  for (const Column& column : columns_) {
-    if (column.field.type == DataType::kFloatVector) {
-      place(sizeof(float));
-    } else if (is_variable_width(column.field.type)) {
-      place(sizeof(VarRef));
-      if (column.field.type == DataType::kJson) place(sizeof(VarRef));
-    } else {
-      place(fixed_width(column.field.type));
-    }
-  }
-  for (const Column& column : columns_) {
-    if (column.field.type == DataType::kFloatVector) place(sizeof(float) * column.field.dim);
-  }
-  chunk->memory = ZeroedMemory(bytes);
-  allocated_chunk_bytes_ += bytes;
-  size_t next = 0;
-  const auto take = [&] { return chunk->memory.data() + chunk->arrays[next++].begin; };
-  chunk->next_rows = reinterpret_cast<uint32_t*>(take());
-  for (size_t slot = 0; slot < columns_.size(); ++slot) {
-    const Field& field = columns_[slot].field;
-    Chunk::ColumnData& data = chunk->columns[slot];
-    if (field.type == DataType::kFloatVector) {
-      data.inv_norms = reinterpret_cast<float*>(take());
-    } else if (is_variable_width(field.type)) {
-      data.refs = reinterpret_cast<VarRef*>(take());
-      if (field.type != DataType::kJson) continue;
-      data.variants = reinterpret_cast<VarRef*>(take());
-      data.variant_view.type = DataType::kVarChar;
-      data.variant_view.rows = rows;
-      data.variant_view.refs = data.variants;
-    } else {
-      data.values = take();
-    }
-  }
-  for (size_t slot = 0; slot < columns_.size(); ++slot) {
-    if (columns_[slot].field.type == DataType::kFloatVector) chunk->columns[slot].values = take();
-  }
-  return chunk;
 }
 
 // Gives validity bytes to the chunks to which rows [first, end) go, if the batch has a null. Where
@@ -446,19 +334,13 @@ std::unique_ptr<GrowingSegment::Chunk> GrowingSegment::make_chunk(size_t index) 
 void GrowingSegment::reserve_validity(const Pending& pending, size_t slot, size_t first,
                                       size_t end) {
   const BatchColumn* column = pending.columns[slot];
-  bool has_null = column == nullptr && !columns_[slot].field.default_value.has_value();
+  bool has_null = column == nullptr && !columns_[slot].default_value.has_value();
   for (size_t row = 0; column != nullptr && !has_null && row < pending.rows; ++row) {
     has_null = !column->is_valid(row);
   }
   if (!has_null) return;
   for (size_t c = chunk_of(first); c <= chunk_of(end - 1); ++c) {
-    Chunk* chunk = chunks_.find(c)->load(std::memory_order_relaxed);
-    Chunk::ColumnData& data = chunk->columns[slot];
-    if (data.validity_memory.data() != nullptr) continue;
-    data.validity_memory = ZeroedMemory(chunk->rows);
-    std::memset(data.validity_memory.data(), 1, chunk->rows);
-    validity_bytes_ += chunk->rows;
-    data.validity.store(data.validity_memory.data(), std::memory_order_release);
+    validity_bytes_ += chunks_.find(c)->load(std::memory_order_relaxed)->add_validity(slot);
   }
 }
 
@@ -529,14 +411,14 @@ Status GrowingSegment::append(const uint8_t* bytes, size_t size, uint64_t timest
 void GrowingSegment::note_held(size_t rows) {
   while (full_chunks_ < chunk_end_ &&
          chunk_begin(full_chunks_) + chunk_capacity(full_chunks_) <= rows) {
-    const Chunk* full = chunks_.find(full_chunks_)->load(std::memory_order_relaxed);
-    full_chunk_bytes_ += full->memory.size();
+    const GrowingChunk* full = chunks_.find(full_chunks_)->load(std::memory_order_relaxed);
+    full_chunk_bytes_ += full->bytes();
     ++full_chunks_;
   }
   size_t bytes = full_chunk_bytes_ + validity_bytes_;
   for (size_t c = full_chunks_; c < chunk_end_; ++c) {
     const size_t begin = chunk_begin(c);
-    const Chunk* open = chunks_.find(c)->load(std::memory_order_relaxed);
+    const GrowingChunk* open = chunks_.find(c)->load(std::memory_order_relaxed);
     bytes += open->held_bytes(rows > begin ? rows - begin : 0);
   }
   chunk_bytes_.store(bytes, std::memory_order_relaxed);
@@ -553,13 +435,13 @@ void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Targ
     fill_missing(slot, target);
     return;
   }
-  if (is_variable_width(columns_[slot].field.type)) {
+  if (is_variable_width(columns_[slot].type)) {
     copy_variable(pending, slot, target);
   } else {
     copy_fixed(pending, slot, target);
   }
   if (slot == kRowIdSlot || slot == kTimestampSlot) return;
-  uint8_t* validity = target.chunk->columns[slot].validity.load(std::memory_order_relaxed);
+  uint8_t* validity = target.chunk->column(slot).validity.load(std::memory_order_relaxed);
   if (validity == nullptr) return;
   for (size_t i = 0; i < target.rows; ++i) {
     validity[target.at + i] = column->is_valid(target.source + i) ? 1 : 0;
@@ -568,8 +450,8 @@ void GrowingSegment::copy_column(const Pending& pending, size_t slot, const Targ
 
 // Rows of a batch without the column: the field's default, else null. The chunk's memory is zero.
 void GrowingSegment::fill_missing(size_t slot, const Target& target) {
-  const std::optional<std::string>& value = columns_[slot].field.default_value;
-  Chunk::ColumnData& data = target.chunk->columns[slot];
+  const std::optional<std::string>& value = columns_[slot].default_value;
+  GrowingChunk::Column& data = target.chunk->column(slot);
   if (uint8_t* validity = data.validity.load(std::memory_order_relaxed)) {
     std::memset(validity + target.at, value.has_value() ? 1 : 0, target.rows);
   }
@@ -588,10 +470,10 @@ void GrowingSegment::fill_missing(size_t slot, const Target& target) {
 
 void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Target& target) {
   const BatchColumn* column = pending.columns[slot];
-  const Field& field = columns_[slot].field;
+  const Field& field = columns_[slot];
   const bool is_vector = field.type == DataType::kFloatVector;
   const size_t width = is_vector ? sizeof(float) * field.dim : fixed_width(field.type);
-  Chunk::ColumnData& data = target.chunk->columns[slot];
+  GrowingChunk::Column& data = target.chunk->column(slot);
   uint8_t* values = data.values + width * target.at;
   std::memcpy(values, column->data + width * target.source, width * target.rows);
   if (column->validity != nullptr) {
@@ -607,7 +489,7 @@ void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Targe
 
 void GrowingSegment::copy_variable(const Pending& pending, size_t slot, const Target& target) {
   const BatchColumn* column = pending.columns[slot];
-  Chunk::ColumnData& data = target.chunk->columns[slot];
+  GrowingChunk::Column& data = target.chunk->column(slot);
   const auto copy = [this](std::string_view value, VarRef* ref) {
     char* memory = nullptr;
     if (!value.empty()) {
@@ -635,7 +517,7 @@ void GrowingSegment::link_keys(size_t first, size_t rows) {
   const bool is_string = schema().has_string_keys();
   for (size_t row = first; row < first + rows; ++row) {
     const size_t c = chunk_of(row);
-    uint32_t* next = chunks_.find(c)->load(std::memory_order_relaxed)->next_rows +
+    uint32_t* next = chunks_.find(c)->load(std::memory_order_relaxed)->next_rows() +
                      (row - chunk_begin(c));
     const auto set_next = [next](uint32_t older) { *next = older; };
     const uint32_t row32 = static_cast<uint32_t>(row);

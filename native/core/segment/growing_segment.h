@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "segment/arena.h"
+#include "segment/growing_chunk.h"
 #include "segment/json_variant.h"
 #include "segment/primary_key_table.h"
 #include "segment/row_batch.h"
@@ -59,12 +60,10 @@ class GrowingSegment final : public Segment {
 
  private:
   friend class GrowingSnapshot;
-  struct Column;
-  struct Chunk;
   struct Pending;
   // Rows of a batch, from `source`, that go to one chunk from its row `at`.
   struct Target {
-    Chunk* chunk = nullptr;
+    GrowingChunk* chunk = nullptr;
     size_t at = 0;
     size_t source = 0;
     size_t rows = 0;
@@ -74,7 +73,7 @@ class GrowingSegment final : public Segment {
   size_t chunk_of(size_t row) const;
   size_t chunk_begin(size_t chunk) const;
   size_t chunk_capacity(size_t chunk) const;
-  const Chunk* chunk(size_t index) const;
+  const GrowingChunk* chunk(size_t index) const;
   size_t slot_of(int64_t field_id) const;
   uint64_t timestamp_at(size_t row) const;
   int64_t key_at(size_t row) const;
@@ -87,7 +86,6 @@ class GrowingSegment final : public Segment {
   Status check(const Pending& pending) const;
   Status encode_json(Pending* pending);
   void allocate(Pending* pending);
-  std::unique_ptr<Chunk> make_chunk(size_t index);
   void reserve_validity(const Pending& pending, size_t slot, size_t first, size_t end);
   void copy_column(const Pending& pending, size_t slot, const Target& target);
   void fill_missing(size_t slot, const Target& target);
@@ -97,13 +95,13 @@ class GrowingSegment final : public Segment {
   void note_timestamps(size_t first, size_t rows);
   void note_held(size_t rows);
 
-  std::vector<Column> columns_;  // row id, timestamp, then the schema's fields
+  std::vector<Field> columns_;  // row id, timestamp, then the schema's fields
   // By slot, of variable width: bytes of the longest value so far.
   std::vector<std::atomic<uint32_t>> longest_;
   size_t key_slot_ = 0;
   size_t doubling_chunks_ = 0;  // chunks before those of full size
   size_t full_chunk_rows_ = 0;
-  StableArray<std::atomic<Chunk*>, 32> chunks_;
+  StableArray<std::atomic<GrowingChunk*>, 32> chunks_;
   size_t chunk_end_ = 0;  // the writer's count of chunks
   Arena arena_;
   PrimaryKeyTable keys_;

@@ -10,20 +10,6 @@ namespace elanus {
 
 namespace {
 
-template <typename T>
-T load(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof(T));
-  return value;
-}
-
-template <typename T>
-void store(uint8_t* bytes, T value) {
-  std::memcpy(bytes, &value, sizeof(T));
-}
-
-constexpr uint64_t padded(uint64_t bytes) { return (bytes + 7) & ~uint64_t{7}; }
-
 Status bad_batch(const std::string& why) {
   return {StatusCode::kDataIntegrity, "row batch: " + why};
 }

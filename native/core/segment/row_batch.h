@@ -1,16 +1,16 @@
 // Reader and writer of docs/formats/row-batch.md, the one form in which rows enter and leave native
 // code. The reader trusts nothing: after `open` every accessor is in bounds, whatever the bytes
-// were. The batch may begin at any address, so values are loaded with memcpy.
+// were. The batch may begin at any address.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 #include "segment/column.h"
+#include "util/bytes.h"
 #include "util/status.h"
 
 namespace elanus {
@@ -40,9 +40,7 @@ struct BatchColumn {
     return validity == nullptr || ((validity[row >> 3] >> (row & 7)) & 1) != 0;
   }
   uint32_t offset_at(size_t i) const {
-    uint32_t value;
-    std::memcpy(&value, offsets + 4 * i, 4);
-    return value;
+    return load<uint32_t>(offsets + 4 * i);
   }
   // VarChar and JSON text, or an Array's blob.
   std::string_view bytes_at(size_t row) const {
@@ -52,9 +50,7 @@ struct BatchColumn {
   // A value of fixed width; T must have the column's width.
   template <typename T>
   T value_at(size_t row) const {
-    T value;
-    std::memcpy(&value, data + sizeof(T) * row, sizeof(T));
-    return value;
+    return load<T>(data + sizeof(T) * row);
   }
 };
 

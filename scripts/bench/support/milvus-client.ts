@@ -243,7 +243,7 @@ export class MilvusClient {
   }
 }
 
-export function requireOk(method: string, status: Status & { error_code?: number }): void {
+function requireOk(method: string, status: Status & { error_code?: number }): void {
   const code = status.code || status.error_code || 0;
   if (code !== 0) throw new Error(`${method}: ${status.reason} (code ${code})`);
 }

@@ -5,6 +5,7 @@
 
 import type { Runtime } from '../../base/clock.ts';
 import { DueTimer } from '../../base/due-timer.ts';
+import { getErrorMessage } from '../../base/error-message.ts';
 import type { Health } from '../../base/health.ts';
 import { MilvusError, type ErrorName } from '../../model/error.ts';
 import { buildKey } from './index-table.ts';
@@ -62,7 +63,7 @@ export class BuildFailures {
     const delayMs = isLasting(error)
       ? Infinity
       : Math.min(RETRY_MS_MIN * 2 ** (attempts - 1), RETRY_MS_MAX);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = getErrorMessage(error);
     const retryAtMs = this.#runtime.nowMs() + delayMs;
     const failure = { collectionId, segmentId, indexId, reason, attempts, retryAtMs };
     if (!this.#failures.has(key)) this.#count(collectionId, 1);

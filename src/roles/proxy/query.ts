@@ -181,7 +181,7 @@ function requireOutputSize(proxy: Proxy, rows: Uint8Array): void {
   });
 }
 
-export async function skipRows(batch: RowBatchReader, offset: number): Promise<RowBatchReader> {
+async function skipRows(batch: RowBatchReader, offset: number): Promise<RowBatchReader> {
   if (offset === 0) return batch;
   const length = Math.max(0, batch.rows - offset);
   const kept = Uint32Array.from({ length }, (_unused, i) => offset + i);

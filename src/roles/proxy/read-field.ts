@@ -2,7 +2,14 @@
 // Milvus'. What fields must be together is in read-schema.ts.
 
 import { refuseNotFinite } from '../../codec/check-error.ts';
-import { DataType, getDataTypeName, isIntegerType, isVectorType } from '../../model/data-type.ts';
+import {
+  DataType,
+  SCALAR_TYPES,
+  STORED_TYPES,
+  getDataTypeName,
+  isIntegerType,
+  isVectorType,
+} from '../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import type { DefaultValue, FieldSchema } from '../../model/schema.ts';
 import { checkName } from './names.ts';
@@ -26,32 +33,7 @@ export const NOT_YET = new Set<number>([
   DataType.Struct,
 ]);
 
-/** Types that a field may have. */
-export const STORED = new Set<number>([
-  DataType.Bool,
-  DataType.Int8,
-  DataType.Int16,
-  DataType.Int32,
-  DataType.Int64,
-  DataType.Float,
-  DataType.Double,
-  DataType.VarChar,
-  DataType.Array,
-  DataType.JSON,
-  DataType.FloatVector,
-]);
-
-/** Types that an Array's elements may have. */
-export const ELEMENTS = new Set<number>([
-  DataType.Bool,
-  DataType.Int8,
-  DataType.Int16,
-  DataType.Int32,
-  DataType.Int64,
-  DataType.Float,
-  DataType.Double,
-  DataType.VarChar,
-]);
+const ELEMENTS = new Set<number>(SCALAR_TYPES);
 
 const ANALYZER_KEYS = [
   'enable_analyzer',
@@ -112,7 +94,7 @@ export function checkType(name: string, dataType: number, elementType: number): 
   if (NOT_YET.has(dataType)) {
     throw notYet(`data type ${getDataTypeName(dataType)} (field ${name})`);
   }
-  if (!STORED.has(dataType))
+  if (!STORED_TYPES.has(dataType))
     throw invalidParameter(`Invalid data type: ${dataType}, field name = ${name}`);
   if (dataType === DataType.Array && !ELEMENTS.has(elementType)) {
     throw invalidParameter(`element type ${getDataTypeName(elementType)} is not supported`);

@@ -101,12 +101,12 @@ export async function planSearch(
   );
   requirePartitionKey(proxy.deps.limits, info, 'search');
   const partitionIds = selectPartitions(info, request.partitionNames, filter);
+  const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
   const { nq, queries } =
     request.ids === undefined
-      ? readQueryVectors(proxy, request, settings.field)
-      : await readVectorsOfKeys(proxy, info, request.ids, settings.field, partitionIds, context);
+      ? readQueryVectors(proxy, request, field)
+      : await readVectorsOfKeys(proxy, info, request.ids, { field, partitionIds }, context);
   context.units = (context.units ?? 0) + nq;
-  const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
   requireEntryCount(proxy, nq * k);
   if (settings.iterator !== undefined && nq !== 1) {
     throw invalidParameter('search_iterator_v2 takes one query vector');
@@ -208,6 +208,12 @@ export async function runSearch(
   return { ...merged, timestamp };
 }
 
+/** Where the vectors of rows are. */
+interface VectorPlace {
+  readonly field: FieldSchema;
+  readonly partitionIds: readonly bigint[];
+}
+
 /**
  * Search by primary keys: the stored vectors of these rows are the queries, in the order of the
  * keys.
@@ -216,10 +222,10 @@ async function readVectorsOfKeys(
   proxy: Proxy,
   info: CollectionInfo,
   ids: Ids,
-  field: FieldSchema,
-  partitionIds: readonly bigint[],
+  place: VectorPlace,
   context: RequestContext,
 ): Promise<{ nq: number; queries: Uint8Array }> {
+  const { field } = place;
   const nq = ids.values.length;
   const max = proxy.deps.limits.nq;
   if (nq < 1 || nq > max) {
@@ -236,7 +242,7 @@ async function readVectorsOfKeys(
   const vectors = new Map<bigint | string, Uint8Array>();
   // Nothing is near to it: a row whose vector is null has no hits.
   const noVector = new Uint8Array(new Float32Array(field.dim).fill(NaN).buffer);
-  for (const rows of await readVectorRows(proxy, info, { keys, field, partitionIds }, context)) {
+  for (const rows of await readVectorRows(proxy, info, keys, place, context)) {
     const batch = new RowBatchReader(rows);
     if (batch.rows === 0) continue;
     const reader = new KeyReader(batch, primary);
@@ -267,11 +273,8 @@ async function readVectorsOfKeys(
 async function readVectorRows(
   proxy: Proxy,
   info: CollectionInfo,
-  { keys, field, partitionIds }: {
-    keys: Keys;
-    field: FieldSchema;
-    partitionIds: readonly bigint[];
-  },
+  keys: Keys,
+  { field, partitionIds }: VectorPlace,
   context: RequestContext,
 ): Promise<Uint8Array[]> {
   const outputFieldIds = [field.fieldId];
@@ -317,7 +320,7 @@ export function refuseOtherRankings(
 }
 
 /** Leaves out the first `offset` hits of each query. */
-export async function skipHits(reply: SearchReply, offset: number): Promise<SearchReply> {
+async function skipHits(reply: SearchReply, offset: number): Promise<SearchReply> {
   const kept: number[] = [];
   const counts = new Int32Array(reply.counts.length);
   let start = 0;

@@ -3,10 +3,7 @@
 
 import { VALUES_PER_TURN } from '../../base/turns.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-
-type KeyValues =
-  | { readonly kind: 'int64'; readonly values: BigInt64Array }
-  | { readonly kind: 'string'; readonly values: readonly string[] };
+import type { Keys } from '../../rpc/contract.ts';
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
@@ -48,8 +45,8 @@ export interface RowGroup {
 export function splitRows(
   info: CollectionInfo,
   rowCount: number,
-  primary: KeyValues,
-  partition: bigint | KeyValues,
+  primary: Keys,
+  partition: bigint | Keys,
 ): RowGroup[] {
   const shardCount = info.vchannels.length;
   if (shardCount === 1 && typeof partition === 'bigint') {
@@ -78,8 +75,8 @@ export function getPartitionSlot(info: CollectionInfo, key: bigint | string): nu
 }
 
 /** Cuts a long list of keys into pieces for a turn of the event loop each. */
-export function cutKeys(keys: KeyValues): KeyValues[] {
-  const pieces: KeyValues[] = [];
+export function cutKeys(keys: Keys): Keys[] {
+  const pieces: Keys[] = [];
   for (let from = 0; from < keys.values.length; from += VALUES_PER_TURN) {
     const end = from + VALUES_PER_TURN;
     pieces.push(
@@ -92,7 +89,7 @@ export function cutKeys(keys: KeyValues): KeyValues[] {
 }
 
 /** Splits keys to delete by shard; index = shard. */
-export function splitKeys(info: CollectionInfo, keys: KeyValues): (KeyValues | undefined)[] {
+export function splitKeys(info: CollectionInfo, keys: Keys): (Keys | undefined)[] {
   const shardCount = info.vchannels.length;
   if (shardCount === 1) return [keys];
   if (keys.kind === 'int64') {
@@ -119,7 +116,7 @@ export function splitKeys(info: CollectionInfo, keys: KeyValues): (KeyValues | u
 }
 
 /** Joins lists of keys of one kind; undefined when there is none. */
-export function joinKeys(lists: readonly KeyValues[]): KeyValues | undefined {
+export function joinKeys(lists: readonly Keys[]): Keys | undefined {
   if (lists.length < 2) return lists[0];
   if (lists[0]!.kind === 'string') {
     return { kind: 'string', values: lists.flatMap(({ values }) => values as readonly string[]) };

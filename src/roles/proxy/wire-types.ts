@@ -7,15 +7,6 @@ export interface KeyValuePair {
   readonly value: string;
 }
 
-export interface WireStatus {
-  readonly error_code: number;
-  readonly reason: string;
-  readonly code: number;
-  readonly retriable: boolean;
-  readonly detail: string;
-  readonly extra_info: Readonly<Record<string, string>>;
-}
-
 export interface WireValueField {
   readonly bool_data?: boolean;
   readonly int_data?: number;

@@ -3,6 +3,7 @@
 // collection or the partition any more, and nothing brings it back. Every step can be repeated:
 // what a failure or a crash interrupts is finished later, by a timer and by the next start.
 
+import { getErrorMessage } from '../../base/error-message.ts';
 import { KEYS, type DroppingRecord } from '../../meta/catalog.ts';
 import { listCollectionPrefixes, makeGarbage } from '../../meta/garbage.ts';
 import type { CollectionInfo, PartitionInfo } from '../../model/collection-info.ts';
@@ -53,7 +54,7 @@ export async function finishDrop(state: RootCoordState, drop: DroppingRecord): P
     else await endPartition(state, drop);
     health.clear('rootcoord', subject);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = getErrorMessage(error);
     health.report('rootcoord', subject, `${subject} is recorded and not finished: ${reason}`);
     state.onUnfinishedDrop();
     throw error;

@@ -83,11 +83,11 @@ async function readView<Reply extends object>(
   read: (growing: Growing, segmentIds: bigint[], readTimestamp: bigint) => Promise<Reply>,
 ): Promise<Reply & { timestamp: bigint }> {
   for (let attempt = 0; ; attempt++) {
-    await shard.admitPin(request.pinnedTimestamp);
+    await shard.timestamps.admit(request.pinnedTimestamp);
     shard.requireOpen();
     await shard.deliverDeletes();
     const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
-    const timestamp = shard.chooseReadTimestamp(request.pinnedTimestamp);
+    const timestamp = shard.timestamps.choose(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);
     const segmentIds = shard.view.selectSealed(partitionIds);
     try {

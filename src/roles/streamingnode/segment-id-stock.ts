@@ -23,7 +23,9 @@ export class SegmentIdStock {
 
   take(): bigint {
     const id = this.#ids.shift();
-    if (id === undefined) throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
+    if (id === undefined) {
+      throw new MilvusError('ServiceInternal', { message: 'no segment id left' });
+    }
     return id;
   }
 }

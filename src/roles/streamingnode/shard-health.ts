@@ -1,5 +1,6 @@
 // What a shard tells about itself when something is wrong: to the log, to health, and to clients.
 
+import { getErrorMessage } from '../../base/error-message.ts';
 import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
@@ -29,7 +30,8 @@ export class ShardHealth {
 
   reportSealFailure({ dbName, schema }: CollectionInfo, segmentId: bigint, error: unknown): void {
     this.#logger.error({ segmentId: String(segmentId), error }, 'segment not written');
-    const reason = `a segment of ${dbName}.${schema.name} cannot be written: ${getMessage(error)}`;
+    const what = `a segment of ${dbName}.${schema.name} cannot be written`;
+    const reason = `${what}: ${getErrorMessage(error)}`;
     this.#health.report(COMPONENT, `${this.#vchannel}/seal`, reason);
   }
 
@@ -63,8 +65,4 @@ export function createLostLogError(last: bigint, checkpoint: bigint): MilvusErro
       `the write-ahead log ends with record ${last}, before the checkpoint ${checkpoint} ` +
       'of this shard: it has lost its end or was replaced',
   });
-}
-
-export function getMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

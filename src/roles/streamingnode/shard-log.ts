@@ -2,6 +2,7 @@
 // durable, applied and acknowledged. Records that became durable together are applied as a group.
 // Tasks that must not interleave with writes run in the same order.
 
+import { max } from '../../base/bigint.ts';
 import { TurnMeter } from '../../base/turns.ts';
 import { encodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
 import type { WriteRequest } from '../../rpc/contract.ts';
@@ -213,8 +214,4 @@ export class ShardLog {
     prepared.giveUp();
     prepared.write.reject(error);
   }
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }

@@ -1,24 +1,24 @@
 // One shard: the single writer of its vchannel. Writes come through `WriteLine`, where they may
 // wait for keys, to `ShardLog`: prepared, stamped, appended to the WAL, applied, acknowledged, in
-// that order. Here is what a record does, how segments are sealed and swapped, and what reads may
-// see.
+// that order. Here is what a record does, and how the shard begins, stops and ends; what it holds
+// is in its parts: growing and sealed segments, seals, deletes, checkpoint, timestamps of reads.
 
+import { max } from '../../base/bigint.ts';
+import { getErrorMessage } from '../../base/error-message.ts';
 import { nextTurn, type TurnMeter } from '../../base/turns.ts';
-import type { DeleteRun } from '../../codec/delete-batch.ts';
-import {
-  countKeys,
-  decodeWalMessage,
-  type MessagePart,
-  type WalMessage,
-} from '../../codec/wal-message.ts';
+import { toDeleteRun, type DeleteRun } from '../../codec/delete-batch.ts';
+import { countKeys, decodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
-import { composeTimestamp } from '../../model/timestamp.ts';
-import type { ChannelInfo, IndexFile, SegmentInfo } from '../../model/segment-info.ts';
-import { SegmentState } from '../../model/segment-info.ts';
+import {
+  SegmentState,
+  type ChannelInfo,
+  type IndexFile,
+  type SegmentInfo,
+} from '../../model/segment-info.ts';
 import type {
   CallContext,
   InsertPart,
@@ -30,65 +30,46 @@ import { getNativeFields } from '../../segment/native-fields.ts';
 import { ChannelCommits } from './channel-commits.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { DeleteBuffer } from './delete-buffer.ts';
-import type { GrowingBudget } from './growing-budget.ts';
+import type { ShardDeps } from './deps.ts';
 import { GrowingSegments } from './growing-segments.ts';
-import { loadOrRelease, loadSealed } from './load-sealed.ts';
 import { LoadedPartitions } from './loaded-partitions.ts';
 import { KEY_BYTES, ROW_BYTES } from './prepared-write.ts';
-import { sealUntilWritten } from './seal.ts';
+import { ReadTimestamps } from './read-timestamps.ts';
 import { SealedDeletes } from './sealed-deletes.ts';
+import { SealedSegments } from './sealed-segments.ts';
+import { Seals } from './seals.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
-import {
-  createLostLogError,
-  createStoppedError,
-  getMessage,
-  ShardHealth,
-} from './shard-health.ts';
+import { createLostLogError, createStoppedError, ShardHealth } from './shard-health.ts';
 import { ShardLog } from './shard-log.ts';
 import { countRows } from './stats.ts';
-import type { StreamingNodeDeps } from './streamingnode.ts';
-import { View, type GrowingSegment } from './view.ts';
+import { View } from './view.ts';
 import { WriteLine } from './write-line.ts';
-
-export interface ShardDeps extends StreamingNodeDeps {
-  readonly budget: GrowingBudget;
-  /** The shard needs less of the WAL than before. */
-  readonly onCheckpoint: () => void;
-  /** A record has been applied. */
-  readonly onWritten: () => void;
-  /** A growing segment has got its first record. */
-  readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
-  /** The shard has stopped; its collection cannot be served without it. */
-  readonly onStopped: (reason: string) => void;
-}
 
 /** Deletes held in memory before they are written to a delete file. */
 const PENDING_DELETE_BYTES_MAX = 8 * 1024 * 1024;
-/** A client's pin comes from one of our clocks; further ahead than this it is not one. */
-const CLOCK_SKEW_MS_MAX = 60_000;
 
 export class Shard {
   readonly deps: ShardDeps;
   readonly vchannel: string;
   readonly view = new View();
-  readonly growing: GrowingSegments;
   readonly loaded = new LoadedPartitions();
-  readonly deletes: DeleteBuffer;
-  readonly commits: ChannelCommits;
-  readonly health: ShardHealth;
+  readonly timestamps: ReadTimestamps;
   info: CollectionInfo;
 
   readonly #line: WriteLine;
   readonly #log: ShardLog;
+  readonly #growing: GrowingSegments;
+  readonly #sealed: SealedSegments;
+  readonly #seals: Seals;
+  readonly #deletes: DeleteBuffer;
   readonly #sealedDeletes: SealedDeletes;
+  readonly #commits: ChannelCommits;
   readonly #checkpoint: Checkpoint;
+  readonly #health: ShardHealth;
   /** What the log has before it is in segments and delete files (R1). */
   readonly #replayFrom: bigint;
-  /** Every segment that the catalog knows, tombstones too: replay skips their records (R2). */
-  readonly #known: Map<bigint, SegmentInfo>;
-  readonly #sealing = new Set<Promise<void>>();
-  /** Ends the waits of seals that have failed: they try again, or give up. */
-  readonly #sealWaits = new Set<AbortController>();
+  /** At start-up what the catalog knows, tombstones too: replay skips their records (R2). */
+  #known: ReadonlyMap<bigint, SegmentInfo>;
   #state: 'open' | 'dropped' | 'closed' | 'stopped' = 'open';
   /** Why it serves no more, and from where on a restart needs the log (R8). */
   #stopped: { readonly keepFrom: bigint; readonly reason: string } | undefined;
@@ -106,27 +87,28 @@ export class Shard {
     this.deps = deps;
     this.info = info;
     this.vchannel = vchannel;
-    this.health = new ShardHealth(deps, vchannel);
+    this.#health = new ShardHealth(deps, vchannel);
     this.#replayFrom = channel.checkpoint;
-    this.deletes = new DeleteBuffer(channel.deleteFiles);
+    this.#deletes = new DeleteBuffer(channel.deleteFiles);
     this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
     const segmentIds = new SegmentIdStock(deps.peers.rootcoord);
-    this.growing = new GrowingSegments({
+    this.#growing = new GrowingSegments({
       ...{ view, budget: deps.budget, segmentBytesMax: deps.segmentBytesMax },
       takeId: () => segmentIds.take(),
       getSchema: () => this.info.schema,
       onBorn: deps.onBorn,
     });
-    this.commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
-    const of = { view, deletes: this.deletes, commits: this.commits };
-    this.#checkpoint = new Checkpoint(deps, of);
+    this.#commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
+    const held = { peers: deps.peers, view, deletes: this.#deletes };
+    this.#sealed = new SealedSegments({ ...held, getInfo: () => this.info });
+    this.#sealedDeletes = new SealedDeletes((deletes) => this.#sealed.applyDeletes(deletes));
+    this.#checkpoint = new Checkpoint(deps, { ...held, commits: this.#commits });
     this.#line = new WriteLine(deps.runtime, () => this.#log.pump());
     this.#log = this.#makeLog(shardIndex, segmentIds);
-    this.#sealedDeletes = new SealedDeletes(async (deletes) => {
-      const segmentIds = [...this.view.sealed.keys()];
-      await deps.peers.querynode.applyDeletes({ segmentIds, deletes }, {});
-    });
-    let last = max(info.createdTimestamp, this.deletes.lastFileTimestamp());
+    this.#seals = this.#makeSeals();
+    const line = { log: this.#log, sealedDeletes: this.#sealedDeletes };
+    this.timestamps = new ReadTimestamps({ ...held, ...line, checkpoint: this.#checkpoint });
+    let last = max(info.createdTimestamp, this.#deletes.lastFileTimestamp());
     for (const { maxTimestamp, deletesUpTo } of segments) {
       last = max(last, maxTimestamp);
       this.#checkpoint.horizon = max(this.#checkpoint.horizon, deletesUpTo);
@@ -137,8 +119,8 @@ export class Shard {
   #makeLog(shardIndex: number, segmentIds: SegmentIdStock): ShardLog {
     const { wal, budget, peers } = this.deps;
     const targets = {
-      ...{ budget, deletes: this.deletes, getSchema: () => this.info.schema },
-      assign: (part: InsertPart) => this.growing.assign(part),
+      ...{ budget, deletes: this.#deletes, getSchema: () => this.info.schema },
+      assign: (part: InsertPart) => this.#growing.assign(part),
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
@@ -151,23 +133,27 @@ export class Shard {
       requireWhole: () => {
         if (this.#stopped !== undefined) this.requireOpen();
       },
-      onBreak: (position, error) => this.stop(`record ${position}: ${getMessage(error)}`, position),
+      onBreak: (position, error) =>
+        this.stop(`record ${position}: ${getErrorMessage(error)}`, position),
       onApplied: () => this.#afterApply(),
+    });
+  }
+
+  #makeSeals(): Seals {
+    return new Seals(this.deps, {
+      ...{ vchannel: this.vchannel, view: this.view, growing: this.#growing, log: this.#log },
+      ...{ sealed: this.#sealed, commits: this.#commits, checkpoint: this.#checkpoint },
+      health: this.#health,
+      getInfo: () => this.info,
+      isOpen: () => this.#state === 'open',
+      isClosed: () => this.#state === 'closed',
+      deliverDeletes: () => this.deliverDeletes(),
     });
   }
 
   /** Timestamp of the last applied record. */
   get lastTimestamp(): bigint {
     return this.#log.lastTimestamp;
-  }
-
-  /**
-   * What a read without a pin sees (R5): all that is applied, but for deletes that have not reached
-   * the sealed rows.
-   */
-  get #visibleTimestamp(): bigint {
-    const first = this.#sealedDeletes.first();
-    return first === undefined || first > this.lastTimestamp ? this.lastTimestamp : first - 1n;
   }
 
   /**
@@ -181,14 +167,10 @@ export class Shard {
     if (!isNewSchema) return;
     for (const growing of this.view.growing.values()) {
       native.updateSchema(growing.handle, getNativeFields(schema));
-      this.#seal(growing);
+      this.#seals.begin(growing);
     }
     // After the segments that are just being opened with the schema before.
-    await this.run(async () => {
-      const segmentIds = [...this.view.sealed.keys()];
-      if (segmentIds.length > 0)
-        await this.deps.peers.querynode.updateSchema({ segmentIds, schema }, {});
-    });
+    await this.#log.run(() => this.#sealed.updateSchema(schema));
   }
 
   // --- start-up ---
@@ -202,7 +184,7 @@ export class Shard {
     try {
       this.#replay(decodeWalMessage(record), position);
     } catch (error) {
-      if (position >= this.#replayFrom) this.stop(`${place}: ${getMessage(error)}`, position);
+      if (position >= this.#replayFrom) this.stop(`${place}: ${getErrorMessage(error)}`, position);
     }
   }
 
@@ -217,12 +199,12 @@ export class Shard {
     // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
     if (position < this.#replayFrom) return;
     for (const part of message.parts) {
-      if (part.kind === 'delete') this.#applyDelete(toRun(part, message.timestamp), position);
+      if (part.kind === 'delete') this.#applyDelete(toDeleteRun(part, message.timestamp), position);
     }
     for (const part of message.parts) {
       if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
       if (!this.#hasPartition(part.partitionId)) continue;
-      this.growing.replay(part, message.timestamp, position);
+      this.#growing.replay(part, message.timestamp, position);
     }
   }
 
@@ -234,12 +216,13 @@ export class Shard {
     if (this.#stopped !== undefined) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
     try {
-      if (segments.length > 0) await loadSealed(this, segments, []);
-      for (const segment of segments) this.view.sealed.set(segment.segmentId, segment);
+      if (segments.length > 0) await this.#sealed.open(segments);
+      this.#sealed.show(segments);
       await this.#requireOwnLog();
+      this.#known = new Map();
       this.#isRecovered = true;
     } catch (error) {
-      this.stop(getMessage(error));
+      this.stop(getErrorMessage(error));
     }
   }
 
@@ -255,7 +238,7 @@ export class Shard {
 
   /** Records that nothing of the log up to now is this shard's. Before its first write. */
   skipLog(): Promise<void> {
-    return this.run(() => {
+    return this.#log.run(() => {
       this.#log.applied = this.deps.wal.lastPosition();
       return this.#checkpoint.commit([], undefined, this.#log.applied);
     });
@@ -271,22 +254,12 @@ export class Shard {
   async lockKeys(keys: Keys, call: CallContext): Promise<{ token: bigint }> {
     this.requireOpen();
     const token = await this.#line.lock(keys, call);
-    await this.run(async () => undefined);
+    await this.#log.run(async () => undefined);
     return { token };
   }
 
   unlockKeys(token: bigint): void {
     this.#line.unlock(token);
-  }
-
-  /** Runs after everything appended so far has been applied, and before anything appended later. */
-  run<T>(task: () => Promise<T>): Promise<T> {
-    return this.#log.run(task);
-  }
-
-  /** Resolves when all that is assigned to a segment so far has been applied. */
-  settle(): Promise<void> {
-    return this.#log.settle();
   }
 
   /**
@@ -300,9 +273,9 @@ export class Shard {
     const keepFrom = position === undefined || needed < position ? needed : position;
     this.#stopped = { keepFrom, reason };
     this.#state = 'stopped';
-    this.health.reportStopped(this.info, reason);
+    this.#health.reportStopped(this.info, reason);
     this.deps.onStopped(reason);
-    this.#release().catch((error: unknown) => this.health.reportReleaseFailure(error));
+    this.#release().catch((error: unknown) => this.#health.reportReleaseFailure(error));
   }
 
   /** Large records take several turns of the event loop. */
@@ -311,22 +284,22 @@ export class Shard {
     for (const part of parts) {
       if (part.kind !== 'delete') continue;
       if (turn.isOver(KEY_BYTES * countKeys(part.keys))) await nextTurn();
-      this.#applyDelete(toRun(part, timestamp), position);
+      this.#applyDelete(toDeleteRun(part, timestamp), position);
     }
     for (const part of parts) {
       if (part.kind !== 'insert') continue;
       if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
-      this.growing.append(part, timestamp, position);
+      this.#growing.append(part, timestamp, position);
     }
   }
 
   /** To growing rows at once; segments that are opened later get it from the buffer (R3). */
   #applyDelete(run: DeleteRun, position: bigint): void {
-    this.growing.delete(run);
-    this.deletes.push(run, position);
+    this.#growing.delete(run);
+    this.#deletes.push(run, position);
     if (this.view.sealed.size === 0) return;
     this.#sealedDeletes.push(run);
-    this.commits.reportDeletes();
+    this.#commits.reportDeletes();
   }
 
   /** Resolves when all deletes applied so far have reached the sealed rows. */
@@ -337,15 +310,15 @@ export class Shard {
       await this.#sealedDeletes.deliver();
     } catch (error) {
       // Acknowledged and not applied: what readers would see is not what the log says.
-      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getMessage(error)}`);
+      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getErrorMessage(error)}`);
       throw error;
     }
   }
 
   async #afterApply(): Promise<void> {
     if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
-    if (this.deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
-    for (const growing of this.growing.takeFull()) this.#seal(growing);
+    if (this.#deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
+    for (const growing of this.#growing.takeFull()) this.#seals.begin(growing);
     this.deps.onWritten();
   }
 
@@ -376,11 +349,11 @@ export class Shard {
   async flush(): Promise<bigint[]> {
     this.requireOpen();
     // Everything acknowledged before this call is in a segment.
-    await this.run(async () => undefined);
+    await this.#log.run(async () => undefined);
     await this.deliverDeletes();
-    const segments = this.growing.list();
-    this.#endSealWaits();
-    for (const growing of segments) this.#seal(growing);
+    const segments = this.#growing.list();
+    this.#seals.hurry();
+    for (const growing of segments) this.#seals.begin(growing);
     return segments.map(({ segmentId }) => segmentId);
   }
 
@@ -388,24 +361,24 @@ export class Shard {
   seal(segmentId: bigint): Promise<boolean> {
     const growing = this.view.growing.get(segmentId);
     return new Promise((resolve) => {
-      if (growing === undefined || !this.#seal(growing, resolve)) resolve(false);
+      if (growing === undefined || !this.#seals.begin(growing, resolve)) resolve(false);
     });
   }
 
   /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
   async relieve(): Promise<boolean> {
     const low = this.lowWater();
-    const pinning = this.growing.list().filter(({ firstPosition }) => firstPosition === low);
+    const pinning = this.#growing.list().filter(({ firstPosition }) => firstPosition === low);
     await Promise.all(pinning.map(({ segmentId }) => this.seal(segmentId)));
-    const isDue = this.deletes.firstPosition() === low && this.#checkpoint.isDue();
-    if (isDue) await this.run(() => this.#checkpointDeletes());
+    const isDue = this.#deletes.firstPosition() === low && this.#checkpoint.isDue();
+    if (isDue) await this.#log.run(() => this.#checkpointDeletes());
     return this.lowWater() > low;
   }
 
   /** First WAL position that a restart must see (R1). */
   lowWater(): bigint {
     if (this.#stopped !== undefined) return this.#stopped.keepFrom;
-    let low = this.deletes.firstPosition();
+    let low = this.#deletes.firstPosition();
     const inFlight = this.#log.firstInFlight();
     if (inFlight !== undefined && inFlight < low) low = inFlight;
     for (const { firstPosition } of this.view.growing.values()) {
@@ -414,66 +387,8 @@ export class Shard {
     return low;
   }
 
-  /** Whether it has begun; `tell` is called after the first attempt. */
-  #seal(growing: GrowingSegment, tell?: (isWritten: boolean) => void): boolean {
-    // A shard that closes waits for what is being written, so nothing may begin any more.
-    if (growing.isSealing || this.#state !== 'open') return false;
-    growing.isSealing = true;
-    this.growing.close(growing);
-    const sealing = sealUntilWritten(this, growing, tell).finally(() => {
-      this.#sealing.delete(sealing);
-    });
-    this.#sealing.add(sealing);
-    return true;
-  }
-
-  /** Whether a growing segment of this shard is to be written still. */
-  isWanted(growing: GrowingSegment): boolean {
-    return this.#state === 'open' && this.view.growing.has(growing.segmentId);
-  }
-
-  /** Waits before a seal is tried again; a flush and the shard's end cut it short. */
-  async waitForSeal(delayMs: number): Promise<void> {
-    const end = new AbortController();
-    this.#sealWaits.add(end);
-    await this.deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);
-    this.#sealWaits.delete(end);
-  }
-
-  #endSealWaits(): void {
-    for (const end of this.#sealWaits) end.abort();
-  }
-
-  /**
-   * Records a written segment, pending deletes and the checkpoint in one transaction (R1), then
-   * shows the segment in place of the growing one. Inside `run`.
-   */
-  async commitSealed(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
-    const isWritten = segment.state === SegmentState.Flushed;
-    if (this.#state !== 'open' || !this.view.growing.has(growing.segmentId)) {
-      // Dropped meanwhile, or the server stops: then the next start does the same.
-      if (isWritten && this.#state !== 'closed') await this.commits.giveUp([segment.file]);
-      return;
-    }
-    // Opened first: what the catalog lists must be readable.
-    if (isWritten) await loadOrRelease(this, [segment], []);
-    try {
-      // No read may be older than what a file in the view has left out.
-      await this.deliverDeletes();
-      await this.#checkpoint.commit([segment], growing.segmentId, this.#log.applied);
-    } catch (error) {
-      const { querynode } = this.deps.peers;
-      await querynode.releaseSegments({ segmentIds: [segment.segmentId] }, {});
-      throw error;
-    }
-    this.#known.set(segment.segmentId, segment);
-    if (isWritten) this.view.sealed.set(segment.segmentId, segment);
-    this.growing.forget(growing);
-    this.deps.onCheckpoint();
-  }
-
   async #checkpointDeletes(): Promise<void> {
-    if (this.#state !== 'open' || this.deletes.isEmpty || !this.#checkpoint.isDue()) return;
+    if (this.#state !== 'open' || this.#deletes.isEmpty || !this.#checkpoint.isDue()) return;
     try {
       await this.#checkpoint.commit([], undefined, this.#log.applied);
       this.deps.onCheckpoint();
@@ -481,15 +396,6 @@ export class Shard {
       // They are in the WAL; a later write tries again.
       this.deps.logger.error({ vchannel: this.vchannel, error }, 'deletes not written');
     }
-  }
-
-  /**
-   * Returns the timestamp up to which the file of this segment, about to be written, leaves deleted
-   * rows out.
-   */
-  async chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
-    growing.deletesUpTo = await this.#checkpoint.raiseHorizon(this.lastTimestamp);
-    return growing.deletesUpTo;
   }
 
   // --- compaction, drop, statistics ---
@@ -500,34 +406,18 @@ export class Shard {
     removed: readonly bigint[],
     indexFiles: readonly IndexFile[],
   ): Promise<void> {
-    await this.run(async () => {
+    await this.#log.run(async () => {
       if (this.#state !== 'open') return;
-      const { querynode } = this.deps.peers;
-      const { sealed } = this.view;
       // A partition that was dropped during the merge must not come back with its output (P3).
-      const added = made.filter(
-        ({ partitionId, segmentId }) => this.#hasPartition(partitionId) && !sealed.has(segmentId),
-      );
-      // The output beside something that it was made of would count rows twice.
-      const isWhole = added.length === 0 || removed.every((id) => sealed.has(id));
-      if (!isWhole) {
-        throw new MilvusError('SegmentNotFound', { fields: { segments: `${removed}` } });
-      }
-      for (const segment of added) this.#known.set(segment.segmentId, segment);
-      for (const id of removed) {
-        const known = this.#known.get(id);
-        if (known !== undefined)
-          this.#known.set(id, { ...known, state: SegmentState.Dropped, file: '' });
-      }
-      if (added.length > 0) await loadOrRelease(this, added, indexFiles);
+      const wanted = made.filter(({ partitionId }) => this.#hasPartition(partitionId));
+      const added = await this.#sealed.openOutputs(wanted, removed, indexFiles);
       // No output is left to say which versions are gone (R5).
-      else if (removed.some((id) => sealed.has(id))) {
+      if (added.length === 0 && removed.some((id) => this.view.sealed.has(id))) {
         await this.#checkpoint.raiseHorizon(this.lastTimestamp);
       }
-      await this.deliverDeletes(); // As in `commitSealed`.
-      for (const id of removed) sealed.delete(id);
-      for (const segment of added) sealed.set(segment.segmentId, segment);
-      await querynode.releaseSegments({ segmentIds: removed }, {});
+      // No read may be older than what a file in the view has left out.
+      await this.deliverDeletes();
+      await this.#sealed.swap(added, removed);
     });
   }
 
@@ -535,23 +425,19 @@ export class Shard {
     // Refused from this turn on (R10): what is stamped later would be applied after the drop.
     const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
     this.info = { ...this.info, partitions };
-    await this.settle();
-    await this.run(async () => {
-      const released = this.view.selectSealed([partitionId]);
-      for (const id of released) this.view.sealed.delete(id);
+    await this.#log.settle();
+    await this.#log.run(async () => {
       for (const growing of [...this.view.growing.values()]) {
-        if (growing.partitionId === partitionId) this.growing.forget(growing);
+        if (growing.partitionId === partitionId) this.#growing.forget(growing);
       }
-      if (released.length > 0) {
-        await this.deps.peers.querynode.releaseSegments({ segmentIds: released }, {});
-      }
+      await this.#sealed.drop([partitionId]);
     });
   }
 
   /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
   async drop(): Promise<void> {
     this.#state = 'dropped';
-    this.health.clear();
+    this.#health.clear();
     await this.#release();
   }
 
@@ -563,17 +449,13 @@ export class Shard {
 
   async #release(): Promise<void> {
     this.#line.close();
-    this.#endSealWaits();
-    await Promise.all(this.#sealing);
-    await this.settle();
-    await this.run(async () => {
-      const segmentIds = [...this.view.sealed.keys()];
-      this.view.sealed.clear();
-      for (const growing of [...this.view.growing.values()]) this.growing.forget(growing);
-      this.deletes.clear();
+    await this.#seals.end();
+    await this.#log.settle();
+    await this.#log.run(async () => {
+      for (const growing of [...this.view.growing.values()]) this.#growing.forget(growing);
+      this.#deletes.clear();
       this.#sealedDeletes.clear();
-      if (segmentIds.length > 0)
-        await this.deps.peers.querynode.releaseSegments({ segmentIds }, {});
+      await this.#sealed.drop([]);
     });
   }
 
@@ -586,11 +468,11 @@ export class Shard {
 
   /** Resolves when the deletes applied so far are in files, or when they could not be written. */
   async writeDeletes(): Promise<void> {
-    if (!this.deletes.isEmpty) await this.run(() => this.#checkpointDeletes());
+    if (!this.#deletes.isEmpty) await this.#log.run(() => this.#checkpointDeletes());
   }
 
   listGrowing(): GrowingSegmentInfo[] {
-    return this.growing.describe(this.vchannel);
+    return this.#growing.describe(this.vchannel);
   }
 
   // --- reads ---
@@ -603,55 +485,4 @@ export class Shard {
       fields: { database: this.info.dbName, collection: name },
     });
   }
-
-  /**
-   * Makes a pin from another shard readable here: waits for what is under way at or before it, and
-   * stamps nothing at or before it from now on (R5).
-   * @throws MilvusError ParameterInvalid for a pin from the future
-   */
-  async admitPin(pinned: bigint): Promise<void> {
-    if (pinned <= this.lastTimestamp) return;
-    const { first: now } = await this.deps.peers.rootcoord.allocateTimestamps({ count: 1 }, {});
-    if (pinned > now + composeTimestamp(CLOCK_SKEW_MS_MAX)) {
-      throw new MilvusError('ParameterInvalid', {
-        message: 'the read timestamp lies in the future',
-        fields: { got: pinned },
-      });
-    }
-    this.#log.raise(pinned);
-    await this.run(async () => undefined);
-  }
-
-  /**
-   * Returns the timestamp to read at: the client's pin, once admitted, or everything acknowledged
-   * before the deletes were delivered.
-   * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept
-   */
-  chooseReadTimestamp(pinned: bigint): bigint {
-    const visible = this.#visibleTimestamp;
-    if (pinned === 0n || pinned === visible) return visible;
-    let keptFrom = this.#checkpoint.horizon;
-    for (const { deletesUpTo } of this.view.sealed.values()) keptFrom = max(keptFrom, deletesUpTo);
-    if (pinned >= keptFrom) return pinned;
-    throw new MilvusError('ParameterInvalid', {
-      message: 'the read timestamp is older than the versions kept',
-      fields: { got: pinned, expected: `>= ${keptFrom}` },
-    });
-  }
-}
-
-type DeleteMessagePart = Extract<MessagePart, { kind: 'delete' }>;
-
-/** What a delete of a record, stamped with `timestamp`, does to rows. */
-function toRun({ partitionId, killsUpTo, keys }: DeleteMessagePart, timestamp: bigint): DeleteRun {
-  return {
-    keys,
-    timestamp,
-    killsUpTo: killsUpTo === 0n ? timestamp - 1n : killsUpTo,
-    partitionId,
-  };
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }

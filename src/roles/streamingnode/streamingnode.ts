@@ -1,47 +1,18 @@
 // The streaming node: single writer of its channels. Owns growing data and leads the reads of its
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
-import type { Runtime } from '../../base/clock.ts';
-import type { Health } from '../../base/health.ts';
-import type { Logger } from '../../base/logger.ts';
 import { decodeWalTarget } from '../../codec/wal-message.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
-import { EMPTY, type Peers, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
-import type { ReadSlots } from '../../segment/read-slots.ts';
-import type { ObjectStorage } from '../../storage/object-storage.ts';
-import { describeDamage, type Wal, type WalDamage } from '../../wal/wal.ts';
+import { EMPTY, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
+import { describeDamage, type WalDamage } from '../../wal/wal.ts';
 import { AgeSealer } from './age-sealer.ts';
+import type { ReadKind, StreamingNodeDeps } from './deps.ts';
 import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
-
-export type ReadKind = 'search' | 'query';
-
-export interface StreamingNodeDeps {
-  readonly wal: Wal;
-  readonly storage: ObjectStorage;
-  readonly peers: Peers;
-  readonly logger: Logger;
-  readonly runtime: Runtime;
-  readonly health: Health;
-  /** Serves without acknowledged records that the log has lost; else their shards are stopped. */
-  readonly isDamageAccepted: boolean;
-  readonly mvccRetentionMs: number;
-  /** A growing segment is sealed at this size. */
-  readonly segmentBytesMax: number;
-  /** The WAL kept: past it the growing segments that pin it are written out (R20). */
-  readonly walBytesMax: number;
-  /** Inserts are refused past it (R19). */
-  readonly growingBytesMax: number;
-  /** Growing segments are written out at this age. */
-  readonly growingLifeMsMax: number;
-  /** A shard has been read, in so many milliseconds. */
-  readonly onRead: (kind: ReadKind, milliseconds: number, isDone: boolean) => void;
-  readonly reads: ReadSlots;
-}
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;

@@ -31,7 +31,7 @@ export function toPairs(values: Plain): { key: string; value: string }[] {
   }));
 }
 
-export function encodeMessage(type: string, message: Plain): Buffer {
+function encodeMessage(type: string, message: Plain): Buffer {
   const messageType = getMessageType(type);
   return Buffer.from(messageType.encode(messageType.fromObject(message)).finish());
 }

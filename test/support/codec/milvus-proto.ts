@@ -94,7 +94,7 @@ function isDefault(value: unknown): boolean {
   return value === 0 || value === 0n || value === '' || value === false;
 }
 
-export function isMessage(field: protobuf.Field): boolean {
+function isMessage(field: protobuf.Field): boolean {
   return field.resolvedType instanceof protobuf.Type;
 }
 

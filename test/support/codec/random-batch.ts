@@ -1,6 +1,6 @@
 // Random row batches with a column of every storable type, beside the values they were made from.
 
-import { DataType } from '../../../src/model/data-type.ts';
+import { DataType, SCALAR_TYPES } from '../../../src/model/data-type.ts';
 import type { FieldSchema } from '../../../src/model/schema.ts';
 import { encodeRowBatch, type ColumnInput } from '../../../src/codec/row-batch-ops.ts';
 import type { Random } from './random.ts';
@@ -16,23 +16,13 @@ export interface RandomBatch {
 }
 
 const DIM = 8;
-const SCALARS = [
-  DataType.Bool,
-  DataType.Int8,
-  DataType.Int16,
-  DataType.Int32,
-  DataType.Int64,
-  DataType.Float,
-  DataType.Double,
-  DataType.VarChar,
-] as const;
 
 /** Each scalar type, JSON, an Array of each scalar, a vector; then the same, nullable. */
 export function makeFields(): readonly FieldSchema[] {
   const shapes = [
-    ...SCALARS.map((dataType) => ({ dataType, elementType: 0 })),
+    ...SCALAR_TYPES.map((dataType) => ({ dataType, elementType: 0 })),
     { dataType: DataType.JSON, elementType: 0 },
-    ...SCALARS.map((elementType) => ({ dataType: DataType.Array, elementType })),
+    ...SCALAR_TYPES.map((elementType) => ({ dataType: DataType.Array, elementType })),
     { dataType: DataType.FloatVector, elementType: 0 },
   ];
   return [...shapes, ...shapes].map((shape, i) =>

@@ -4,7 +4,8 @@
 // only keys of its own: that keeps the model exact.
 
 import { DataType } from '../../../src/model/data-type.ts';
-import { LostCallError, MilvusClient, MilvusReplyError, quoteKeys } from '../milvus-client.ts';
+import { MilvusClient, MilvusReplyError, quoteKeys } from '../milvus-client.ts';
+import { LostCallError } from '../milvus-transport.ts';
 import { makeRandom } from '../power-cut-wal.ts';
 import { DdlOwner } from './ddl-owner.ts';
 import { RowModel, type Change } from './row-model.ts';

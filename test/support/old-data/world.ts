@@ -2,9 +2,9 @@
 // from row numbers, so that answers are the same whenever it is written and read. The questions
 // have exact answers: no index's recall is among them.
 
-import assert from 'node:assert/strict';
 import { DataType } from '../../../src/model/data-type.ts';
 import type { CollectionSpec, MilvusClient, Row, Value } from '../milvus-client.ts';
+import { waitFor } from '../wait-for.ts';
 
 const DIM = 4;
 /** Enough for segments of both shards with index files of their own. */
@@ -106,15 +106,7 @@ function rows<T>(from: number, to: number, make: (row: number) => T): T[] {
 
 async function flushWhole(client: MilvusClient, collection: string): Promise<void> {
   const { isWritten } = await client.flush(collection);
-  await until(isWritten);
-}
-
-export async function until(isDone: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await isDone())) {
-    assert(Date.now() < deadline, 'still not done after a minute');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await waitFor(isWritten);
 }
 
 async function isIndexed(client: MilvusClient, collection: string): Promise<boolean> {
@@ -155,7 +147,7 @@ export async function fillOldData(client: MilvusClient): Promise<void> {
   await client.insert(PARTED, rows(90, 120, partedRow), 'going');
   await client.insert(HALF_DROPPED, rows(0, 30, partedRow));
   for (const { name } of [TYPES, KEYED, PARTED, HALF_DROPPED]) await flushWhole(client, name);
-  await until(() => isIndexed(client, TYPES.name));
+  await waitFor(() => isIndexed(client, TYPES.name));
 
   // Deletes of sealed rows: by key, by filter, by upsert. The next flush puts them in a file.
   await client.delete(TYPES.name, 'id in [3, 4, 5, 2100]');

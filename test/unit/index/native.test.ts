@@ -7,204 +7,40 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import { encodePlan } from '../../../src/expr/encode-plan.ts';
 import type { Literal, PathStep, PlanNode } from '../../../src/expr/plan.ts';
 import {
   native,
-  type NativeQueryRequest,
-  type NativeSearchRequest,
   type NativeSearchResult,
   type NativeSegment,
 } from '../../../src/index/native.ts';
 import { DataType } from '../../../src/model/data-type.ts';
-import type { CollectionSchema, FieldSchema } from '../../../src/model/schema.ts';
-import { getNativeFields } from '../../../src/segment/native-fields.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../../src/segment/segment-file.ts';
 import { encodeDeletes, packKeys } from '../../support/deletes.ts';
-
-const DIM = 16;
-const KEY = 100n;
-const VECTOR = 101n;
-const AGE = 102n;
-const NAME = 103n;
-const JSON_FIELD = 104n;
-const TAGS = 105n;
-const FOREVER = 2n ** 63n - 1n;
-const SEED = Number(process.env['TEST_SEED'] ?? 42);
-
-function makeField(given: Partial<FieldSchema>): FieldSchema {
-  return {
-    fieldId: 0n,
-    name: `f${given.fieldId}`,
-    description: '',
-    dataType: 0,
-    elementType: 0,
-    isPrimaryKey: false,
-    autoId: false,
-    isPartitionKey: false,
-    isClusteringKey: false,
-    isDynamic: false,
-    nullable: false,
-    typeParams: {},
-    indexParams: {},
-    dim: 0,
-    maxLength: 0,
-    maxCapacity: 0,
-    ...given,
-  };
-}
-
-const SCHEMA: CollectionSchema = {
-  name: 'c',
-  description: '',
-  fields: [
-    makeField({ fieldId: KEY, dataType: DataType.Int64, isPrimaryKey: true }),
-    makeField({ fieldId: VECTOR, dataType: DataType.FloatVector, dim: DIM, nullable: true }),
-    makeField({ fieldId: AGE, dataType: DataType.Int64, nullable: true }),
-    makeField({ fieldId: NAME, dataType: DataType.VarChar }),
-    makeField({ fieldId: JSON_FIELD, dataType: DataType.JSON }),
-    makeField({ fieldId: TAGS, dataType: DataType.Array, elementType: DataType.Int32 }),
-  ],
-  enableDynamicField: false,
-  version: 0,
-  properties: {},
-};
-const FIELDS = getNativeFields(SCHEMA);
-
-interface Row {
-  readonly key: bigint;
-  readonly vector: readonly number[] | null;
-  readonly age: bigint | null;
-  readonly name: string;
-  readonly json: string;
-  readonly tags: readonly number[];
-}
-
-let state = SEED;
-/** In [-1, 1). */
-function random(): number {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 31 - 1;
-}
-
-function makeRow(key: bigint): Row {
-  return {
-    key,
-    vector: key % 17n === 3n ? null : Array.from({ length: DIM }, random),
-    age: key % 5n === 0n ? null : key % 100n,
-    name: `name-${key}`,
-    json: `{"a":${key % 10n},"b":"${key}"}`,
-    tags: Array.from({ length: Number(key % 4n) }, (_, i) => i),
-  };
-}
-
-function validityOf(values: readonly unknown[]): Uint8Array {
-  const bits = new Uint8Array((values.length + 7) >> 3);
-  values.forEach((value, i) => {
-    if (value !== null) bits[i >> 3]! |= 1 << (i & 7);
-  });
-  return bits;
-}
-
-function variable(values: readonly Uint8Array[]): { offsets: Uint32Array; data: Uint8Array } {
-  const offsets = new Uint32Array(values.length + 1);
-  values.forEach((value, i) => {
-    offsets[i + 1] = offsets[i]! + value.length;
-  });
-  return { offsets, data: Buffer.concat(values) };
-}
-
-function encodeRows(rows: readonly Row[]): Uint8Array {
-  const zeros = new Array<number>(DIM).fill(0);
-  const vectors = rows.map(({ vector }) => vector);
-  const ages = rows.map(({ age }) => age);
-  const text = (values: string[]): { offsets: Uint32Array; data: Uint8Array } =>
-    variable(values.map((value) => Buffer.from(value)));
-  return encodeRowBatch(
-    [
-      { fieldId: 0n, dataType: DataType.Int64, data: BigInt64Array.from(rows, ({ key }) => key) },
-      { fieldId: KEY, dataType: DataType.Int64, data: BigInt64Array.from(rows, ({ key }) => key) },
-      {
-        fieldId: VECTOR,
-        dataType: DataType.FloatVector,
-        dim: DIM,
-        validity: validityOf(vectors),
-        data: Float32Array.from(vectors.flatMap((vector) => vector ?? zeros)),
-      },
-      {
-        fieldId: AGE,
-        dataType: DataType.Int64,
-        validity: validityOf(ages),
-        data: BigInt64Array.from(ages, (age) => age ?? 0n),
-      },
-      { fieldId: NAME, dataType: DataType.VarChar, ...text(rows.map(({ name }) => name)) },
-      { fieldId: JSON_FIELD, dataType: DataType.JSON, ...text(rows.map(({ json }) => json)) },
-      {
-        fieldId: TAGS,
-        dataType: DataType.Array,
-        elementType: DataType.Int32,
-        ...variable(rows.map(({ tags }) => new Uint8Array(Int32Array.from(tags).buffer))),
-      },
-    ],
-    rows.length,
-  );
-}
-
-const bytesOf = (array: Float32Array): Uint8Array => new Uint8Array(array.buffer);
-
-function makeSearch(given: Partial<NativeSearchRequest> = {}): NativeSearchRequest {
-  return {
-    fieldId: VECTOR,
-    metric: 'L2',
-    nq: 1,
-    k: 10,
-    queries: bytesOf(Float32Array.from({ length: DIM * (given.nq ?? 1) }, random)),
-    readTimestamp: FOREVER,
-    params: { ef: 0, nprobe: 0 },
-    outputFieldIds: [],
-    ...given,
-  };
-}
-
-function makeQuery(given: Partial<NativeQueryRequest> = {}): NativeQueryRequest {
-  return {
-    readTimestamp: FOREVER,
-    limit: 0,
-    outputFieldIds: [],
-    countOnly: false,
-    ...given,
-  };
-}
-
-function readKeys(rows: Uint8Array): bigint[] {
-  return [...new RowBatchReader(rows).findColumn(KEY)!.asInt64()];
-}
-
-function compareAge(op: 0 | 2 | 4, value: bigint): Uint8Array {
-  const plan: PlanNode = {
-    node: 'compare',
-    operand: { kind: 'field', fieldId: AGE, dataType: DataType.Int64, elementType: 0 },
-    op,
-    value: { kind: 'int64', value },
-  };
-  return encodePlan(plan);
-}
-
-function scoreL2(query: Float32Array, vector: readonly number[]): number {
-  return vector.reduce((sum, value, i) => sum + (Math.fround(value) - query[i]!) ** 2, 0);
-}
-
-const ROWS = Array.from({ length: 3000 }, (_, i) => makeRow(BigInt((i * 7919) % 3001)));
-
-function makeGrowing(rows: readonly Row[] = ROWS, timestamp = 10n): NativeSegment {
-  const segment = native.createGrowing(FIELDS);
-  for (let at = 0; at < rows.length; at += 500) {
-    native.appendRows(segment, encodeRows(rows.slice(at, at + 500)), timestamp);
-  }
-  return segment;
-}
+import {
+  AGE,
+  DIM,
+  FIELDS,
+  JSON_FIELD,
+  NAME,
+  ROWS,
+  SCHEMA,
+  SEED,
+  TAGS,
+  VECTOR,
+  bytesOf,
+  compareAge,
+  encodeRows,
+  makeGrowing,
+  makeQuery,
+  makeRow,
+  makeSearch,
+  random,
+  readKeys,
+  scoreL2,
+  type Row,
+} from '../../support/native-rows.ts';
 
 let folder = '';
 let files = 0;

@@ -8,6 +8,7 @@ import type { CallContext, IndexNode, Peers, RootCoord } from '../../../src/rpc/
 import { grpcPeer, startRoleServer } from '../../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../../src/rpc/local.ts';
 import { decodeCallReply } from '../../../src/rpc/call-message.ts';
+import { hasName } from '../../support/has-name.ts';
 
 type Echo = (request: unknown, call: CallContext) => Promise<unknown>;
 interface EchoRole {
@@ -15,9 +16,6 @@ interface EchoRole {
 }
 
 const HOST = '127.0.0.1';
-const hasName = (name: ErrorName) => (error: unknown): boolean =>
-  error instanceof MilvusError && error.errorName === name;
-
 /** The transport does not look at what a role's methods are. */
 const asRoles = (indexnode: object): Partial<Peers> => ({ indexnode: indexnode as IndexNode });
 

@@ -1,0 +1,217 @@
+// The seals of a shard: growing segments on their way into segment files, sorted by primary key.
+// Rows that were deleted before the retention horizon stay out; later deletes are applied again by
+// key (R3). Invariants: a segment has one seal at a time; one that cannot be written stays readable
+// and in the WAL, and says why. Not here: when to seal (`Sealer`, `AgeSealer`).
+
+import { getErrorMessage } from '../../base/error-message.ts';
+import { native, type NativeSegmentWriter } from '../../index/native.ts';
+import type { CollectionInfo } from '../../model/collection-info.ts';
+import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
+import { getNativeFields } from '../../segment/native-fields.ts';
+import { writeSegmentFile } from '../../segment/segment-file.ts';
+import type { ChannelCommits } from './channel-commits.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { ShardDeps } from './deps.ts';
+import type { GrowingSegments } from './growing-segments.ts';
+import type { SealedSegments } from './sealed-segments.ts';
+import type { ShardHealth } from './shard-health.ts';
+import type { ShardLog } from './shard-log.ts';
+import type { GrowingSegment, View } from './view.ts';
+
+/** What a seal needs of its shard. */
+export interface SealsOf {
+  readonly vchannel: string;
+  readonly view: View;
+  readonly growing: GrowingSegments;
+  readonly sealed: SealedSegments;
+  readonly commits: ChannelCommits;
+  readonly checkpoint: Checkpoint;
+  readonly health: ShardHealth;
+  readonly log: ShardLog;
+  readonly getInfo: () => CollectionInfo;
+  readonly isOpen: () => boolean;
+  /** The server stops; nothing is removed any more. */
+  readonly isClosed: () => boolean;
+  readonly deliverDeletes: () => Promise<void>;
+}
+
+/** After a failure it is tried again, later and later. */
+const RETRY_MS = 1000;
+const RETRY_MS_MAX = 60_000;
+
+export class Seals {
+  readonly #deps: Pick<ShardDeps, 'runtime' | 'storage' | 'onCheckpoint'>;
+  readonly #of: SealsOf;
+  readonly #running = new Set<Promise<void>>();
+  /** Ends the waits of those that have failed: they try again, or give up. */
+  readonly #waits = new Set<AbortController>();
+
+  constructor(deps: Pick<ShardDeps, 'runtime' | 'storage' | 'onCheckpoint'>, of: SealsOf) {
+    this.#deps = deps;
+    this.#of = of;
+  }
+
+  /** Whether it has begun; `tell` is called after the first attempt. */
+  begin(growing: GrowingSegment, tell: (isWritten: boolean) => void = () => undefined): boolean {
+    // A shard that closes waits for what is being written, so nothing may begin any more.
+    if (growing.isSealing || !this.#of.isOpen()) return false;
+    growing.isSealing = true;
+    this.#of.growing.close(growing);
+    const sealing = this.#sealUntilWritten(growing, tell).finally(() => {
+      this.#running.delete(sealing);
+    });
+    this.#running.add(sealing);
+    return true;
+  }
+
+  /** Those that wait after a failure are tried again now. */
+  hurry(): void {
+    for (const wait of this.#waits) wait.abort();
+  }
+
+  /** Resolves when none is under way; of a shard that is not open any more. */
+  async end(): Promise<void> {
+    this.hurry();
+    await Promise.all(this.#running);
+  }
+
+  /** Tries until it is written or no longer wanted. Never rejects. */
+  async #sealUntilWritten(
+    growing: GrowingSegment,
+    tell: (isWritten: boolean) => void,
+  ): Promise<void> {
+    const { health, getInfo } = this.#of;
+    for (let delayMs = RETRY_MS; this.#isWanted(growing); ) {
+      try {
+        growing.failure = undefined;
+        await this.#seal(growing);
+        tell(true);
+        return health.clearSealFailure();
+      } catch (error) {
+        growing.deletesUpTo = undefined;
+        growing.failure = getErrorMessage(error);
+        health.reportSealFailure(getInfo(), growing.segmentId, error);
+      }
+      tell(false);
+      await this.#wait(delayMs);
+      delayMs = Math.min(2 * delayMs, RETRY_MS_MAX);
+    }
+    tell(false);
+    // Whoever waits for it is told; without effect on one that is gone.
+    growing.failure ??= 'the collection is stopped';
+  }
+
+  #isWanted(growing: GrowingSegment): boolean {
+    return this.#of.isOpen() && this.#of.view.growing.has(growing.segmentId);
+  }
+
+  async #wait(delayMs: number): Promise<void> {
+    const end = new AbortController();
+    this.#waits.add(end);
+    await this.#deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);
+    this.#waits.delete(end);
+  }
+
+  async #seal(growing: GrowingSegment): Promise<void> {
+    const { log, view, vchannel, commits } = this.#of;
+    // What was assigned to this segment before it was closed gets applied first.
+    await log.settle();
+    if (growing.rows === 0 && this.#isWanted(growing)) {
+      this.#of.growing.forget(growing);
+      return;
+    }
+    const deletesUpTo = await this.#chooseDeletesUpTo(growing);
+    if (!view.growing.has(growing.segmentId)) return; // Dropped meanwhile.
+    const { minTimestamp, maxTimestamp } = native.segmentStats(growing.handle);
+    const writer = await native.createWriter([growing.handle], deletesUpTo);
+    const written = await this.#writeFile(growing, writer);
+    const segment: SegmentInfo = {
+      segmentId: growing.segmentId,
+      collectionId: this.#of.getInfo().collectionId,
+      partitionId: growing.partitionId,
+      vchannel,
+      state: written.rows > 0 ? SegmentState.Flushed : SegmentState.Dropped,
+      ...written,
+      deletesUpTo,
+      lastPosition: growing.lastPosition,
+      minTimestamp,
+      maxTimestamp,
+      compactedFrom: [],
+    };
+    try {
+      await log.run(() => this.#commit(growing, segment));
+    } catch (error) {
+      if (segment.file !== '') await commits.giveUp([segment.file]);
+      throw error;
+    }
+  }
+
+  /**
+   * Returns the timestamp up to which the file of this segment, about to be written, leaves deleted
+   * rows out.
+   */
+  async #chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
+    const { checkpoint, log } = this.#of;
+    growing.deletesUpTo = await checkpoint.raiseHorizon(log.lastTimestamp);
+    return growing.deletesUpTo;
+  }
+
+  /** Writes what the writer laid out; no row, no file. */
+  async #writeFile(
+    { segmentId }: GrowingSegment,
+    writer: NativeSegmentWriter,
+  ): Promise<Pick<SegmentInfo, 'rows' | 'file' | 'fileBytes' | 'crc32c'>> {
+    const { commits, getInfo } = this.#of;
+    // Read now: a field may have been added before the writer took the segment's columns.
+    const { schema } = getInfo();
+    try {
+      const rows = native.writerRows(writer);
+      if (rows === 0) return { rows, file: '', fileBytes: 0 };
+      const file = await commits.beginFile(segmentId);
+      try {
+        const object = await this.#deps.storage.createWriter(file);
+        try {
+          await writeSegmentFile(schema, getNativeFields(schema), writer, object);
+          const { bytes, crc32c } = await object.finish();
+          return { rows, file, fileBytes: bytes, crc32c };
+        } catch (error) {
+          await object.abort();
+          throw error;
+        }
+      } catch (error) {
+        await commits.giveUp([file]);
+        throw error;
+      }
+    } finally {
+      native.closeWriter(writer);
+    }
+  }
+
+  /**
+   * Records a written segment, pending deletes and the checkpoint in one transaction (R1), then
+   * shows the segment in place of the growing one. In the shard's line.
+   */
+  async #commit(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
+    const { sealed, checkpoint, log, deliverDeletes } = this.#of;
+    const isWritten = segment.state === SegmentState.Flushed;
+    if (!this.#isWanted(growing)) {
+      // Dropped meanwhile, or the server stops: then the next start removes the file.
+      if (isWritten && !this.#of.isClosed()) await this.#of.commits.giveUp([segment.file]);
+      return;
+    }
+    const segments = isWritten ? [segment] : [];
+    // Opened first: what the catalog lists must be readable.
+    if (isWritten) await sealed.open(segments);
+    try {
+      // No read may be older than what a file in the view has left out.
+      await deliverDeletes();
+      await checkpoint.commit([segment], growing.segmentId, log.applied);
+    } catch (error) {
+      await sealed.close([segment.segmentId]);
+      throw error;
+    }
+    sealed.show(segments);
+    this.#of.growing.forget(growing);
+    this.#deps.onCheckpoint();
+  }
+}
