@@ -187,7 +187,9 @@ async function comparePair(
 ): Promise<void> {
   const servers: ServerProcess[] = [];
   try {
-    for (const { root } of pair) servers.push(await ServerProcess.start({ root, settings: SETTINGS }));
+    for (const { root } of pair) {
+      servers.push(await ServerProcess.start({ root, settings: SETTINGS }));
+    }
     const clients: MilvusClient[] = [];
     for (const server of servers) clients.push(await fill(server));
     for (const [name, timings] of results) {
