@@ -1,5 +1,4 @@
-// Makes the roles of one process from the settings. Nothing starts here: the order of that is
-// server.ts'.
+// Makes the roles of one process from the settings, and starts them in their order.
 
 import type { ByteBudget } from './base/byte-budget.ts';
 import type { Runtime } from './base/clock.ts';
@@ -39,6 +38,31 @@ const MIB = 1024 * 1024;
 /** The roles besides the proxy, by name. */
 export function makeRoles(config: Config, parts: RoleParts) {
   return { ...makeCoordinators(config, parts), ...makeNodes(config, parts) };
+}
+
+/** Starts the roles; `stops` gets what stops them again, to be run from its end on. */
+export async function startRoles(
+  roles: ReturnType<typeof makeRoles>,
+  stops: (() => Promise<void>)[],
+): Promise<void> {
+  const { rootcoord, datacoord, indexcoord, querycoord } = roles;
+  const { querynode, datanode, indexnode, streamingnode } = roles;
+  await rootcoord.start();
+  stops.push(() => rootcoord.stop());
+  await datacoord.start();
+  stops.push(() => datacoord.stop().then(() => datanode.stop()));
+  await indexcoord.start();
+  stops.push(async () => {
+    await indexnode.stop();
+    await indexcoord.stop();
+  });
+  stops.push(() => querynode.stop());
+  await streamingnode.start();
+  stops.push(() => streamingnode.stop());
+  await querycoord.start();
+  await rootcoord.finishDrops();
+  await indexcoord.resume();
+  datacoord.resume();
 }
 
 function makeCoordinators(config: Config, parts: RoleParts) {

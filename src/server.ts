@@ -19,7 +19,7 @@ import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
-import { makeRoles } from './make-roles.ts';
+import { makeRoles, startRoles } from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
 import { createHandlers } from './roles/proxy/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
@@ -120,33 +120,14 @@ async function start(
     runtime: systemRuntime,
   });
   roleSet.add(roles);
-  const { rootcoord, datacoord, indexcoord, querycoord } = roles;
-  const { streamingnode, querynode, datanode, indexnode } = roles;
-
   if (config.elanus.grpcBetweenRoles) stops.push(await roleSet.connectByGrpc(logger));
-  await rootcoord.start();
-  stops.push(() => rootcoord.stop());
-  await datacoord.start();
-  stops.push(() => datacoord.stop().then(() => datanode.stop()));
-  await indexcoord.start();
-  stops.push(async () => {
-    await indexnode.stop();
-    await indexcoord.stop();
-  });
-  stops.push(() => querynode.stop());
-  await streamingnode.start();
-  stops.push(() => streamingnode.stop());
-  await querycoord.start();
-  await rootcoord.finishDrops();
-  await indexcoord.resume();
-  datacoord.resume();
-
+  await startRoles(roles, stops);
   metrics.watch(roles);
   const admission = makeAdmission(config);
   const server = buildClientApi(config, { root, peers, logger, health, metrics, admission });
   const memoryReturn = returnMemory([
     () => admission.messages.released + admission.replies.released,
-    () => streamingnode.getReleasedBytes() + querynode.getReleasedBytes(),
+    () => roles.streamingnode.getReleasedBytes() + roles.querynode.getReleasedBytes(),
     () => buildMemory.released,
   ]);
   stops.push(() => memoryReturn.stop());

@@ -159,7 +159,8 @@ TEST(r21_growing_views_lie_in_chunks_that_begin_at_words) {
       const VariantValue root = VariantValue::open(json.json_variant->string_at(i));
       CHECK_EQ(root.is_missing(), !cell.has_value());
       if (cell.has_value()) {
-        CHECK_EQ(root.find("b").as_int64(), std::strtoll(cell->c_str() + 6, nullptr, 10));
+        uint32_t slot = 0;
+        CHECK_EQ(root.find("b", &slot).as_int64(), std::strtoll(cell->c_str() + 6, nullptr, 10));
       }
       const ColumnView keys = snapshot->column(c, fixture::kKey);
       CHECK_EQ(static_cast<const int64_t*>(keys.data)[i], static_cast<int64_t>(next + i));

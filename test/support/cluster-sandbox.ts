@@ -14,6 +14,7 @@ import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { native } from '../../src/index/native.ts';
 import { Catalog } from '../../src/meta/catalog.ts';
 import type { Kv } from '../../src/meta/kv.ts';
+import { startRoles } from '../../src/make-roles.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { DataCoordRole } from '../../src/roles/datacoord/datacoord.ts';
@@ -277,34 +278,11 @@ export class ClusterSandbox {
       onRead: () => undefined,
       reads,
     });
-    this.#roles = {
-      rootcoord,
-      datacoord,
-      indexcoord,
-      querycoord,
-      querynode,
-      datanode,
-      indexnode,
-      streamingnode,
-    };
+    const coordinators = { rootcoord, datacoord, indexcoord, querycoord };
+    const roles = { ...coordinators, querynode, datanode, indexnode, streamingnode };
+    this.#roles = roles;
     if (this.#options.isGrpc) await this.#connect();
-    await rootcoord.start();
-    this.#stops.push(() => rootcoord.stop());
-    this.#stops.push(() => datanode.stop());
-    await datacoord.start();
-    this.#stops.push(() => datacoord.stop());
-    await indexcoord.start();
-    this.#stops.push(async () => {
-      await indexnode.stop();
-      await indexcoord.stop();
-    });
-    this.#stops.push(() => querynode.stop());
-    await streamingnode.start();
-    this.#stops.push(() => streamingnode.stop());
-    await querycoord.start();
-    await rootcoord.finishDrops();
-    await indexcoord.resume();
-    datacoord.resume();
+    await startRoles(roles, this.#stops);
   }
 
   #count({ path, close }: LocalObject): LocalObject {
