@@ -347,10 +347,10 @@ export class Shard {
    * Closes every growing segment to inserts and writes it out in the background. Returns their ids.
    */
   async flush(): Promise<bigint[]> {
-    this.requireOpen();
     // Everything acknowledged before this call is in a segment.
     await this.#log.run(async () => undefined);
     await this.deliverDeletes();
+    this.requireOpen();
     const segments = this.#growing.list();
     this.#seals.hurry();
     for (const growing of segments) this.#seals.begin(growing);
@@ -461,8 +461,8 @@ export class Shard {
 
   /** Live rows per partition: equals count(*). */
   async getStats(): Promise<ShardStats[]> {
-    this.requireOpen();
     await this.deliverDeletes();
+    this.requireOpen();
     return countRows(this.view, this.deps.peers.querynode);
   }
 
