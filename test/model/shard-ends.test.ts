@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { VirtualRuntime } from '../support/virtual-runtime.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
 
 /** Lets all that is ready run. */
@@ -49,3 +50,24 @@ for (const end of ['stops', 'is dropped'] as const) {
     });
   });
 }
+
+test('P7 a drop does not wait for the next try of a segment that cannot be written', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { rootcoord, streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const gate = createDeferred<void>();
+    await collection.insert(makeRows(0, 10));
+    sandbox.hooks.set('datacoord.beginFile', () => gate.promise);
+    await streamingnode.flush({ collectionId }, {});
+    const dropped = rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
+    await settle();
+    gate.reject(new Error('the disk is full'));
+    let isDone = false;
+    dropped.then(() => (isDone = true), () => undefined);
+    await settle();
+    assert.ok(isDone, 'every change of the catalog waits behind the drop');
+    assert.deepEqual(sandbox.health.list(), []);
+    sandbox.errors.length = 0;
+  });
+});

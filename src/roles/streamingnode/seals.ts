@@ -106,6 +106,8 @@ export class Seals {
   }
 
   async #wait(delayMs: number): Promise<void> {
+    // A shard that ends waits for this: there is no next try.
+    if (!this.#of.isOpen()) return;
     const end = new AbortController();
     this.#waits.add(end);
     await this.#deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);
