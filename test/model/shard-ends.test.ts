@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { until } from '../support/sandbox-collection.ts';
+import { withTimePassing } from '../support/pump.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
 
@@ -58,16 +60,63 @@ test('P7 a drop does not wait for the next try of a segment that cannot be writt
     const { collectionId } = collection.info;
     const gate = createDeferred<void>();
     await collection.insert(makeRows(0, 10));
-    sandbox.hooks.set('datacoord.beginFile', () => gate.promise);
+    let isBegun = false;
+    sandbox.hooks.set('datacoord.beginFile', async () => {
+      isBegun = true;
+      await gate.promise;
+      throw new Error('the disk is full');
+    });
     await streamingnode.flush({ collectionId }, {});
+    await until(async () => isBegun);
     const dropped = rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
     await settle();
-    gate.reject(new Error('the disk is full'));
+    gate.resolve();
     let isDone = false;
     dropped.then(() => (isDone = true), () => undefined);
-    await settle();
+    for (let looks = 0; looks < 50 && !isDone; looks += 1) await settle();
     assert.ok(isDone, 'every change of the catalog waits behind the drop');
     assert.deepEqual(sandbox.health.list(), []);
+    sandbox.errors.length = 0;
+  });
+});
+
+test('health forgets a segment that could not be written with its partition', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const partitionId = await collection.createPartition('p');
+    await collection.insert(makeRows(0, 10), partitionId);
+    sandbox.hooks.set('datacoord.beginFile', () => Promise.reject(new Error('a full disk')));
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => sandbox.health.count === 1);
+    await withTimePassing(runtime, 50, () => collection.dropPartition('p'));
+    await runtime.advance(120_000);
+    assert.deepEqual(sandbox.health.list(), []);
+    sandbox.errors.length = 0;
+  });
+});
+
+test('health names a segment that cannot be written also after others have been', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const partitionId = await collection.createPartition('p');
+    await collection.insert(makeRows(0, 10), partitionId);
+    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const [broken] = segments;
+    sandbox.hooks.set('datacoord.beginFile', async (request) => {
+      const { segmentId } = request as { segmentId: bigint };
+      if (segmentId === broken!.segmentId) throw new Error('a bad block');
+    });
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => sandbox.health.count === 1);
+    await collection.insert(makeRows(10, 20));
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => (await collection.segmentCount()) === 1);
+    await settle();
+    assert.equal(sandbox.health.count, 1);
     sandbox.errors.length = 0;
   });
 });
