@@ -27,7 +27,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
-    this.#budget = new GrowingBudget(deps.growingBytesMax);
+    this.#budget = new GrowingBudget(deps.growingBytesMax, (need) => this.#sealer.makeRoom(need));
     this.#ages = new AgeSealer(deps.growingLifeMsMax, deps.runtime);
     this.#sealer = new Sealer({
       ...deps,
@@ -44,6 +44,8 @@ export class StreamingNodeRole implements StreamingNode {
     await this.#replay();
     for (const shard of this.#shards()) await shard.openSealed();
     this.#ages.start();
+    // What the log has held may be more than is left for writes, which would wake it.
+    this.#sealer.wake();
   }
 
   async stop(): Promise<void> {
