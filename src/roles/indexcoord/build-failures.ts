@@ -30,6 +30,8 @@ const COMPONENT = 'indexcoord';
 const DAMAGED_FILES_MAX = 3;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 600_000;
+/** After the missing indexes of a collection could not be looked for. */
+const LOOK_MS = 10_000;
 
 export class BuildFailures {
   readonly #runtime: Runtime;
@@ -72,6 +74,11 @@ export class BuildFailures {
     this.#health.report(COMPONENT, `builds of ${collectionId}`, `${what}: ${reason}`);
     if (retryAtMs < Infinity) this.#timer.schedule(collectionId, retryAtMs);
     return failure;
+  }
+
+  /** The collection is due once more, without a build that has failed. */
+  lookLater(collectionId: bigint): void {
+    this.#timer.schedule(collectionId, this.#runtime.nowMs() + LOOK_MS);
   }
 
   /** A file was sound when it was built and is not any more. */
