@@ -19,7 +19,7 @@ interface Build {
 export interface BuildFailure extends Build {
   readonly reason: string;
   readonly attempts: number;
-  /** By the wall clock; Infinity = it is not tried again. */
+  /** By the monotonic clock; Infinity = it is not tried again. */
   readonly retryAtMs: number;
 }
 
@@ -56,7 +56,7 @@ export class BuildFailures {
 
   /** Whether it has failed, and its time has not come. */
   isBlocked(segmentId: bigint, indexId: bigint): boolean {
-    return (this.find(segmentId, indexId)?.retryAtMs ?? 0) > this.#runtime.nowMs();
+    return (this.find(segmentId, indexId)?.retryAtMs ?? 0) > this.#runtime.monotonicMs();
   }
 
   add({ collectionId, segmentId, indexId }: Build, error: unknown): BuildFailure {
@@ -66,13 +66,13 @@ export class BuildFailures {
       ? Infinity
       : Math.min(RETRY_MS_MIN * 2 ** (attempts - 1), RETRY_MS_MAX);
     const reason = getErrorMessage(error);
-    const retryAtMs = this.#runtime.nowMs() + delayMs;
+    const retryAtMs = this.#runtime.monotonicMs() + delayMs;
     const failure = { collectionId, segmentId, indexId, reason, attempts, retryAtMs };
     if (!this.#failures.has(key)) this.#count(collectionId, 1);
     this.#failures.set(key, failure);
     const what = `an index of collection ${collectionId} cannot be built`;
     this.#health.report(COMPONENT, `builds of ${collectionId}`, `${what}: ${reason}`);
-    if (retryAtMs < Infinity) this.#timer.schedule(collectionId, retryAtMs);
+    if (delayMs < Infinity) this.#timer.schedule(collectionId, this.#runtime.nowMs() + delayMs);
     return failure;
   }
 
