@@ -190,7 +190,9 @@ export class DataCoordRole implements DataCoord {
     { collectionId, segmentIds },
     call,
   ) => {
-    const { segments } = await this.#deps.peers.streamingnode.listGrowing({ collectionId }, call);
+    const { streamingnode } = this.#deps.peers;
+    const request = { collectionId, mustServe: true };
+    const { segments } = await streamingnode.listGrowing(request, call);
     const growing = new Map(segments.map((segment) => [segment.segmentId, segment]));
     for (const id of segmentIds) {
       const failure = growing.get(id)?.failure;

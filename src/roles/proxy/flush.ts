@@ -81,7 +81,8 @@ export async function flushAll(
 
 /**
  * True when no row of the time before the FlushAll is in memory only, whatever was tried.
- * @throws MilvusError ServiceInternal while a segment with such rows cannot be written
+ * @throws MilvusError ServiceInternal while a segment with such rows cannot be written,
+ *   ChannelNotAvailable when a collection has stopped
  */
 export async function getFlushAllState(
   proxy: Proxy,
@@ -91,7 +92,8 @@ export async function getFlushAllState(
   const before = BigInt(request.flush_all_ts);
   const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
-    const { segments } = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
+    const request = { collectionId, mustServe: true };
+    const { segments } = await streamingnode.listGrowing(request, context);
     const left = segments.filter(
       ({ firstTimestamp }) => before === 0n || firstTimestamp <= before,
     );

@@ -165,9 +165,11 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
-  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId }) => ({
-    segments: (this.#collections.get(collectionId) ?? []).flatMap((shard) => shard.listGrowing()),
-  });
+  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId, mustServe }) => {
+    const shards = this.#collections.get(collectionId) ?? [];
+    if (mustServe === true) for (const shard of shards) shard.requireOpen();
+    return { segments: shards.flatMap((shard) => shard.listGrowing()) };
+  };
 
   /** Memory of growing data, for metrics. */
   getGrowingBytes(): number {
