@@ -61,6 +61,8 @@ export class StreamingNodeRole implements StreamingNode {
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
     if (this.#collections.has(info.collectionId)) return EMPTY;
     await this.#openShards(info);
+    // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
+    for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.openSealed();
     if (this.#isLogDamaged) {
       // Damage in what was written before it was there must not stop it at the next start.
       for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
