@@ -21,7 +21,6 @@ import {
 } from '../../model/segment-info.ts';
 import type {
   CallContext,
-  InsertPart,
   Keys,
   ShardStats,
   WriteRequest,
@@ -120,7 +119,7 @@ export class Shard {
     const { wal, budget, peers } = this.deps;
     const targets = {
       ...{ budget, deletes: this.#deletes, getSchema: () => this.info.schema },
-      assign: (part: InsertPart) => this.#growing.assign(part),
+      segments: this.#growing,
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
