@@ -1,10 +1,11 @@
 // Keys that wait for their time, with one sleep for all of them: nothing is asked while nothing is
-// due, however many wait. A key waits once, for the earliest time that it was scheduled for.
+// due, however many wait. A key waits once, for the earliest time that it was scheduled for. How
+// long is settled when it is scheduled: a wall clock that jumps meanwhile changes nothing.
 
 import type { Runtime } from './clock.ts';
 
 export interface DueTimerOptions<Key> {
-  readonly runtime: Pick<Runtime, 'nowMs' | 'sleep'>;
+  readonly runtime: Pick<Runtime, 'nowMs' | 'monotonicMs' | 'sleep'>;
   /** Called when a key's time has come; it then waits no more. Must not throw. */
   readonly onDue: (key: Key) => void;
 }
@@ -14,6 +15,7 @@ const SLEEP_MS_MAX = 24 * 3600 * 1000;
 
 export class DueTimer<Key> {
   readonly #options: DueTimerOptions<Key>;
+  /** By the monotonic clock. */
   readonly #dueMs = new Map<Key, number>();
   readonly #stop = new AbortController();
   /** Ends the sleep that is under way, because something is due before it. */
@@ -31,9 +33,11 @@ export class DueTimer<Key> {
 
   /** `dueMs` by the wall clock. A key that waits for an earlier time keeps it. */
   schedule(key: Key, dueMs: number): void {
-    if (this.#stop.signal.aborted || dueMs >= (this.#dueMs.get(key) ?? Infinity)) return;
-    this.#dueMs.set(key, dueMs);
-    if (dueMs < this.#sleepsUntilMs) this.#wake.abort();
+    const { runtime } = this.#options;
+    const atMs = runtime.monotonicMs() + dueMs - runtime.nowMs();
+    if (this.#stop.signal.aborted || atMs >= (this.#dueMs.get(key) ?? Infinity)) return;
+    this.#dueMs.set(key, atMs);
+    if (atMs < this.#sleepsUntilMs) this.#wake.abort();
     this.#running ??= this.#run();
   }
 
@@ -52,7 +56,7 @@ export class DueTimer<Key> {
       const untilMs = [...this.#dueMs.values()].reduce((least, due) => Math.min(least, due));
       await this.#sleepUntil(untilMs);
       if (this.#stop.signal.aborted) break;
-      const nowMs = this.#options.runtime.nowMs();
+      const nowMs = this.#options.runtime.monotonicMs();
       for (const [key, dueMs] of [...this.#dueMs]) {
         if (dueMs > nowMs) continue;
         this.#dueMs.delete(key);
@@ -65,7 +69,7 @@ export class DueTimer<Key> {
 
   async #sleepUntil(untilMs: number): Promise<void> {
     const { runtime } = this.#options;
-    const delayMs = Math.min(untilMs - runtime.nowMs(), SLEEP_MS_MAX);
+    const delayMs = Math.min(untilMs - runtime.monotonicMs(), SLEEP_MS_MAX);
     if (delayMs <= 0) return;
     this.#wake = new AbortController();
     this.#sleepsUntilMs = untilMs;

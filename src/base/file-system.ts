@@ -42,6 +42,8 @@ export interface FileSystem {
   unlink(path: string): Promise<void>;
   /** Makes one directory, not its parents; EEXIST when there is something of that name. */
   makeDirectory(path: string): Promise<void>;
+  /** Takes an empty directory away; ENOTEMPTY when there is something in it. */
+  removeDirectory(path: string): Promise<void>;
   /** The entries in no particular order. */
   readDirectory(path: string): Promise<DirectoryEntry[]>;
   syncDirectory(path: string): Promise<void>;

@@ -76,6 +76,10 @@ export class NodeFileSystem implements FileSystem {
     return call((done) => fs.mkdir(path, done));
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return call((done) => fs.rmdir(path, done));
+  }
+
   async readDirectory(path: string): Promise<DirectoryEntry[]> {
     const entries = await call<fs.Dirent[]>((done) =>
       fs.readdir(path, { withFileTypes: true }, done),

@@ -23,6 +23,8 @@ export class WritingFiles {
   readonly #files = new Map<string, Writing>();
   /** Given up, while the record of that could not be written yet. */
   readonly #givenUp = new Set<string>();
+  /** One at a time: two would give up the same files, and the second be refused. */
+  #recording: Promise<void> = Promise.resolve();
 
   constructor(catalog: Catalog, nowMs: () => number) {
     this.#catalog = catalog;
@@ -87,7 +89,13 @@ export class WritingFiles {
     await this.#recordGivenUp().catch(() => undefined);
   }
 
-  async #recordGivenUp(): Promise<void> {
+  #recordGivenUp(): Promise<void> {
+    const recorded = this.#recording.then(() => this.#recordSome());
+    this.#recording = recorded.catch(() => undefined);
+    return recorded;
+  }
+
+  async #recordSome(): Promise<void> {
     const files = [...this.#givenUp].slice(0, FILES_PER_TRANSACTION);
     if (files.length === 0) return;
     const removals = files.map((file): CatalogWrite => {

@@ -390,8 +390,12 @@ export interface StreamingNode {
   readonly reportDamage: Method<{ collectionId: bigint; vchannel: string; reason: string }, Empty>;
   /** Writes the deletes so far to delete files; what cannot be written stays in the log. */
   readonly writeDeletes: Method<{ collectionId: bigint }, Empty>;
+  /**
+   * Of a collection that has stopped nothing is listed, though its rows are in the log only; with
+   * `mustServe` that is an error.
+   */
   readonly listGrowing: Method<
-    { collectionId: bigint },
+    { collectionId: bigint; mustServe?: boolean },
     { segments: readonly GrowingSegmentInfo[] }
   >;
 }

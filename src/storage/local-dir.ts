@@ -1,7 +1,8 @@
 // Object storage in a directory: the key is the path below the root.
 // Invariant (R11, R16): a file gets its key only whole and synced: written beside, fdatasync,
-// rename, directory sync; never truncated or written again. Files under `~tmp` are unfinished and
-// removed at open. Not here: exclusive access to the directory (the server's lock).
+// rename, directory sync; never truncated or written again. A directory goes with its last file.
+// Files under `~tmp` are unfinished and removed at open. Not here: exclusive access to the
+// directory (the server's lock).
 
 import type { Crc32c } from '../base/crc32c.ts';
 import {
@@ -31,6 +32,8 @@ import type {
 const TEMPORARY = '~tmp';
 /** Directories remembered as durable; past it all are forgotten and synced once more when used. */
 const DIRECTORIES_MAX = 10_000;
+/** Of putting a file into a directory that may go just then. */
+const PUBLISH_TRIES = 8;
 
 export interface LocalDirStorageOptions {
   /** Made, with its parents, if it is not there. */
@@ -147,6 +150,7 @@ export class LocalDirStorage implements ObjectStorage {
       } catch (error) {
         if (!isAbsent(error)) throw error;
       }
+      await this.#removeEmpty(getParentPath(path));
     });
   }
 
@@ -172,9 +176,32 @@ export class LocalDirStorage implements ObjectStorage {
   async #publish(key: string, temporary: string): Promise<void> {
     const path = this.#getPath(key);
     const directory = getParentPath(path);
-    await this.#requireDirectory(directory);
-    await this.#fileSystem.rename(temporary, path);
-    await this.#fileSystem.syncDirectory(directory);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#requireDirectory(directory);
+        await this.#fileSystem.rename(temporary, path);
+        await this.#fileSystem.syncDirectory(directory);
+        return;
+      } catch (error) {
+        // It has gone with its last file meanwhile, and perhaps its parents.
+        if (attempt === PUBLISH_TRIES || getErrorCode(error) !== 'ENOENT') throw error;
+        for (let gone = directory; gone !== this.#root; gone = getParentPath(gone)) {
+          this.#directories.delete(gone);
+        }
+      }
+    }
+  }
+
+  /** Else one would stay of each segment and collection that there ever was. */
+  async #removeEmpty(directory: string): Promise<void> {
+    for (let path = directory; path !== this.#root; path = getParentPath(path)) {
+      try {
+        await this.#fileSystem.removeDirectory(path);
+      } catch (error) {
+        if (!isAbsent(error)) return;
+      }
+      this.#directories.delete(path);
+    }
   }
 
   /**

@@ -242,3 +242,37 @@ test('canary: the power-cut harness notices objects and names that are not synce
     assert.ok(breaches >= 10, `${breaches} of 20 lives were noticed`);
   }
 });
+
+test('P6 local directory: a folder goes with its last file', async () => {
+  const fixture = await withDirectory((root) => LocalDirStorage.open({ crc32c, root, fileSystem }));
+  const storage = await fixture.open();
+  const root = (await storage.createLocal('k')).path.replace(/\/~tmp.*/, '');
+  for (const key of ['a/1/x', 'a/1/y', 'a/2/x', 'b/z']) await storage.put(key, new Uint8Array(3));
+  await storage.remove('a/1/x');
+  await storage.remove('a/2/x');
+  assert.deepEqual(await readdir(`${root}/a`), ['1']);
+  await storage.remove('a/1/y');
+  await storage.remove('a/1/y');
+  assert.deepEqual((await readdir(root)).sort(), ['b', '~tmp']);
+  await storage.put('a/1/x', new Uint8Array(4));
+  assert.deepEqual(await listAll(storage), [['a/1/x', 4], ['b/z', 3]]);
+  await fixture.dispose();
+});
+
+test('R11 local directory: a file is put into a folder that goes just then', async () => {
+  const disk = new PowerCutFileSystem();
+  const storage = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk });
+  const goBefore = async (next: () => Promise<void>, folders: string[]): Promise<void> => {
+    for (const folder of folders.splice(0)) await disk.removeDirectory(`${ROOT}/${folder}`);
+    await next();
+  };
+  const [rename, make] = [disk.rename.bind(disk), disk.makeDirectory.bind(disk)];
+  const [goneBeforeMake, goneBeforeRename] = [['a'], ['a/b', 'a']];
+  disk.makeDirectory = (path) =>
+    goBefore(() => make(path), path.endsWith('/b') ? goneBeforeMake : []);
+  disk.rename = (from, to) => goBefore(() => rename(from, to), goneBeforeRename);
+  await storage.put('a/b/x', new Uint8Array(3));
+  assert.deepEqual([goneBeforeMake, goneBeforeRename], [[], []]);
+  const after = await LocalDirStorage.open({ crc32c, root: ROOT, fileSystem: disk.powerCut() });
+  assert.deepEqual(await listAll(after), [['a/b/x', 3]]);
+});

@@ -235,3 +235,72 @@ async function untilFiles(
   // The disk itself works in real time.
   await until(async () => (await sandbox.listFiles()).length === count);
 }
+
+const isFull = new MilvusError('DiskLimitExceeded', { message: 'the disk is full' });
+
+test('P7 a merge that meets a full disk is made once there is room, without a write', async () => {
+  await withTime(async ({ collection, sandbox, runtime }) => {
+    let tries = 0;
+    sandbox.hooks.set('datanode.compact', async () => {
+      tries += 1;
+      if (tries <= 3) throw isFull;
+    });
+    for (const first of [0, 10, 20, 30]) {
+      await collection.insert(makeRows(first, first + 10));
+      await withTimePassing(runtime, 50, () => collection.flush());
+    }
+    await until(async () => tries === 1);
+    for (let seconds = 0; seconds < 600; seconds += 1) {
+      if ((await collection.segmentCount()) === 1) break;
+      await runtime.advance(1000);
+    }
+    assert.equal(await collection.segmentCount(), 1);
+    assert.equal(tries, 4);
+    await checkRows(collection);
+    assert.equal(sandbox.errors.splice(0).length, 3);
+  });
+});
+
+test('a partition that cannot be merged keeps no other from being merged', async () => {
+  await withTime(async ({ collection, sandbox, runtime }) => {
+    const one = await collection.createPartition('one');
+    const other = await collection.createPartition('other');
+    let broken: bigint | undefined;
+    sandbox.hooks.set('datanode.compact', async (request) => {
+      const { inputs } = request as { inputs: { partitionId: bigint }[] };
+      const { partitionId } = inputs[0]!;
+      broken ??= partitionId;
+      if (partitionId === broken) throw isFull;
+    });
+    for (const first of [0, 10, 20, 30]) {
+      await collection.insert(makeRows(first, first + 10), one);
+      await collection.insert(makeRows(100 + first, 110 + first), other);
+      await withTimePassing(runtime, 50, () => collection.flush());
+    }
+    for (let looks = 0; looks < 2000; looks += 1) {
+      if ((await collection.segmentCount()) === 5) break;
+      await runtime.advance(1000);
+    }
+    assert.equal(await collection.segmentCount(), 5);
+    await checkRows(collection);
+    sandbox.errors.length = 0;
+  });
+});
+
+test('a merge that cannot succeed is not made again and again', async () => {
+  await withTime(async ({ collection, sandbox, runtime }) => {
+    let tries = 0;
+    sandbox.hooks.set('datanode.compact', async () => {
+      tries += 1;
+      throw new MilvusError('DataIntegrity', { message: 'a damaged segment' });
+    });
+    for (const first of [0, 10, 20, 30]) {
+      await collection.insert(makeRows(first, first + 10));
+      await withTimePassing(runtime, 50, () => collection.flush());
+    }
+    await until(async () => tries === 1);
+    await runtime.advance(60 * MINUTE_MS);
+    assert.equal(tries, 1);
+    sandbox.errors.length = 0;
+  });
+});

@@ -2,7 +2,7 @@
 // segment's damage stops its collection and no other (R8, R16).
 
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Runtime } from '../../src/base/clock.ts';
@@ -75,10 +75,17 @@ const pathOf = (sandbox: ClusterSandbox, file: string): string =>
 
 /** Flips a bit of the byte at `at`, from the end when that is negative. */
 async function flip(sandbox: ClusterSandbox, file: string, at: number): Promise<void> {
-  const path = pathOf(sandbox, file);
-  const bytes = await readFile(path);
-  bytes[at < 0 ? bytes.length + at : at]! ^= 4;
-  await writeFile(path, bytes);
+  // In place: whoever reads it meanwhile meets no shorter file.
+  const handle = await open(pathOf(sandbox, file), 'r+');
+  try {
+    const place = at < 0 ? (await handle.stat()).size + at : at;
+    const byte = new Uint8Array(1);
+    await handle.read(byte, 0, 1, place);
+    byte[0]! ^= 4;
+    await handle.write(byte, 0, 1, place);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** What may happen to a file, by name. */

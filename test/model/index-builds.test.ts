@@ -169,3 +169,23 @@ test('the indexes of a merge that fails go with it', async () => {
     assert.equal((await describe(sandbox, collection)).state, INDEX_STATE.finished);
   });
 });
+
+test('P7 missing indexes are looked for again when looking for them has failed', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    await addSegment(collection, runtime, 0);
+    let isBroken = true;
+    sandbox.hooks.set('datacoord.listSegments', async () => {
+      if (isBroken) throw new Error('no answer');
+    });
+    await createIndex(sandbox, collection);
+    await until(async () => sandbox.errors.length > 0);
+    isBroken = false;
+    for (let seconds = 0; seconds < 1000; seconds += 1) {
+      if ((await listIndexFiles(sandbox)).length > 0) break;
+      await runtime.advance(1000);
+    }
+    assert.equal((await listIndexFiles(sandbox)).length, 1);
+    assert.match(sandbox.errors.splice(0).join(), /not looked for/);
+  });
+});

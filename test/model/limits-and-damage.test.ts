@@ -2,7 +2,7 @@
 // tests name the rules of the architecture.
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeWalMessage } from '../../src/codec/wal-message.ts';
@@ -158,6 +158,65 @@ test('R19 the budget has what native holds, and nothing when all is written out'
   });
 });
 
+/** A client that comes again after each refusal, for five seconds. */
+async function insertPatiently(
+  collection: SandboxCollection,
+  rows: ReturnType<typeof makeTextRows>,
+): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await collection.insert(rows);
+      return;
+    } catch (error) {
+      assert.ok(hasName('MemoryLimitExceeded')(error) && tries < 50, String(error));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+test('R19 growing data that a restart finds in the way of a write is written out', async () => {
+  await withSandbox({ growingBytesMax: 256 * KIB }, async (sandbox) => {
+    const collection = await SandboxCollection.create(sandbox.peers, 'c');
+    sandbox.hooks.set('datacoord.beginFile', () => Promise.reject(new Error('a full disk')));
+    await collection.insert(makeTextRows(0, 15, LONG_TEXT));
+    await sandbox.restart();
+    sandbox.hooks.clear();
+    await insertPatiently(collection, makeTextRows(100, 15, LONG_TEXT));
+    await checkRows(collection);
+  });
+});
+
+test('R19 a write that does not fit beside what grows has it written out', async () => {
+  await withSandbox({ growingBytesMax: 1024 * KIB }, async (sandbox) => {
+    const small = await SandboxCollection.create(sandbox.peers, 'small');
+    await small.insert(makeTextRows(0, 40, LONG_TEXT));
+    const large = await SandboxCollection.create(sandbox.peers, 'large');
+    await insertPatiently(large, makeTextRows(0, 70, LONG_TEXT));
+    await checkRows(small);
+    await checkRows(large);
+  });
+});
+
+test('R19 segments that cannot be written keep no others in memory', async () => {
+  await withSandbox({ growingBytesMax: 512 * KIB }, async (sandbox) => {
+    const broken = await SandboxCollection.create(sandbox.peers, 'broken', 2);
+    const others: SandboxCollection[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      others.push(await SandboxCollection.create(sandbox.peers, `other${i}`));
+    }
+    sandbox.hooks.set('datacoord.beginFile', async (request) => {
+      const { collectionId } = request as { collectionId: bigint };
+      if (collectionId === broken.info.collectionId) throw new Error('its folder is gone');
+    });
+    for (const [i, other] of others.entries()) {
+      await other.insert(makeTextRows(0, 5 + i, LONG_TEXT));
+    }
+    await broken.insert(makeTextRows(0, 20, LONG_TEXT));
+    await insertPatiently(others[0]!, makeTextRows(100, 15, LONG_TEXT));
+    for (const collection of [broken, ...others]) await checkRows(collection);
+  });
+});
+
 test('R19 an index whose build needs more than its memory fails with need and have', async () => {
   await withSandbox({ buildBytesMax: 4 * MIB }, async (sandbox) => {
     const collection = await SandboxCollection.create(sandbox.peers, 'c');
@@ -216,8 +275,10 @@ async function damageOneFile(sandbox: ClusterSandbox, collection: SandboxCollect
   const bytes = await readFile(path);
   // One bit of a text: nothing else would notice.
   const at = bytes.indexOf('s'.repeat(64)) + 10;
-  bytes[at]! ^= 1;
-  await writeFile(path, bytes);
+  // In place: the scrub meets no shorter file.
+  const handle = await open(path, 'r+');
+  await handle.write(Uint8Array.of(bytes[at]! ^ 1), 0, 1, at);
+  await handle.close();
   return { file, segmentId };
 }
 

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
 import type { IndexStatus, Peers } from '../../src/rpc/contract.ts';
 import { until, type SandboxCollection } from '../support/sandbox-collection.ts';
+import { openProxy } from '../support/sandbox-proxy.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
 
 const INDEX_STATE_IN_PROGRESS = 2;
@@ -64,3 +65,70 @@ for (const { rows, pending } of [{ rows: 1023, pending: 0 }, { rows: 1024, pendi
     });
   });
 }
+
+const STOPPED = /the collection is stopped/;
+
+test('R23 a flush that a restart has cut short is carried out for who waits', async () => {
+  await withCollection({}, 2, async (collection, sandbox) => {
+    const { datacoord } = sandbox.peers;
+    const { collectionId } = collection.info;
+    // The server dies before anything is recorded.
+    sandbox.hooks.set('querynode.loadSegments', () => Promise.reject(new Error('dying')));
+    await collection.insert(makeRows(0, 10));
+    const { segmentIds, timestamp } = await datacoord.flush({ collectionId }, {});
+    await sandbox.restart();
+    sandbox.hooks.clear();
+    sandbox.errors.length = 0;
+    await collection.insert(makeRows(10, 20));
+    const request = { collectionId, segmentIds, timestamp };
+    for (let polls = 0; ; polls += 1) {
+      if ((await datacoord.getFlushState(request, {})).flushed) break;
+      assert.ok(polls < 200, 'GetFlushState stays false for ever');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(await collection.count(), 20);
+  });
+});
+
+test('R23 a FlushAll that a restart has cut short is carried out for who waits', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    sandbox.hooks.set('querynode.loadSegments', () => Promise.reject(new Error('dying')));
+    await collection.insert(makeRows(0, 10));
+    const { flush_all_ts } = await openProxy(sandbox).call('FlushAll', {});
+    await sandbox.restart();
+    sandbox.hooks.clear();
+    sandbox.errors.length = 0;
+    const client = openProxy(sandbox);
+    for (let polls = 0; ; polls += 1) {
+      if ((await client.call('GetFlushAllState', { flush_all_ts }))['flushed'] === true) break;
+      assert.ok(polls < 200, 'GetFlushAllState stays false for ever');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(await collection.segmentCount(), 1);
+  });
+});
+
+test('R23 no flush of a collection that has stopped is said to be done', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const { datacoord, streamingnode } = sandbox.peers;
+    const { collectionId, vchannels } = collection.info;
+    const gate = createDeferred<void>();
+    sandbox.hooks.set('datacoord.commitChannel', async () => {
+      await gate.promise;
+      throw new Error('the disk is gone');
+    });
+    await collection.insert(makeRows(0, 10));
+    const client = openProxy(sandbox);
+    const { flush_all_ts } = await client.call('FlushAll', {});
+    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const segmentIds = segments.map(({ segmentId }) => segmentId);
+    gate.resolve();
+    const reason = 'a damaged file';
+    await streamingnode.reportDamage({ collectionId, vchannel: vchannels[0]!, reason }, {});
+    await until(async () => sandbox.growingBytes() === 0);
+    const request = { collectionId, segmentIds, timestamp: 0n };
+    await assert.rejects(datacoord.getFlushState(request, {}), STOPPED);
+    await assert.rejects(client.call('GetFlushAllState', { flush_all_ts }), STOPPED);
+    sandbox.errors.length = 0;
+  });
+});

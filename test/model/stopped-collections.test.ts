@@ -169,3 +169,23 @@ test('R8 a drop that cannot be finished at start holds up no other, and is told'
     assert.deepEqual(collections.map(({ schema }) => schema.name), ['sound']);
   });
 });
+
+test('R20 a new collection that stops keeps of the log what it has not written', async () => {
+  await withSandbox({ wal: 'memory' }, async (sandbox) => {
+    const other = await SandboxCollection.create(sandbox.peers, 'other');
+    const victim = await SandboxCollection.create(sandbox.peers, 'victim');
+    const { collectionId, vchannels } = victim.info;
+    await victim.insert(makeTextRows(0, 10));
+    await victim.flush();
+    await other.insert(makeTextRows(0, 10));
+    const damage = { collectionId, vchannel: vchannels[0]!, reason: 'a bad disk' };
+    await sandbox.peers.streamingnode.reportDamage(damage, {});
+    await other.flush();
+    const last = sandbox.wal.lastPosition();
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(sandbox.wal.firstPosition(), last + 1n);
+    await sandbox.restart();
+    await checkRows(victim);
+    await checkRows(other);
+  });
+});

@@ -149,7 +149,9 @@ export class ClusterSandbox {
   /** The keys of all objects that are in the storage. */
   async listFiles(): Promise<string[]> {
     const root = join(this.folder, 'storage');
-    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    const list = () => readdir(root, { recursive: true, withFileTypes: true });
+    // A folder that goes meanwhile ends the walk.
+    const entries = await list().catch(list).catch(list);
     const files = entries.filter((entry) => entry.isFile());
     return files.map(({ parentPath, name }) => relative(root, join(parentPath, name))).sort();
   }

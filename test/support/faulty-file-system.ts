@@ -67,6 +67,10 @@ export class FaultyFileSystem implements FileSystem {
     return this.#inner.makeDirectory(path);
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return this.#inner.removeDirectory(path);
+  }
+
   readDirectory(path: string): Promise<DirectoryEntry[]> {
     return this.#inner.readDirectory(path);
   }

@@ -86,6 +86,11 @@ export class MirroredFileSystem implements FileSystem {
     await this.#real.makeDirectory(path);
   }
 
+  async removeDirectory(path: string): Promise<void> {
+    await this.#shadow.removeDirectory(this.#toShadow(path));
+    await this.#real.removeDirectory(path);
+  }
+
   readDirectory(path: string): Promise<DirectoryEntry[]> {
     return this.#shadow.readDirectory(this.#toShadow(path));
   }

@@ -195,6 +195,16 @@ export class PowerCutFileSystem implements FileSystem {
     rename(directory, [{ name, node: makeDirectory() }]);
   }
 
+  async removeDirectory(path: string): Promise<void> {
+    await this.#change();
+    const { directory, name } = this.#locate(path);
+    const node = directory.now.get(name);
+    if (node === undefined) throw fail('ENOENT', path);
+    if (node.kind === 'file') throw fail('ENOTDIR', path);
+    if (node.now.size > 0) throw fail('ENOTEMPTY', path);
+    rename(directory, [{ name, node: undefined }]);
+  }
+
   async readDirectory(path: string): Promise<DirectoryEntry[]> {
     await this.#step();
     const directory = this.#requireDirectory(path);

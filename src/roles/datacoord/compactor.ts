@@ -6,7 +6,7 @@
 import { createDeferred } from '../../base/deferred.ts';
 import { DueTimer } from '../../base/due-timer.ts';
 import { nextTurn } from '../../base/turns.ts';
-import { MilvusError } from '../../model/error.ts';
+import { MilvusError, type ErrorName } from '../../model/error.ts';
 import type { SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import { composeTimestamp, getPhysicalMs } from '../../model/timestamp.ts';
 import type { CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
@@ -25,6 +25,11 @@ const JOBS_MAX = 1024;
 const WAITING_JOBS_MAX = 1024;
 const DELETED_SHARE_MIN = 0.2;
 const SEALING_POLL_MS = 20;
+/** After a merge that has failed the collection is looked at again, later and later. */
+const RETRY_MS_MIN = 1000;
+const RETRY_MS_MAX = 600_000;
+/** Not after these: a damaged input, or an index for which there is not enough memory. */
+const LASTING = new Set<ErrorName>(['DataIntegrity', 'MemoryLimitExceeded']);
 
 interface Job {
   readonly plans: CompactionPlan[];
@@ -42,8 +47,10 @@ export class Compactor {
   readonly #jobs = new Map<bigint, Job>();
   /** Collections to look at, and the user's job that wants it, in order. */
   readonly #queue = new Map<bigint, Job | undefined>();
-  /** Collections with deletes whose rows cannot be left out of a merge yet. */
-  readonly #retention: DueTimer<bigint>;
+  /** Collections to look at later: their deletes are too young, or a merge has failed. */
+  readonly #later: DueTimer<bigint>;
+  /** Collection id → looks, one after another, in which a merge has failed. */
+  readonly #failures = new Map<bigint, number>();
   #running: Promise<void> | undefined;
   #current: Round | undefined;
   #stopped = false;
@@ -55,7 +62,7 @@ export class Compactor {
       void this.announce(collectionId);
       this.consider(collectionId);
     });
-    this.#retention = new DueTimer({
+    this.#later = new DueTimer({
       runtime: deps.runtime,
       onDue: (collectionId) => this.consider(collectionId),
     });
@@ -122,7 +129,8 @@ export class Compactor {
   /** The same for a collection that is being dropped. */
   async forget(collectionId: bigint): Promise<void> {
     await this.cancel(collectionId);
-    this.#retention.forget(collectionId);
+    this.#later.forget(collectionId);
+    this.#failures.delete(collectionId);
     this.#swaps.forget(collectionId);
   }
 
@@ -130,7 +138,7 @@ export class Compactor {
     this.#stopped = true;
     this.#current?.abort.abort();
     await this.#running;
-    await this.#retention.stop();
+    await this.#later.stop();
     await this.#swaps.stop();
   }
 
@@ -168,14 +176,9 @@ export class Compactor {
       const round = { collectionId, merging: new Set<bigint>(), writing: new Set<bigint>() };
       this.#current = { ...round, abort, done };
       try {
-        await this.#compactCollection(this.#current, job);
+        if (await this.#compactCollection(this.#current, job)) this.#failures.delete(collectionId);
       } catch (error) {
-        // One whose collection or partition is being dropped has not failed.
-        if (!abort.signal.aborted && !isCollectionGone(error)) {
-          if (job !== undefined) job.failed += 1;
-          const fields = { collectionId: String(collectionId), error };
-          this.#deps.logger.error(fields, 'compaction failed');
-        }
+        this.#fail(this.#current, job, error);
       }
       this.#current = undefined;
       if (job !== undefined) job.executing = 0;
@@ -185,15 +188,29 @@ export class Compactor {
     }
   }
 
-  async #compactCollection(round: Round, job: Job | undefined): Promise<void> {
+  /** One whose collection or partition is being dropped has not failed. */
+  #fail({ collectionId, abort }: Round, job: Job | undefined, error: unknown): void {
+    if (abort.signal.aborted || isCollectionGone(error)) return;
+    if (job !== undefined) job.failed += 1;
+    this.#deps.logger.error({ collectionId: String(collectionId), error }, 'compaction failed');
+    if (error instanceof MilvusError && LASTING.has(error.errorName)) return;
+    // The cause may pass, as a full disk does, and nobody write to the collection then (P7).
+    const failures = this.#failures.get(collectionId) ?? 0;
+    this.#failures.set(collectionId, failures + 1);
+    const delayMs = Math.min(RETRY_MS_MIN * 2 ** failures, RETRY_MS_MAX);
+    this.#later.schedule(collectionId, this.#deps.runtime.nowMs() + delayMs);
+  }
+
+  /** Whether no merge has failed. */
+  async #compactCollection(round: Round, job: Job | undefined): Promise<boolean> {
     const { peers } = this.#deps;
     const { collectionId, merging, abort } = round;
     // Until a leader shows the outputs of merges, there is nothing new to merge.
-    if (this.#swaps.isPending(collectionId)) return;
+    if (this.#swaps.isPending(collectionId)) return true;
     if (job !== undefined) await peers.streamingnode.flush({ collectionId }, {});
     const isAtRest = await this.#waitUntilWritten(round, job !== undefined);
     const mode = job !== undefined ? 'all' : isAtRest ? 'rest' : 'busy';
-    if (this.#deps.table.listFlushed(collectionId).length === 0) return;
+    if (this.#deps.table.listFlushed(collectionId).length === 0) return true;
     const { horizon, stats } = await this.#listShown(collectionId);
     const candidates = stats.flatMap(({ segmentId, droppableRows }) => {
       const segment = this.#deps.table.findFlushed(collectionId, segmentId);
@@ -204,25 +221,44 @@ export class Compactor {
     const plans = planCompactions(candidates, limits, mode);
     const planned = new Set(plans.flat());
     this.#lookAgain(collectionId, stats.filter(({ segmentId }) => !planned.has(segmentId)));
-    if (plans.length === 0) return;
+    if (plans.length === 0) return true;
     // A merge leaves out what delete files say, not what only the log has.
     await peers.streamingnode.writeDeletes({ collectionId }, {});
     for (const id of planned) merging.add(id);
+    let isDone = true;
     for (const inputIds of plans) {
-      if (abort.signal.aborted) return;
+      if (abort.signal.aborted) break;
       const inputs = inputIds.flatMap((id) => this.#findInput(collectionId, id));
       if (inputs.length !== inputIds.length) continue;
-      const output = await this.#merger.merge(round, inputs, horizon);
-      const added = output === undefined ? [] : [output];
-      const { vchannel } = inputs[0]!;
-      const isShown = await this.#swaps.swap({ collectionId, vchannel, added, removed: inputIds });
-      for (const id of inputIds) merging.delete(id);
-      round.writing.clear();
-      await this.announce(collectionId);
-      job?.plans.push({ inputs: inputIds, target: output?.segmentId ?? 0n });
-      if (job !== undefined) job.completed += 1;
-      if (!isShown) return;
+      try {
+        if (!(await this.#merge(round, job, { inputs, horizon }))) break;
+      } catch (error) {
+        // The others are not to suffer: segments of another partition, or sounder ones.
+        isDone = false;
+        this.#fail(round, job, error);
+      }
     }
+    return isDone;
+  }
+
+  /** Whether readers see the output. */
+  async #merge(
+    round: Round,
+    job: Job | undefined,
+    { inputs, horizon }: { inputs: readonly SegmentInfo[]; horizon: bigint },
+  ): Promise<boolean> {
+    const { collectionId, merging, writing } = round;
+    const output = await this.#merger.merge(round, inputs, horizon);
+    const added = output === undefined ? [] : [output];
+    const removed = inputs.map(({ segmentId }) => segmentId);
+    const { vchannel } = inputs[0]!;
+    const isShown = await this.#swaps.swap({ collectionId, vchannel, added, removed });
+    for (const id of removed) merging.delete(id);
+    writing.clear();
+    await this.announce(collectionId);
+    job?.plans.push({ inputs: removed, target: output?.segmentId ?? 0n });
+    if (job !== undefined) job.completed += 1;
+    return isShown;
   }
 
   #findInput(collectionId: bigint, segmentId: bigint): SegmentInfo[] {
@@ -247,7 +283,7 @@ export class Compactor {
       if (deletedRows === droppableRows) continue;
       // One more millisecond: timestamps of the last one are past then, too.
       const dueMs = getPhysicalMs(lastDeleted) + this.#deps.mvccRetentionMs + 1;
-      this.#retention.schedule(collectionId, dueMs);
+      this.#later.schedule(collectionId, dueMs);
     }
   }
 

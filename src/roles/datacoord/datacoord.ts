@@ -190,7 +190,9 @@ export class DataCoordRole implements DataCoord {
     { collectionId, segmentIds },
     call,
   ) => {
-    const { segments } = await this.#deps.peers.streamingnode.listGrowing({ collectionId }, call);
+    const { streamingnode } = this.#deps.peers;
+    const request = { collectionId, mustServe: true };
+    const { segments } = await streamingnode.listGrowing(request, call);
     const growing = new Map(segments.map((segment) => [segment.segmentId, segment]));
     for (const id of segmentIds) {
       const failure = growing.get(id)?.failure;
@@ -201,6 +203,9 @@ export class DataCoordRole implements DataCoord {
         fields: { segment: id, reason: failure },
       });
     }
+    // A restart has cut the flush short, and the segment takes rows again: nobody would write it.
+    const isCutShort = segmentIds.some((id) => growing.get(id)?.isSealing === false);
+    if (isCutShort) await streamingnode.flush({ collectionId }, call);
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
   };
 

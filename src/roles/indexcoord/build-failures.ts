@@ -19,7 +19,7 @@ interface Build {
 export interface BuildFailure extends Build {
   readonly reason: string;
   readonly attempts: number;
-  /** By the wall clock; Infinity = it is not tried again. */
+  /** By the monotonic clock; Infinity = it is not tried again. */
   readonly retryAtMs: number;
 }
 
@@ -30,6 +30,8 @@ const COMPONENT = 'indexcoord';
 const DAMAGED_FILES_MAX = 3;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 600_000;
+/** After the missing indexes of a collection could not be looked for. */
+const LOOK_MS = 10_000;
 
 export class BuildFailures {
   readonly #runtime: Runtime;
@@ -54,7 +56,7 @@ export class BuildFailures {
 
   /** Whether it has failed, and its time has not come. */
   isBlocked(segmentId: bigint, indexId: bigint): boolean {
-    return (this.find(segmentId, indexId)?.retryAtMs ?? 0) > this.#runtime.nowMs();
+    return (this.find(segmentId, indexId)?.retryAtMs ?? 0) > this.#runtime.monotonicMs();
   }
 
   add({ collectionId, segmentId, indexId }: Build, error: unknown): BuildFailure {
@@ -64,14 +66,19 @@ export class BuildFailures {
       ? Infinity
       : Math.min(RETRY_MS_MIN * 2 ** (attempts - 1), RETRY_MS_MAX);
     const reason = getErrorMessage(error);
-    const retryAtMs = this.#runtime.nowMs() + delayMs;
+    const retryAtMs = this.#runtime.monotonicMs() + delayMs;
     const failure = { collectionId, segmentId, indexId, reason, attempts, retryAtMs };
     if (!this.#failures.has(key)) this.#count(collectionId, 1);
     this.#failures.set(key, failure);
     const what = `an index of collection ${collectionId} cannot be built`;
     this.#health.report(COMPONENT, `builds of ${collectionId}`, `${what}: ${reason}`);
-    if (retryAtMs < Infinity) this.#timer.schedule(collectionId, retryAtMs);
+    if (delayMs < Infinity) this.#timer.schedule(collectionId, this.#runtime.nowMs() + delayMs);
     return failure;
+  }
+
+  /** The collection is due once more, without a build that has failed. */
+  lookLater(collectionId: bigint): void {
+    this.#timer.schedule(collectionId, this.#runtime.nowMs() + LOOK_MS);
   }
 
   /** A file was sound when it was built and is not any more. */

@@ -281,6 +281,7 @@ export class IndexCoordRole implements IndexCoord {
       } catch (error) {
         const fields = { collectionId: String(collectionId), error };
         this.#deps.logger.error(fields, 'missing indexes not looked for');
+        this.#failures.lookLater(collectionId);
       }
       if (task === undefined || this.#abort.signal.aborted) continue;
       this.#dirty.add(collectionId);

@@ -81,7 +81,8 @@ export async function flushAll(
 
 /**
  * True when no row of the time before the FlushAll is in memory only, whatever was tried.
- * @throws MilvusError ServiceInternal while a segment with such rows cannot be written
+ * @throws MilvusError ServiceInternal while a segment with such rows cannot be written,
+ *   ChannelNotAvailable when a collection has stopped
  */
 export async function getFlushAllState(
   proxy: Proxy,
@@ -89,9 +90,11 @@ export async function getFlushAllState(
   context: RequestContext,
 ): Promise<object> {
   const before = BigInt(request.flush_all_ts);
-  const { collections } = await proxy.peers.rootcoord.listCollections({}, context);
+  const { rootcoord, datacoord, streamingnode } = proxy.peers;
+  const { collections } = await rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
-    const { segments } = await proxy.peers.streamingnode.listGrowing({ collectionId }, context);
+    const request = { collectionId, mustServe: true };
+    const { segments } = await streamingnode.listGrowing(request, context);
     const left = segments.filter(
       ({ firstTimestamp }) => before === 0n || firstTimestamp <= before,
     );
@@ -102,7 +105,11 @@ export async function getFlushAllState(
         fields: { segment: segmentId, reason: failure },
       });
     }
-    if (left.length > 0) return { status: OK_STATUS, flushed: false };
+    if (left.length === 0) continue;
+    // As in GetFlushState: a restart has cut the flush short.
+    const isCutShort = before !== 0n && left.some(({ isSealing }) => !isSealing);
+    if (isCutShort) await datacoord.flush({ collectionId }, context);
+    return { status: OK_STATUS, flushed: false };
   }
   return { status: OK_STATUS, flushed: true };
 }

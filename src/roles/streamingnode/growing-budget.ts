@@ -15,11 +15,14 @@ const ARRAYS_MORE = 4;
 
 export class GrowingBudget {
   readonly bytesMax: number;
+  readonly #onRefused: (bytes: number) => void;
   #used = 0;
   #released = 0;
 
-  constructor(bytesMax: number) {
+  /** @param onRefused  somebody wanted so much in vain, and will come again */
+  constructor(bytesMax: number, onRefused: (bytes: number) => void = () => undefined) {
     this.bytesMax = bytesMax;
+    this.#onRefused = onRefused;
   }
 
   /** Held by segments, and reserved for records under way. */
@@ -35,6 +38,7 @@ export class GrowingBudget {
   /** @throws MilvusError MemoryLimitExceeded with need and have */
   reserve(bytes: number): void {
     if (this.#used + bytes > this.bytesMax) {
+      this.#onRefused(bytes);
       throw new MilvusError('MemoryLimitExceeded', {
         message: 'growing data is at its limit; retry when it has been written out',
         fields: { need: bytes, have: this.bytesMax - this.#used, limit: this.bytesMax },

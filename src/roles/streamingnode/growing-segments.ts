@@ -55,6 +55,14 @@ export class GrowingSegments {
     return open.growing;
   }
 
+  /** Rows that were assigned to it will not come. */
+  unassign(growing: GrowingSegment, batch: Uint8Array): void {
+    const open = this.#open.get(growing.partitionId);
+    if (open?.growing === growing) open.bytes -= batch.byteLength;
+    // It was closed for them, and would stay as it is, with few rows or none.
+    else if (!growing.isSealing) this.#full.add(growing);
+  }
+
   append(part: AssignedRows, timestamp: bigint, position: bigint): GrowingSegment {
     const { segmentId, partitionId, rows, batch } = part;
     const growing = this.#deps.view.growing.get(segmentId) ?? this.#add(segmentId, partitionId);

@@ -3,6 +3,7 @@
 // clients slow and not the server large (R24). The memory of all shards' writes together is bounded
 // where their requests come in.
 
+import { createDeferred } from '../../base/deferred.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { WriteRequest } from '../../rpc/contract.ts';
 
@@ -23,6 +24,10 @@ export class PendingWrites {
   #waiting: PendingWrite[] = [];
   #count = 0;
   #bytes = 0;
+  /** All that was ever released. */
+  #released = 0;
+  /** In the order of the counts at which they are to be told. */
+  readonly #watchers: { readonly released: number; readonly tell: () => void }[] = [];
 
   constructor(bounds: PendingWritesBounds) {
     this.#bounds = bounds;
@@ -60,6 +65,18 @@ export class PendingWrites {
   release(taken: readonly PendingWrite[]): void {
     this.#count -= taken.length;
     for (const { request } of taken) this.#bytes -= countBytes(request.parts);
+    this.#released += taken.length;
+    while (this.#watchers[0] !== undefined && this.#watchers[0].released <= this.#released) {
+      this.#watchers.shift()!.tell();
+    }
+  }
+
+  /** Resolves when all that has been pushed so far is released. */
+  whenReleased(): Promise<void> {
+    const { promise, resolve } = createDeferred<void>();
+    if (this.#count === 0) resolve();
+    else this.#watchers.push({ released: this.#released + this.#count, tell: resolve });
+    return promise;
   }
 }
 

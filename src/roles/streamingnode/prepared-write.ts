@@ -9,6 +9,7 @@ import type { CollectionSchema } from '../../model/schema.ts';
 import type { InsertPart } from '../../rpc/contract.ts';
 import { countDeleteBytes, type DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
+import type { GrowingSegments } from './growing-segments.ts';
 import type { PendingWrite } from './pending-writes.ts';
 import type { GrowingSegment } from './view.ts';
 
@@ -24,8 +25,7 @@ export interface WriteTargets {
   readonly budget: GrowingBudget;
   readonly deletes: DeleteBuffer;
   readonly getSchema: () => CollectionSchema;
-  /** The growing segment that takes rows of the partition. */
-  readonly assign: (part: InsertPart) => GrowingSegment;
+  readonly segments: Pick<GrowingSegments, 'assign' | 'unassign'>;
 }
 
 interface Reservation {
@@ -83,10 +83,11 @@ export class PreparedWrite {
   }
 
   #reserveRows(part: InsertPart): void {
-    const growing = this.#targets.assign(part);
+    const growing = this.#targets.segments.assign(part);
     try {
       native.reserveRows(growing.handle, part.batch);
     } catch (error) {
+      this.#targets.segments.unassign(growing, part.batch);
       throw explainRefusal(error, part.batch.byteLength);
     }
     this.#rows.push({ growing, batch: part.batch });
@@ -103,7 +104,10 @@ export class PreparedWrite {
   giveUp(): void {
     this.#targets.budget.release(this.#growingBytes);
     this.#targets.deletes.release(this.#deleteBytes);
-    for (const { growing, batch } of this.#rows) native.cancelRows(growing.handle, batch);
+    for (const { growing, batch } of this.#rows) {
+      native.cancelRows(growing.handle, batch);
+      this.#targets.segments.unassign(growing, batch);
+    }
   }
 }
 

@@ -84,8 +84,9 @@ async function readView<Reply extends object>(
 ): Promise<Reply & { timestamp: bigint }> {
   for (let attempt = 0; ; attempt++) {
     await shard.timestamps.admit(request.pinnedTimestamp);
-    shard.requireOpen();
     await shard.deliverDeletes();
+    // In the turn in which the view is taken: that of a shard that has ended is empty.
+    shard.requireOpen();
     const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
     const timestamp = shard.timestamps.choose(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);

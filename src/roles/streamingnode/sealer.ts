@@ -1,7 +1,8 @@
 // Writes growing segments out before memory or the log is full: the largest when growing data
 // passes half of its memory, down to a low-water mark (R19), and whoever pins the oldest part of a
-// log that has outgrown its bound (R20). One loop for the node, with a bounded number of files
-// being written; a record that is applied costs it nothing.
+// log that has outgrown its bound (R20); and what is in the way of a write that was refused. One
+// loop for the node, with a bounded number of files being written; a record that is applied costs
+// it nothing.
 
 import type { Wal } from '../../wal/wal.ts';
 import type { GrowingBudget } from './growing-budget.ts';
@@ -40,9 +41,18 @@ export class Sealer {
   readonly #deps: SealerDeps;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  /** What the largest write that was refused since the last round needs. */
+  #wantedBytes = 0;
 
   constructor(deps: SealerDeps) {
     this.#deps = deps;
+  }
+
+  /** A write was refused: room is made for it, if there can be. */
+  makeRoom(bytes: number): void {
+    const { bytesMax } = this.#deps.budget;
+    if (bytes <= bytesMax) this.#wantedBytes = Math.max(this.#wantedBytes, bytes);
+    this.wake();
   }
 
   /** A record has been applied. */
@@ -51,6 +61,7 @@ export class Sealer {
     if (!this.#isAbove(HIGH_WATER) && !this.#isLogLong()) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
+      this.#wantedBytes = 0;
     });
   }
 
@@ -75,8 +86,13 @@ export class Sealer {
   }
 
   #isAbove(share: number): boolean {
-    const { used, bytesMax } = this.#deps.budget;
-    return used > share * bytesMax;
+    return this.#deps.budget.used > this.#limit(share);
+  }
+
+  /** This share of the memory, or what a refused write leaves of it. */
+  #limit(share: number): number {
+    const { bytesMax } = this.#deps.budget;
+    return Math.min(share * bytesMax, bytesMax - this.#wantedBytes);
   }
 
   #isLogLong(): boolean {
@@ -89,7 +105,7 @@ export class Sealer {
       .flatMap((shard) => [...shard.view.growing.values()].map((segment) => ({ shard, segment })))
       .sort((a, b) => b.segment.memoryBytes - a.segment.memoryBytes);
     // What others are writing out already counts as gone.
-    let excess = budget.used - LOW_WATER * budget.bytesMax;
+    let excess = budget.used - this.#limit(LOW_WATER);
     const chosen: Promise<boolean>[] = [];
     for (const { segment } of found) {
       if (segment.isSealing && segment.failure === undefined) excess -= segment.memoryBytes;

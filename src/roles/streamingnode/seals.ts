@@ -85,8 +85,9 @@ export class Seals {
       try {
         growing.failure = undefined;
         await this.#seal(growing);
+        health.clearSealFailure(growing.segmentId);
         tell(true);
-        return health.clearSealFailure();
+        return;
       } catch (error) {
         growing.deletesUpTo = undefined;
         growing.failure = getErrorMessage(error);
@@ -96,6 +97,7 @@ export class Seals {
       await this.#wait(delayMs);
       delayMs = Math.min(2 * delayMs, RETRY_MS_MAX);
     }
+    health.clearSealFailure(growing.segmentId);
     tell(false);
     // Whoever waits for it is told; without effect on one that is gone.
     growing.failure ??= 'the collection is stopped';
@@ -106,6 +108,8 @@ export class Seals {
   }
 
   async #wait(delayMs: number): Promise<void> {
+    // A shard that ends waits for this: there is no next try.
+    if (!this.#of.isOpen()) return;
     const end = new AbortController();
     this.#waits.add(end);
     await this.#deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);

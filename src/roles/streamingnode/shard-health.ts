@@ -12,6 +12,8 @@ export class ShardHealth {
   readonly #health: Health;
   readonly #logger: Logger;
   readonly #vchannel: string;
+  /** Segment id → why it could not be written. */
+  readonly #sealFailures = new Map<bigint, string>();
 
   constructor(deps: { readonly health: Health; readonly logger: Logger }, vchannel: string) {
     this.#health = deps.health;
@@ -32,7 +34,17 @@ export class ShardHealth {
     this.#logger.error({ segmentId: String(segmentId), error }, 'segment not written');
     const what = `a segment of ${dbName}.${schema.name} cannot be written`;
     const reason = `${what}: ${getErrorMessage(error)}`;
+    this.#sealFailures.set(segmentId, reason);
     this.#health.report(COMPONENT, `${this.#vchannel}/seal`, reason);
+  }
+
+  /** It has been written, or is not wanted any more. */
+  clearSealFailure(segmentId: bigint): void {
+    if (!this.#sealFailures.delete(segmentId)) return;
+    const subject = `${this.#vchannel}/seal`;
+    const [another] = this.#sealFailures.values();
+    if (another === undefined) this.#health.clear(COMPONENT, subject);
+    else this.#health.report(COMPONENT, subject, another);
   }
 
   /** Costs memory until the next start, and nothing else. */
@@ -40,14 +52,9 @@ export class ShardHealth {
     this.#logger.warn({ vchannel: this.#vchannel, error }, 'memory of a stopped shard not freed');
   }
 
-  clearSealFailure(): void {
-    this.#health.clear(COMPONENT, `${this.#vchannel}/seal`);
-  }
-
   /** The shard is gone. */
   clear(): void {
     this.#health.clear(COMPONENT, this.#vchannel);
-    this.clearSealFailure();
   }
 }
 

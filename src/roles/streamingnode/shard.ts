@@ -21,7 +21,6 @@ import {
 } from '../../model/segment-info.ts';
 import type {
   CallContext,
-  InsertPart,
   Keys,
   ShardStats,
   WriteRequest,
@@ -120,7 +119,7 @@ export class Shard {
     const { wal, budget, peers } = this.deps;
     const targets = {
       ...{ budget, deletes: this.#deletes, getSchema: () => this.info.schema },
-      assign: (part: InsertPart) => this.#growing.assign(part),
+      segments: this.#growing,
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
@@ -347,10 +346,10 @@ export class Shard {
    * Closes every growing segment to inserts and writes it out in the background. Returns their ids.
    */
   async flush(): Promise<bigint[]> {
-    this.requireOpen();
     // Everything acknowledged before this call is in a segment.
     await this.#log.run(async () => undefined);
     await this.deliverDeletes();
+    this.requireOpen();
     const segments = this.#growing.list();
     this.#seals.hurry();
     for (const growing of segments) this.#seals.begin(growing);
@@ -461,8 +460,8 @@ export class Shard {
 
   /** Live rows per partition: equals count(*). */
   async getStats(): Promise<ShardStats[]> {
-    this.requireOpen();
     await this.deliverDeletes();
+    this.requireOpen();
     return countRows(this.view, this.deps.peers.querynode);
   }
 

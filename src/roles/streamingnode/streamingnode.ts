@@ -27,7 +27,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
-    this.#budget = new GrowingBudget(deps.growingBytesMax);
+    this.#budget = new GrowingBudget(deps.growingBytesMax, (need) => this.#sealer.makeRoom(need));
     this.#ages = new AgeSealer(deps.growingLifeMsMax, deps.runtime);
     this.#sealer = new Sealer({
       ...deps,
@@ -44,6 +44,8 @@ export class StreamingNodeRole implements StreamingNode {
     await this.#replay();
     for (const shard of this.#shards()) await shard.openSealed();
     this.#ages.start();
+    // What the log has held may be more than is left for writes, which would wake it.
+    this.#sealer.wake();
   }
 
   async stop(): Promise<void> {
@@ -59,6 +61,8 @@ export class StreamingNodeRole implements StreamingNode {
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
     if (this.#collections.has(info.collectionId)) return EMPTY;
     await this.#openShards(info);
+    // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
+    for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.openSealed();
     if (this.#isLogDamaged) {
       // Damage in what was written before it was there must not stop it at the next start.
       for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
@@ -163,9 +167,11 @@ export class StreamingNodeRole implements StreamingNode {
     return EMPTY;
   };
 
-  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId }) => ({
-    segments: (this.#collections.get(collectionId) ?? []).flatMap((shard) => shard.listGrowing()),
-  });
+  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId, mustServe }) => {
+    const shards = this.#collections.get(collectionId) ?? [];
+    if (mustServe === true) for (const shard of shards) shard.requireOpen();
+    return { segments: shards.flatMap((shard) => shard.listGrowing()) };
+  };
 
   /** Memory of growing data, for metrics. */
   getGrowingBytes(): number {

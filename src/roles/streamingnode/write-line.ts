@@ -19,7 +19,6 @@ export class WriteLine {
   readonly #locks: KeyLocks;
   readonly #writes = new PendingWrites(BOUNDS);
   readonly #onQueued: () => void;
-  #youngest: Promise<unknown> = Promise.resolve();
 
   /** @param onQueued  there is something to take */
   constructor(runtime: Runtime, onQueued: () => void) {
@@ -53,10 +52,13 @@ export class WriteLine {
     return this.#locks.pass(lists, countBytes(parts), call, () => this.#queue(request));
   }
 
-  /** Resolves with a token when the keys are the caller's and what was queued before is settled. */
+  /**
+   * Resolves with a token when the keys are the caller's and what was queued before is in the log,
+   * or refused: each write, because a later one may be refused before an earlier one is appended.
+   */
   async lock(keys: Keys, call: CallContext): Promise<bigint> {
     const token = await this.#locks.lock(keys.values, 0, call);
-    await this.#youngest.catch(() => undefined);
+    await this.#writes.whenReleased();
     if (call.signal?.aborted === true) {
       // Nobody will hear of the token.
       this.#locks.unlock(token);
@@ -75,12 +77,10 @@ export class WriteLine {
   }
 
   #queue(request: WriteRequest): Written {
-    const written: Written = new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#writes.push({ request, resolve, reject }); // Throws, and so rejects, when full.
       this.#onQueued();
     });
-    this.#youngest = written;
-    return written;
   }
 }
 

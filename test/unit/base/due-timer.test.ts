@@ -50,3 +50,25 @@ test('what is forgotten or comes after the stop is never called', async () => {
   await runtime.advance(1000);
   assert.deepEqual([seen, runtime.sleeperCount], [[], 0]);
 });
+
+test('P7 a wall clock that jumps while keys wait makes none of them wait longer', async () => {
+  const time = new VirtualRuntime();
+  let skewMs = 0;
+  const runtime = {
+    nowMs: () => time.nowMs() + skewMs,
+    monotonicMs: () => time.monotonicMs(),
+    sleep: (delayMs: number, signal?: AbortSignal) => time.sleep(delayMs, signal),
+  };
+  const seen: string[] = [];
+  const timer = new DueTimer({ runtime, onDue: (key: string) => void seen.push(key) });
+  timer.schedule('back', runtime.nowMs() + 1000);
+  skewMs -= 3_600_000;
+  await time.advance(1000);
+  assert.deepEqual(seen, ['back']);
+  timer.schedule('again', runtime.nowMs() + 1000);
+  skewMs += 7_200_000;
+  await time.advance(999);
+  assert.deepEqual(seen, ['back']);
+  await time.advance(1);
+  assert.deepEqual(seen, ['back', 'again']);
+});

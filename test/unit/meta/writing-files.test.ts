@@ -94,3 +94,14 @@ test('what a dead process was writing becomes garbage, of the folders asked for'
   assert.deepEqual(await listGarbage(), files);
   assert.deepEqual(await listWriting(), ['indexes/1/2/3-4']);
 });
+
+test('P7 a file is begun while others are being given up', async () => {
+  const { open, listGarbage, listWriting } = makeWorld();
+  const writing = open();
+  await writing.begin(1n, 's/1');
+  await writing.begin(1n, 's/2');
+  const givenUp = writing.giveUp(['s/1']);
+  await Promise.all([writing.begin(2n, 's/3'), writing.giveUp(['s/2']), writing.begin(3n, 's/4')]);
+  await givenUp;
+  assert.deepEqual([await listWriting(), await listGarbage()], [['s/3', 's/4'], ['s/1', 's/2']]);
+});

@@ -86,3 +86,23 @@ test('health is told of a collection as long as one of its builds has failed', (
   failures.retain(9n, () => true);
   assert.deepEqual(list(), ['builds of 9']);
 });
+
+test('P7 a wall clock that is set back does not put off the next try', async () => {
+  const time = new VirtualRuntime();
+  let skewMs = 0;
+  const runtime = {
+    nowMs: () => time.nowMs() + skewMs,
+    monotonicMs: () => time.monotonicMs(),
+    random: () => time.random(),
+    sleep: (delayMs: number, signal?: AbortSignal) => time.sleep(delayMs, signal),
+  };
+  const due: bigint[] = [];
+  const onDue = (collectionId: bigint): number => due.push(collectionId);
+  const failures = new BuildFailures(runtime, new Health(), onDue);
+  failures.add(BUILD, new MilvusError('DiskLimitExceeded'));
+  skewMs -= 3_600_000;
+  await time.advance(1000);
+  assert.deepEqual(due, [1n]);
+  assert.equal(failures.isBlocked(2n, 3n), false);
+  await failures.stop();
+});

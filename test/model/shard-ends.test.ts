@@ -1,0 +1,122 @@
+// What is under way in a shard when it stops, is dropped or loses a partition: nobody is given half
+// of an answer, nobody waits for what will not come, and nothing wrong is said afterwards.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createDeferred } from '../../src/base/deferred.ts';
+import { until } from '../support/sandbox-collection.ts';
+import { withTimePassing } from '../support/pump.ts';
+import { VirtualRuntime } from '../support/virtual-runtime.ts';
+import { makeRows, withCollection } from '../support/with-collection.ts';
+
+/** Lets all that is ready run. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+for (const end of ['stops', 'is dropped'] as const) {
+  test(`P2 a read that is under way when its collection ${end} gets no empty answer`, async () => {
+    await withCollection({}, 1, async (collection, sandbox) => {
+      const { rootcoord, streamingnode } = sandbox.peers;
+      const { collectionId, vchannels } = collection.info;
+      await collection.insert(makeRows(0, 10));
+      await collection.flush();
+      const gate = createDeferred<void>();
+      sandbox.hooks.set('querynode.applyDeletes', () => gate.promise);
+      await collection.delete([3n]);
+      const reads = [
+        collection.query(),
+        collection.count(),
+        collection.search([0, 0, 0, 0], 3),
+        streamingnode.getStats({ collectionId }, {}),
+        streamingnode.flush({ collectionId }, {}),
+      ];
+      const outcomes = Promise.allSettled(reads);
+      await settle();
+      const ended =
+        end === 'stops'
+          ? streamingnode.reportDamage(
+              { collectionId, vchannel: vchannels[0]!, reason: 'a bad disk' },
+              {},
+            )
+          : rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
+      await settle();
+      gate.resolve();
+      await ended;
+      const expected = end === 'stops' ? /collection is stopped/ : /collection not found/;
+      for (const outcome of await outcomes) {
+        assert.ok(outcome.status === 'rejected', 'a read has an answer');
+        assert.match(String(outcome.reason), expected);
+      }
+      sandbox.errors.length = 0;
+    });
+  });
+}
+
+test('P7 a drop does not wait for the next try of a segment that cannot be written', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { rootcoord, streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const gate = createDeferred<void>();
+    await collection.insert(makeRows(0, 10));
+    let isBegun = false;
+    sandbox.hooks.set('datacoord.beginFile', async () => {
+      isBegun = true;
+      await gate.promise;
+      throw new Error('the disk is full');
+    });
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => isBegun);
+    const dropped = rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
+    await settle();
+    gate.resolve();
+    let isDone = false;
+    dropped.then(() => (isDone = true), () => undefined);
+    for (let looks = 0; looks < 50 && !isDone; looks += 1) await settle();
+    assert.ok(isDone, 'every change of the catalog waits behind the drop');
+    assert.deepEqual(sandbox.health.list(), []);
+    sandbox.errors.length = 0;
+  });
+});
+
+test('health forgets a segment that could not be written with its partition', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const partitionId = await collection.createPartition('p');
+    await collection.insert(makeRows(0, 10), partitionId);
+    sandbox.hooks.set('datacoord.beginFile', () => Promise.reject(new Error('a full disk')));
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => sandbox.health.count === 1);
+    await withTimePassing(runtime, 50, () => collection.dropPartition('p'));
+    await runtime.advance(120_000);
+    assert.deepEqual(sandbox.health.list(), []);
+    sandbox.errors.length = 0;
+  });
+});
+
+test('health names a segment that cannot be written also after others have been', async () => {
+  const runtime = new VirtualRuntime();
+  await withCollection({ runtime }, 1, async (collection, sandbox) => {
+    const { streamingnode } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const partitionId = await collection.createPartition('p');
+    await collection.insert(makeRows(0, 10), partitionId);
+    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const [broken] = segments;
+    sandbox.hooks.set('datacoord.beginFile', async (request) => {
+      const { segmentId } = request as { segmentId: bigint };
+      if (segmentId === broken!.segmentId) throw new Error('a bad block');
+    });
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => sandbox.health.count === 1);
+    await collection.insert(makeRows(10, 20));
+    await streamingnode.flush({ collectionId }, {});
+    await until(async () => (await collection.segmentCount()) === 1);
+    await settle();
+    assert.equal(sandbox.health.count, 1);
+    sandbox.errors.length = 0;
+  });
+});
