@@ -1,8 +1,5 @@
 // R22: whatever takes long on the search threads gives way to others, and ends when it is canceled.
-// A pool of one slot runs the long work; short requests are put in beside it one after another, and
-// each that is answered before the work ends has had its turn.
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <random>
 #include <string>
@@ -19,32 +16,11 @@
 #include "segment/search.h"
 #include "segment/segment_writer.h"
 #include "segment_fixture.h"
+#include "turns.h"
 #include "util/step_sort.h"
 
 namespace elanus {
 namespace {
-
-size_t answered_during(const std::function<void(ThreadPool*)>& work) {
-  ThreadPool pool({.threads = 1, .spare_threads = 4});
-  std::atomic<bool> has_begun{false};
-  std::atomic<bool> is_done{false};
-  CHECK(pool.submit([&] {
-              has_begun = true;
-              work(&pool);
-              is_done = true;
-            }).is_ok());
-  while (!has_begun) std::this_thread::yield();
-  size_t answered = 0;
-  while (!is_done) {
-    std::atomic<bool> is_answered{false};
-    CHECK(pool.submit([&] {
-                answered += is_done ? 0 : 1;
-                is_answered = true;
-              }).is_ok());
-    while (!is_answered) std::this_thread::yield();
-  }
-  return answered;
-}
 
 // Rows whose keys are in no order, with few different vectors.
 std::shared_ptr<GrowingSegment> many_rows(size_t count) {

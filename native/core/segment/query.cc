@@ -119,6 +119,7 @@ class RowFilter {
     EvaluateOptions options;
     const bool whole = expected >= rows.row_count() / 64;
     options.use_indexes = whole;
+    options.cancel = cancel;
     row_count_ = rows.row_count();
     if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok())
       return status;
@@ -335,7 +336,7 @@ class Query {
     std::unique_ptr<Evaluator> evaluator;
     Bitset truth;
     if (plan_ != nullptr) {
-      Status status = Evaluator::prepare(*plan_, rows, {}, &evaluator);
+      Status status = Evaluator::prepare(*plan_, rows, {.cancel = cancel_}, &evaluator);
       if (!status.is_ok()) return status;
       truth.assign(row_count, false);
     }
