@@ -12,6 +12,7 @@
 #include "index/flat_scan.h"
 #include "index/vector_index.h"
 #include "segment/gather.h"
+#include "segment/primary_key_table.h"
 #include "segment/row_mask.h"
 #include "segment/tied_rows.h"
 #include "util/guard.h"
@@ -249,6 +250,14 @@ class Part {
   const CancelToken* cancel_ = nullptr;
 };
 
+// Of primary keys of either kind.
+struct KeyHash {
+  size_t operator()(int64_t key) const { return hash_key(key); }
+  size_t operator()(std::string_view key) const { return hash_key(key); }
+};
+using IntKeys = std::unordered_set<int64_t, KeyHash>;
+using StringKeys = std::unordered_set<std::string_view, KeyHash>;
+
 struct Candidate {
   float score = 0;
   RowRef ref;
@@ -385,8 +394,8 @@ class Search {
     uint64_t kept = 0;
     for (const Part& part : parts_) kept += part.kept();
     if (kept < needed) return false;
-    std::unordered_set<int64_t> keys;
-    std::unordered_set<std::string_view> strings;
+    IntKeys keys;
+    StringKeys strings;
     for (const Part& part : parts_) {
       const SegmentSnapshot& rows = part.snapshot();
       for (size_t row = 0; part.kept() != 0 && row < rows.row_count(); ++row) {
@@ -529,8 +538,8 @@ class Search {
     const auto before = [this](const Candidate& a, const Candidate& b) { return is_before(a, b); };
     // Most often the first k have distinct keys; the rest is sorted only when it is needed.
     size_t sorted = 0;
-    std::unordered_set<int64_t> keys;
-    std::unordered_set<std::string_view> strings;
+    IntKeys keys;
+    StringKeys strings;
     picked->clear();
     for (size_t i = 0; i < all.size(); ++i) {
       if (i == sorted) {
