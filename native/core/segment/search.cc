@@ -117,6 +117,7 @@ class Part {
       const ColumnView view = snapshot_->column(c, field_id_);
       if (view.all_null) continue;
       const Scorer scorer(vector_rows(c, view, queries.metric()), queries, query);
+      if (is_canceled(cancel_)) break;
       const size_t chunk_begin = snapshot_->chunk_begin(c);
       run(pool, view.rows, rows_per_task(dim_, 1), [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end && !is_canceled(cancel_); i += kTieBlockRows) {
@@ -200,9 +201,10 @@ class Part {
     return count;
   }
 
+  // Not to be read when canceled: norms may be missing then.
   VectorRows vector_rows(size_t chunk, const ColumnView& view, Metric metric) const {
     const float* norms =
-        metric == Metric::kCosine ? snapshot_->inv_norms(chunk, field_id_) : nullptr;
+        metric == Metric::kCosine ? snapshot_->inv_norms(chunk, field_id_, cancel_) : nullptr;
     return {static_cast<const float*>(view.data), view.rows, dim_, metric, norms};
   }
 
@@ -212,6 +214,7 @@ class Part {
     if (view.all_null || view.rows == 0) return;
     FlatScanArgs args;
     args.rows = vector_rows(chunk, view, queries.metric());
+    if (is_canceled(cancel_)) return;
     args.row_begin = snapshot_->chunk_begin(chunk);
     args.visible = mask_.words();
     args.range = params.range;
