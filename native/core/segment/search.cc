@@ -423,7 +423,9 @@ class Search {
       candidates += std::min(ask, part.kept());
       kept += part.kept();
     }
-    const size_t in_memory = kGroupHits / std::max<size_t>(1, candidates);
+    // Threads that scan rows together have lists of their own.
+    const size_t lists = 1 + (pool_ == nullptr ? 0 : pool_->thread_count());
+    const size_t in_memory = kGroupHits / std::max<size_t>(1, candidates * lists);
     const size_t hits = std::min(request_.k, kept);
     const uint64_t replied = hits - std::min<uint64_t>(hits, request_.bounds.spare_rows);
     uint64_t in_reply = kGroupQueries;
