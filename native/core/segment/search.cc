@@ -296,7 +296,9 @@ class Search {
       result->visible_rows += part.visible_rows();
     }
     const ReadBounds& bounds = request_.bounds;
-    const uint64_t row_bytes = min_row_bytes(sources, request_.output_fields);
+    // Without segments there are no rows to measure.
+    const uint64_t row_bytes =
+        std::max<uint64_t>(1, min_row_bytes(sources, request_.output_fields));
     if (const uint64_t hits = surely_too_many(row_bytes); hits != 0)
       return output_too_large("search", hits * row_bytes, bounds.reply_bytes_max);
     uint64_t reply_rows = 0;
