@@ -1,6 +1,7 @@
 // Search and query: the request is read on the JavaScript thread, the work is done on the search
 // threads. Work of a few microseconds over growing segments is done at once: a wake-up would cost
 // more.
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "handles.h"
 #include "js.h"
 #include "runtime.h"
+#include "expr/leaf.h"
 #include "segment/query.h"
 #include "segment/search.h"
 
@@ -68,18 +70,37 @@ class PlanBytes {
     is_given_ = true;
     return bytes_.pin(env, value, "plan");
   }
-  // What the plan costs besides the rows that it filters.
-  double decode_ns() const { return kDecodeNs * static_cast<double>(bytes_.bytes().size()); }
-  bool is_given() const { return is_given_; }
   // `out` gets null without a filter.
-  Status decode(Plan* plan, const Plan** out) const {
-    *out = is_given_ ? plan : nullptr;
-    return is_given_ ? Plan::decode(bytes_.bytes(), plan) : Status::ok();
+  Status decode(const Plan** out) {
+    *out = is_given_ ? &plan_ : nullptr;
+    if (!is_given_) return Status::ok();
+    if (!decoded_.has_value()) decoded_ = Plan::decode(bytes_.bytes(), &plan_);
+    return *decoded_;
+  }
+  // What the filter costs over these rows of growing segments; of one that surely is not short, no
+  // more than that. A plan that is wrong costs nothing besides: reading it says so.
+  double cost_ns(const std::vector<std::shared_ptr<const Segment>>& segments, double rows) {
+    if (!is_given_) return 0;
+    const double least =
+        kDecodeNs * static_cast<double>(bytes_.bytes().size()) + rows * kFilterNs;
+    const Plan* plan = nullptr;
+    if (least > kShortReadNs || !decode(&plan).is_ok()) return least;
+    const double row_ns = row_ns_max(plan->root(), [&](int64_t field_id) {
+      size_t bytes = 0;
+      for (const auto& segment : segments) {
+        const auto& growing = static_cast<const GrowingSegment&>(*segment);
+        bytes = std::max(bytes, growing.row_bytes_max({&field_id, 1}));
+      }
+      return bytes;
+    });
+    return least + rows * std::max(0.0, row_ns - kFilterNs);
   }
 
  private:
   bool is_given_ = false;
   js::PinnedBytes bytes_;
+  Plan plan_;
+  std::optional<Status> decoded_;
 };
 
 // A read's token, registered for as long as the job lives.
@@ -129,22 +150,20 @@ class SearchJob final : public Job {
     return true;
   }
 
-  bool is_short() const {
+  bool is_short() {
     ReadSize size;
     if (!are_all_growing(segments_, request_.output_fields, &size)) return false;
     const double rows = size.rows;
     const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
     const double hits =
         std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
-    const double cost = plan_.decode_ns() + rows * floats * kScanNs +
-                        (plan_.is_given() ? rows * kFilterNs : 0) +
+    const double cost = plan_.cost_ns(segments_, rows) + rows * floats * kScanNs +
                         hits * gather_ns(request_.output_fields.size(), size.row_bytes);
     return cost <= kShortReadNs;
   }
 
   Status run(ThreadPool* pool) override {
-    Plan plan;
-    if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
+    if (Status status = plan_.decode(&request_.plan); !status.is_ok()) return status;
     Status status = search_segments(segments_, request_, pool, &cancel_.get(), &result_);
     // Not on the JavaScript thread: it may free a segment that was closed meanwhile.
     segments_.clear();
@@ -228,12 +247,12 @@ class QueryJob final : public Job {
                               &request_.output_fields);
   }
 
-  bool is_short() const {
+  bool is_short() {
     ReadSize size;
     if (!are_all_growing(segments_, request_.output_fields, &size)) return false;
     const double rows = size.rows;
     double found = rows;
-    double cost = plan_.decode_ns() + (plan_.is_given() ? rows * kFilterNs : 0);
+    double cost = plan_.cost_ns(segments_, rows);
     if (request_.keys.has_value()) {
       found = std::min(rows, static_cast<double>(request_.keys->size()));
       cost += kLookupNs * static_cast<double>(segments_.size() * request_.keys->size());
@@ -247,8 +266,7 @@ class QueryJob final : public Job {
   }
 
   Status run(ThreadPool* pool) override {
-    Plan plan;
-    if (Status status = plan_.decode(&plan, &request_.plan); !status.is_ok()) return status;
+    if (Status status = plan_.decode(&request_.plan); !status.is_ok()) return status;
     Status status = query_segments(segments_, request_, pool, &cancel_.get(), &result_);
     segments_.clear();
     return status;

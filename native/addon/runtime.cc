@@ -10,9 +10,11 @@
 namespace elanus {
 namespace {
 
-// Searches and queries that take turns beside one for each thread. Builds take none: two that share
-// a thread need the memory of both and the first ends no sooner.
+// Searches and queries that take turns beside one for each thread.
 constexpr size_t kSpareSearchThreads = 32;
+// What must not wait for an index build that has the only thread: the layout of a segment to be
+// flushed, a file's checksum, memory to be freed. Of builds one runs at a time.
+constexpr size_t kSpareBuildThreads = 4;
 // Deletes of one key, whose clients wait, beside the many that a segment being opened lacks.
 constexpr size_t kSpareWriteThreads = 8;
 // Files are opened a few pages at a time: two overlap their waiting for the disk.
@@ -64,6 +66,7 @@ ThreadPool& Runtime::pool(Pool which) {
       pool = &build_pool_;
       options.name = "elanus-build";
       options.threads = build_threads_;
+      options.spare_threads = kSpareBuildThreads;
       options.low_priority = true;
       options.spin_us = 0;
       break;

@@ -59,7 +59,7 @@ void check_visible(const SegmentSnapshot& snapshot, const Model& model, uint64_t
 
 void check_norms(const SegmentSnapshot& snapshot) {
   for (size_t c = 0; c < snapshot.chunk_count(); ++c) {
-    const float* norms = snapshot.inv_norms(c, fixture::kVector);
+    const float* norms = snapshot.inv_norms(c, fixture::kVector, nullptr);
     const ColumnView vectors = snapshot.column(c, fixture::kVector);
     for (size_t i = 0; i < snapshot.chunk_rows(c); ++i) {
       double sum = 0;

@@ -347,6 +347,24 @@ TEST(hnsw_survives_damaged_files) {
   check_damage_is_survived(hnsw_params(Metric::kCosine), data);
 }
 
+TEST(hnsw_refuses_a_header_that_leaves_no_node) {
+  IndexData data(300, 1, 8, Metric::kL2, 9);
+  std::copy_n(data.base.begin(), 100 * 8, data.base.begin() + 100 * 8);
+  data.prepare();
+  std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
+  SectionFileHeader header;
+  std::memcpy(&header, image.data(), sizeof(header));
+  auto hnsw = get_parameters<HnswParameters>(header);
+  CHECK_EQ(hnsw.twin_rows, 100u);
+  hnsw.absent_rows = 200;
+  set_parameters(header, hnsw);
+  std::memcpy(image.data(), &header, sizeof(header));
+  fixture::sign_again(&image);
+  std::unique_ptr<VectorIndex> index;
+  CHECK(try_open(image, data.base.data(), data.n, data.dim, &index).code() ==
+        StatusCode::kDataIntegrity);
+}
+
 TEST(hnsw_build_can_be_canceled) {
   check_build_can_be_canceled(hnsw_params(Metric::kL2, 16, 400),
                               IndexData(20000, 1, 32, Metric::kL2, 10));

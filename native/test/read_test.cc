@@ -562,6 +562,20 @@ TEST(r21_reads_go_on_beside_a_writer) {
   writer.join();
 }
 
+TEST(a_bounded_search_over_no_segments_finds_nothing) {
+  const std::vector<float> query(4, 1.0f);
+  SearchRequest request;
+  request.nq = 1;
+  request.k = 10;
+  request.queries = {reinterpret_cast<const uint8_t*>(query.data()), 16};
+  request.read_ts = kReadAll;
+  request.bounds.reply_bytes_max = 1000;
+  SearchResult result;
+  CHECK(search_segments({}, request, nullptr, nullptr, &result).is_ok());
+  CHECK_EQ(result.counts.size(), size_t{1});
+  CHECK_EQ(result.scores.size(), size_t{0});
+}
+
 }  // namespace
 }  // namespace elanus
 

@@ -80,4 +80,23 @@ inline RegexProgram random_program(std::mt19937_64* random) {
   return program;
 }
 
+// a.{length}b: a deterministic automaton of it has 2^length states.
+inline RegexProgram a_then_b(uint32_t length) {
+  const auto byte = [](uint8_t low, uint8_t high, uint32_t next) {
+    return RegexInstruction{RegexOp::kByte, low, high, next, 0};
+  };
+  RegexProgram program;
+  program.instructions.push_back(byte('a', 'a', 1));
+  for (uint32_t i = 1; i <= length; ++i) program.instructions.push_back(byte(0, 255, i + 1));
+  program.instructions.push_back(byte('b', 'b', length + 2));
+  program.instructions.push_back({});
+  return program;
+}
+
+inline std::string random_ab(std::mt19937_64* random, size_t size) {
+  std::string text(size, 'a');
+  for (char& c : text) c = (*random)() % 2 == 0 ? 'a' : 'b';
+  return text;
+}
+
 }  // namespace elanus::test

@@ -229,7 +229,7 @@ TEST(r15_sealed_reads_an_unlinked_file_and_fields_it_lacks_as_null) {
     CHECK(view.all_null);
     CHECK(view.type == schema.find(id)->type);
   }
-  CHECK(snapshot->inv_norms(0, fixture::kVector) == nullptr);
+  CHECK(snapshot->inv_norms(0, fixture::kVector, nullptr) == nullptr);
   OwnedBytes bytes;
   const SegmentSnapshot* source = snapshot.get();
   const std::vector<RowRef> refs = fixture::all_rows(*snapshot);
@@ -330,13 +330,13 @@ TEST(r15_sealed_snapshot_keeps_the_index_it_began_with) {
   sealed->attach_vector_index(fixture::kVector,
                               std::make_shared<FakeIndex>(std::vector<float>(60, 9.0f), &alive));
   auto held = sealed->snapshot(kReadAll);
-  CHECK_EQ(held->inv_norms(0, fixture::kVector)[0], 9.0f);
+  CHECK_EQ(held->inv_norms(0, fixture::kVector, nullptr)[0], 9.0f);
   CHECK(held->vector_index(fixture::kVector) != nullptr);
   CHECK(held->scalar_index(105) == nullptr);
   sealed->attach_vector_index(fixture::kVector,
                               std::make_shared<FakeIndex>(std::vector<float>(), &alive));
   CHECK_EQ(alive.load(), 2);
-  CHECK_EQ(held->inv_norms(0, fixture::kVector)[0], 9.0f);
+  CHECK_EQ(held->inv_norms(0, fixture::kVector, nullptr)[0], 9.0f);
   held.reset();
   CHECK_EQ(alive.load(), 1);
   sealed->attach_vector_index(fixture::kVector, nullptr);
@@ -345,14 +345,15 @@ TEST(r15_sealed_snapshot_keeps_the_index_it_began_with) {
   CHECK(after->vector_index(fixture::kVector) == nullptr);
   // Without an index's norms, the segment's own are those of a growing segment, bit for bit.
   const auto of_growing = growing->snapshot(kReadAll);
-  const float* norms = after->inv_norms(0, fixture::kVector);
+  const float* norms = after->inv_norms(0, fixture::kVector, nullptr);
   for (size_t row = 0; row < after->row_count(); ++row) {
     const int64_t key = after->key_at(row);
     for (const size_t other : fixture::find_key(*of_growing, key)) {
       if (of_growing->timestamp_at(other) != after->timestamp_at(row)) continue;
       const size_t chunk = of_growing->chunk_of(other);
       CHECK_EQ(
-          of_growing->inv_norms(chunk, fixture::kVector)[other - of_growing->chunk_begin(chunk)],
+          of_growing->inv_norms(chunk, fixture::kVector,
+                                nullptr)[other - of_growing->chunk_begin(chunk)],
           norms[row]);
     }
   }
@@ -444,7 +445,7 @@ TEST(r15_sealed_readers_beside_deletes_and_index_changes) {
         }
         if (const VectorIndex* index = snapshot->vector_index(fixture::kVector))
           wrong += index->rows() != 500;
-        wrong += snapshot->inv_norms(0, fixture::kVector) == nullptr;
+        wrong += snapshot->inv_norms(0, fixture::kVector, nullptr) == nullptr;
         (void)sealed->stats();
       }
     });

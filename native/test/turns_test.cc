@@ -1,8 +1,5 @@
 // R22: whatever takes long on the search threads gives way to others, and ends when it is canceled.
-// A pool of one slot runs the long work; short requests are put in beside it one after another, and
-// each that is answered before the work ends has had its turn.
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <random>
 #include <string>
@@ -19,32 +16,11 @@
 #include "segment/search.h"
 #include "segment/segment_writer.h"
 #include "segment_fixture.h"
+#include "turns.h"
 #include "util/step_sort.h"
 
 namespace elanus {
 namespace {
-
-size_t answered_during(const std::function<void(ThreadPool*)>& work) {
-  ThreadPool pool({.threads = 1, .spare_threads = 4});
-  std::atomic<bool> has_begun{false};
-  std::atomic<bool> is_done{false};
-  CHECK(pool.submit([&] {
-              has_begun = true;
-              work(&pool);
-              is_done = true;
-            }).is_ok());
-  while (!has_begun) std::this_thread::yield();
-  size_t answered = 0;
-  while (!is_done) {
-    std::atomic<bool> is_answered{false};
-    CHECK(pool.submit([&] {
-                answered += is_done ? 0 : 1;
-                is_answered = true;
-              }).is_ok());
-    while (!is_answered) std::this_thread::yield();
-  }
-  return answered;
-}
 
 // Rows whose keys are in no order, with few different vectors.
 std::shared_ptr<GrowingSegment> many_rows(size_t count) {
@@ -106,6 +82,51 @@ TEST(r22_a_walk_over_a_large_beam_gives_way) {
     }
   });
   CHECK(answered >= 5);
+}
+
+TEST(r22_the_first_search_by_cosine_gives_way_while_it_measures_the_rows) {
+  constexpr uint32_t kDim = 256;
+  constexpr size_t kRows = 60'000;
+  const fixture::TemporaryFile file;
+  std::shared_ptr<SealedSegment> sealed;
+  {
+    auto growing = GrowingSegment::create(plain::make_schema(kDim));
+    plain::append_rows(
+        *growing, kRows, 1, [](size_t i) { return static_cast<int64_t>(i); },
+        [](size_t i, float* vector) { vector[i % kDim] = 2.0f; });
+    std::unique_ptr<SegmentWriter> writer;
+    CHECK(SegmentWriter::create({growing}, 0, &writer).is_ok());
+    const auto layouts = fixture::write_file(*writer, file.path(), 1 << 20);
+    CHECK(SealedSegment::open(growing->schema(), file.path(), kRows, layouts, &sealed).is_ok());
+  }
+  const auto rows = sealed->snapshot(kReadAll);
+  const CancelToken canceled;
+  canceled.cancel();
+  CHECK(rows->inv_norms(0, plain::kVector, &canceled) == nullptr);
+  // Readers that come together share the work.
+  std::vector<std::thread> others;
+  std::atomic<size_t> wrong{0};
+  const auto measure = [&](ThreadPool*) {
+    const float* norms = rows->inv_norms(0, plain::kVector, nullptr);
+    for (size_t i = 0; i < kRows; ++i) wrong += norms[i] == 0.5f ? 0 : 1;
+  };
+  CHECK(answered_during(measure) >= 1);
+  for (int i = 0; i < 3; ++i) others.emplace_back([&] { measure(nullptr); });
+  for (std::thread& other : others) other.join();
+  CHECK_EQ(wrong.load(), size_t{0});
+  CHECK_EQ(sealed->memory_bytes(), kRows * sizeof(float));
+}
+
+TEST(r22_a_build_gives_way_while_it_measures_the_rows) {
+  const check::IndexData data(60'000, 1, 256, Metric::kCosine, 3);
+  std::vector<float> norms;
+  CHECK(answered_during([&](ThreadPool*) {
+          CHECK(compute_all_norms(data.view(), nullptr, &norms));
+        }) >= 1);
+  CHECK(norms == data.norms);
+  const CancelToken canceled;
+  canceled.cancel();
+  CHECK(!compute_all_norms(data.view(), &canceled, &norms));
 }
 
 TEST(r22_canceled_reads_and_layouts_end_early) {

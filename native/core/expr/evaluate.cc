@@ -9,6 +9,7 @@
 
 #include "expr/index_leaf.h"
 #include "expr/leaf.h"
+#include "util/steps.h"
 
 namespace elanus {
 namespace {
@@ -34,7 +35,7 @@ struct Level {
 class Builder {
  public:
   Builder(const RowSource& source, const EvaluateOptions& options, FieldSlots* slots)
-      : source_(source), options_(options), slots_(slots) {}
+      : source_(source), options_(options), slots_(slots), steps_(options.cancel) {}
 
   Status build(const PlanNode& plan, Node* node) {
     switch (plan.tag) {
@@ -73,8 +74,8 @@ class Builder {
     if (Status s = make_leaf(plan, slots_, &node->leaf); !s.is_ok()) return s;
     if (!options_.use_indexes) return Status::ok();
     std::unique_ptr<Leaf> indexed;
-    if (Status s = make_index_leaf(plan, source_, options_.always_index, &indexed); !s.is_ok())
-      return s;
+    Status status = make_index_leaf(plan, source_, options_.always_index, &steps_, &indexed);
+    if (!status.is_ok()) return status;
     if (indexed == nullptr) return Status::ok();
     node->leaf = std::move(indexed);
     node->cost = 1;
@@ -85,6 +86,7 @@ class Builder {
   const RowSource& source_;
   const EvaluateOptions& options_;
   FieldSlots* slots_;
+  Steps steps_;
   int index_leaf_count_ = 0;
 };
 
@@ -183,10 +185,11 @@ struct Evaluator::State {
   Node root;
   size_t depth = 1;
   int index_leaf_count = 0;
+  const CancelToken* cancel = nullptr;
 
   Status columns_of(size_t chunk, std::vector<ColumnView>* columns) const;
   Status evaluate_chunk(size_t chunk, size_t row_begin, size_t row_end, std::vector<Level>* levels,
-                        Bitset* truth) const;
+                        Steps* steps, Bitset* truth) const;
 };
 
 Evaluator::Evaluator(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -198,6 +201,7 @@ Status Evaluator::prepare(const Plan& plan, const RowSource& source, const Evalu
   auto state = std::make_unique<State>();
   state->source = &source;
   state->depth = static_cast<size_t>(plan.depth());
+  state->cancel = options.cancel;
   Builder builder(source, options, &state->slots);
   if (Status s = builder.build(plan.root(), &state->root); !s.is_ok()) return s;
   state->index_leaf_count = builder.index_leaf_count();
@@ -221,7 +225,8 @@ Status Evaluator::State::columns_of(size_t chunk, std::vector<ColumnView>* colum
 
 // The part of the chunk that lies in the range.
 Status Evaluator::State::evaluate_chunk(size_t chunk, size_t row_begin, size_t row_end,
-                                        std::vector<Level>* levels, Bitset* truth) const {
+                                        std::vector<Level>* levels, Steps* steps,
+                                        Bitset* truth) const {
   const size_t chunk_begin = source->chunk_begin(chunk);
   const size_t begin = std::max(row_begin, chunk_begin);
   const size_t end = std::min(row_end, chunk_begin + source->chunk_rows(chunk));
@@ -236,6 +241,9 @@ Status Evaluator::State::evaluate_chunk(size_t chunk, size_t row_begin, size_t r
     block.first = row - chunk_begin;
     block.rows = std::min(Block::kRows, end - row);
     block.global = row;
+    block.steps = steps;
+    // Leaves that visit rows one by one count them too.
+    if (!steps->take(1 + block.rows * root.cost / 1000)) return Status::ok();
     for (size_t w = 0; w < block.words(); ++w) active[w] = block.row_bits(w);
     Walker(block, levels).walk(root, 0, true, active, truth->words() + row / 64, known);
   }
@@ -249,9 +257,10 @@ Status Evaluator::evaluate_range(size_t row_begin, size_t row_end, Bitset* truth
     return Status(StatusCode::kInternal, "filter: a range that does not fit the rows");
   }
   std::vector<Level> levels(state_->depth);
+  Steps steps(state_->cancel);
   for (size_t chunk = 0; chunk < state_->source->chunk_count(); ++chunk) {
-    if (Status s = state_->evaluate_chunk(chunk, row_begin, row_end, &levels, truth); !s.is_ok())
-      return s;
+    Status status = state_->evaluate_chunk(chunk, row_begin, row_end, &levels, &steps, truth);
+    if (!status.is_ok()) return status;
   }
   return Status::ok();
 }

@@ -10,6 +10,7 @@
 #include "expr/plan.h"
 #include "segment/row_source.h"
 #include "util/bitset.h"
+#include "util/cancel.h"
 #include "util/status.h"
 
 namespace elanus {
@@ -18,6 +19,9 @@ struct EvaluateOptions {
   bool use_indexes = true;
   // Take an index wherever one can answer, also when a scan would be cheaper. For tests.
   bool always_index = false;
+  // Outlives the evaluator. A filter over long texts takes seconds for some thousand rows: on a
+  // pool's thread it gives way to others, and once this is raised it ends early, with any bits.
+  const CancelToken* cancel = nullptr;
 };
 
 // A plan prepared against one source. Plan and source must outlive it.
@@ -28,7 +32,7 @@ class Evaluator {
   Evaluator& operator=(const Evaluator&) = delete;
 
   // Checks that operators and fields go together (kInvalidParameter), and reads the scalar indexes
-  // that are used.
+  // that are used. Errors: of those, and kCanceled.
   static Status prepare(const Plan& plan, const RowSource& source, const EvaluateOptions& options,
                         std::unique_ptr<Evaluator>* evaluator);
 

@@ -50,13 +50,20 @@ struct Lookup {
 
 class IndexPlanner {
  public:
-  IndexPlanner(const PlanNode& node, const ScalarIndex& index, bool always)
-      : node_(node), index_(index), always_(always), words_(words_of(index.row_count())) {}
+  IndexPlanner(const PlanNode& node, const ScalarIndex& index, bool always, Steps* steps)
+      : node_(node),
+        index_(index),
+        always_(always),
+        steps_(steps),
+        words_(words_of(index.row_count())) {}
 
   Status make(std::unique_ptr<Leaf>* leaf) {
     const uint64_t budget = always_ ? ~uint64_t{0} : index_.row_count() * scan_cost(node_);
     cost_ = kWordCost * words_ + kSearchCost * (node_.literals.size() + 1);
-    if (cost_ >= budget || !plan()) return Status::ok();
+    if (cost_ >= budget) return Status::ok();
+    const bool is_planned = plan();
+    if (is_canceled_) return canceled();
+    if (!is_planned) return Status::ok();
     for (const Lookup& lookup : lookups_) cost_ += kRowCost * lookup.cost + kWordCost * words_;
     if (cost_ >= budget) return Status::ok();
     return read(leaf);
@@ -104,7 +111,7 @@ class IndexPlanner {
   bool plan_regex() {
     const Regex regex(node_.regex);
     Lookup lookup;
-    const auto matches = [&](std::string_view text) { return regex.matches(text); };
+    const auto matches = [&](std::string_view text) { return regex.matches(text, steps_); };
     if (!add_matching(index_.all(), kRegexCost, matches, &lookup)) return false;
     add(std::move(lookup));
     return true;
@@ -196,8 +203,11 @@ class IndexPlanner {
     const uint64_t matching = (keys.end - keys.begin) * cost;
     if (!always_ && cost_ + matching >= index_.row_count() * scan_cost(node_)) return false;
     cost_ += matching;
+    const uint64_t byte_ps = node_.tag == PlanTag::kLike ? byte_cost(node_) : 0;
     for (uint64_t key = keys.begin; key < keys.end; ++key) {
-      if (matches(index_.string_key(key))) lookup->runs.push_back({key, key + 1});
+      const std::string_view text = index_.string_key(key);
+      if (!take(cost + byte_ps * text.size())) return false;
+      if (matches(text)) lookup->runs.push_back({key, key + 1});
     }
     return true;
   }
@@ -240,6 +250,7 @@ class IndexPlanner {
     for (const Lookup& lookup : lookups_) {
       Bitset found(index_.row_count());
       for (const Keys& run : lookup.runs) {
+        if (!take(kRowCost * index_.cost(run))) return canceled();
         if (Status s = index_.add_rows(run, &found); !s.is_ok()) return s;
       }
       if (all_of_lookups_) {
@@ -256,9 +267,19 @@ class IndexPlanner {
     return Status::ok();
   }
 
+  static Status canceled() { return {StatusCode::kCanceled, "the filter was canceled"}; }
+
+  // Counts work. False when canceled.
+  bool take(uint64_t picoseconds) {
+    is_canceled_ = is_canceled_ || !steps_->take(picoseconds / 1000);
+    return !is_canceled_;
+  }
+
   const PlanNode& node_;
   const ScalarIndex& index_;
   const bool always_;
+  Steps* const steps_;
+  bool is_canceled_ = false;
   const size_t words_;
   uint64_t cost_ = 0;  // picoseconds
   bool negate_ = false;
@@ -309,13 +330,13 @@ const ScalarIndex* json_index(const PlanNode& node, const RowSource& source) {
 
 }  // namespace
 
-Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always,
+Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always, Steps* steps,
                        std::unique_ptr<Leaf>* leaf) {
   if (node.operands.size() != 1) return Status::ok();
   const Operand& operand = node.operands[0];
   if (operand.data_type == DataType::kJson) {
     const ScalarIndex* values = json_index(node, source);
-    return values == nullptr ? Status::ok() : IndexPlanner(node, *values, always).make(leaf);
+    return values == nullptr ? Status::ok() : IndexPlanner(node, *values, always, steps).make(leaf);
   }
   if (operand.kind != OperandKind::kField) return Status::ok();
   const ScalarIndex* index = source.scalar_index(operand.field_id);
@@ -325,7 +346,7 @@ Status make_index_leaf(const PlanNode& node, const RowSource& source, bool alway
     if (node.tag != PlanTag::kContains || index->element_type() != operand.element_type)
       return Status::ok();
   }
-  return IndexPlanner(node, *index, always).make(leaf);
+  return IndexPlanner(node, *index, always, steps).make(leaf);
 }
 
 }  // namespace elanus

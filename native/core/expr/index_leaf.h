@@ -8,13 +8,14 @@
 #include "expr/plan.h"
 #include "segment/row_source.h"
 #include "util/status.h"
+#include "util/steps.h"
 
 namespace elanus {
 
 // Leaves `leaf` empty when the node cannot or should not use an index. The lookup over all rows
 // happens here, once; the leaf keeps two bits a row. `always` takes an index whatever it costs (for
-// tests).
-Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always,
+// tests). Errors: kCanceled, kDataIntegrity.
+Status make_index_leaf(const PlanNode& node, const RowSource& source, bool always, Steps* steps,
                        std::unique_ptr<Leaf>* leaf);
 
 }  // namespace elanus

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "expr/dense_leaf.h"
@@ -24,7 +26,29 @@ size_t FieldSlots::slot_of(const Operand& operand) {
 
 namespace {
 
-// Asks test(column, row) of each undecided row that is not null.
+constexpr size_t kRowNs = 20;
+
+// test(column, row), or test(column, row, steps) of one that may take long for a single row.
+template <typename Test>
+auto ask(const Test& test, const Block& block, const ColumnView& column, size_t row) {
+  if constexpr (std::is_invocable_v<const Test&, const ColumnView&, size_t, Steps*>) {
+    return test(column, row, block.steps);
+  } else {
+    return test(column, row);
+  }
+}
+
+// Counts the rows of a word. False when canceled.
+bool take_rows(const Block& block, uint64_t rows) {
+  return block.steps->take(1 + kRowNs * static_cast<size_t>(std::popcount(rows)));
+}
+
+// Counts a value of so many bytes, each of that cost. False when canceled.
+bool take_bytes(Steps* steps, size_t bytes, uint64_t cost) {
+  return steps->take(bytes * cost / 1000);
+}
+
+// Asks the test of each undecided row that is not null.
 template <typename Test>
 class RowLeaf : public Leaf {
  public:
@@ -35,8 +59,9 @@ class RowLeaf : public Leaf {
     const ColumnView& column = block.columns[slot_];
     valid_words(column, block.first, block.rows, known);
     for (size_t w = 0; w < block.words(); ++w) {
+      if (!take_rows(block, active[w] & known[w])) return;
       truth[w] = test_word(active[w] & known[w], block.first + w * 64,
-                           [&](size_t row) { return test_(column, row); });
+                           [&](size_t row) { return ask(test_, block, column, row); });
     }
   }
 
@@ -69,9 +94,11 @@ class TriLeaf : public Leaf {
     for (size_t w = 0; w < block.words(); ++w) {
       uint64_t unknown = 0;
       truth[w] = 0;
+      if (!take_rows(block, active[w] & known[w])) return;
       for (uint64_t rest = active[w] & known[w]; rest != 0; rest &= rest - 1) {
         const int bit = std::countr_zero(rest);
-        const Answer said = test_(column, block.first + w * 64 + static_cast<size_t>(bit));
+        const size_t row = block.first + w * 64 + static_cast<size_t>(bit);
+        const Answer said = ask(test_, block, column, row);
         truth[w] |= uint64_t{said == Answer::kTrue} << bit;
         unknown |= uint64_t{said == Answer::kUnknown} << bit;
       }
@@ -119,6 +146,7 @@ class OperandPairLeaf : public Leaf {
     valid_words(block.columns[right_], block.first, block.rows, right_known);
     for (size_t w = 0; w < block.words(); ++w) {
       known[w] &= right_known[w];
+      if (!take_rows(block, active[w] & known[w])) return;
       truth[w] = test_word(active[w] & known[w], block.first + w * 64, [&](size_t row) {
         Datum left;
         Datum right;
@@ -149,8 +177,9 @@ class PresenceLeaf : public Leaf {
     for (size_t w = 0; w < block.words(); ++w) {
       const uint64_t valid = known[w];
       known[w] = block.row_bits(w);
+      if (!take_rows(block, active[w] & valid)) return;
       truth[w] = test_word(active[w] & valid, block.first + w * 64,
-                           [&](size_t row) { return test_(column, row); });
+                           [&](size_t row) { return ask(test_, block, column, row); });
       if (of_null_) truth[w] |= known[w] & ~valid;
     }
   }
@@ -166,7 +195,7 @@ std::unique_ptr<Leaf> presence_leaf(size_t slot, bool of_null, Test test) {
   return std::make_unique<PresenceLeaf<Test>>(slot, of_null, std::move(test));
 }
 
-std::unique_ptr<Leaf> string_leaf(size_t slot, ValueTest test) {
+std::unique_ptr<Leaf> string_leaf(size_t slot, const PlanNode& node, ValueTest test) {
   using Kind = StringTest::Kind;
   const bool negate = test.negate;
   // The kind is decided here and not for each row.
@@ -183,15 +212,24 @@ std::unique_ptr<Leaf> string_leaf(size_t slot, ValueTest test) {
       return leaf([](const StringTest& t, std::string_view x) { return t.is_between(x); });
     case Kind::kSet:
       return leaf([](const StringTest& t, std::string_view x) { return t.set.holds(x); });
+    case Kind::kLike:
+      return row_leaf(slot, [test = std::move(test.strings), negate, cost = byte_cost(node)](
+                                const ColumnView& column, size_t row, Steps* steps) {
+        const std::string_view text = column.string_at(row);
+        return take_bytes(steps, text.size(), cost) && test.holds(text) != negate;
+      });
     default:
       return leaf([](const StringTest& t, std::string_view x) { return t.holds(x); });
   }
 }
 
-std::unique_ptr<Leaf> element_leaf(size_t slot, const Operand& operand, ValueTest test) {
-  return tri_leaf(slot, [&operand, test = std::move(test)](const ColumnView& column, size_t row) {
+std::unique_ptr<Leaf> element_leaf(size_t slot, const PlanNode& node, ValueTest test) {
+  return tri_leaf(slot, [&operand = node.operands[0], test = std::move(test),
+                         cost = byte_cost(node)](const ColumnView& column, size_t row,
+                                                 Steps* steps) {
     Datum value;
     if (!read(operand, column, row, &value)) return Answer::kUnknown;
+    if (!take_bytes(steps, value.text.size(), cost)) return Answer::kUnknown;
     return answer(test.finds(value) != test.negate);
   });
 }
@@ -240,12 +278,14 @@ uint8_t comparable_kinds(const PlanNode& node) {
 std::unique_ptr<Leaf> path_leaf(size_t slot, const PlanNode& node, ValueTest test) {
   const Operand& operand = node.operands[0];
   const uint8_t kinds = comparable_kinds(node);
-  return tri_leaf(
-      slot, [&operand, kinds, test = std::move(test)](const ColumnView& column, size_t row) {
-        const VariantValue value = walk(operand, column, row);
-        if ((kind_of(value.type()) & kinds) == 0) return Answer::kUnknown;
-        return answer(test.finds(value) != test.negate);
-      });
+  return tri_leaf(slot, [&operand, kinds, is_like = node.tag == PlanTag::kLike,
+                         test = std::move(test), cost = byte_cost(node)](
+                            const ColumnView& column, size_t row, Steps* steps) {
+    const VariantValue value = walk(operand, column, row);
+    if ((kind_of(value.type()) & kinds) == 0) return Answer::kUnknown;
+    if (is_like && !take_bytes(steps, value.string().size(), cost)) return Answer::kUnknown;
+    return answer(test.finds(value) != test.negate);
+  });
 }
 
 // Elements of a typed array and of a JSON array behind one face.
@@ -295,12 +335,13 @@ struct VariantElements {
 };
 
 struct ContainsTest {
-  explicit ContainsTest(const PlanNode& plan_node) : node(plan_node) {
+  explicit ContainsTest(const PlanNode& plan_node) : node(plan_node), cost(byte_cost(node)) {
     if (node.mode != ContainsMode::kAll) any = ValueTest::of_list(node.literals);
   }
 
   template <typename Elements>
-  bool holds(const Elements& elements) const {
+  bool holds(const Elements& elements, Steps* steps) const {
+    if (!take_bytes(steps, elements.size(), cost)) return false;
     if (node.mode != ContainsMode::kAll) return elements.any(any);
     const size_t size = elements.size();
     return std::all_of(node.literals.begin(), node.literals.end(), [&](const Literal& literal) {
@@ -312,22 +353,24 @@ struct ContainsTest {
   }
 
   const PlanNode& node;
+  uint64_t cost;
   ValueTest any;
 };
 
 std::unique_ptr<Leaf> contains_leaf(size_t slot, const PlanNode& node) {
   const Operand& operand = node.operands[0];
   if (operand.data_type == DataType::kJson) {
-    return tri_leaf(
-        slot, [&operand, test = ContainsTest(node)](const ColumnView& column, size_t row) {
-          const VariantValue value = walk(operand, column, row);
-          if (value.type() != VariantType::kArray) return Answer::kUnknown;
-          return answer(test.holds(VariantElements{value}));
-        });
+    return tri_leaf(slot, [&operand, test = ContainsTest(node)](const ColumnView& column,
+                                                                size_t row, Steps* steps) {
+      const VariantValue value = walk(operand, column, row);
+      if (value.type() != VariantType::kArray) return Answer::kUnknown;
+      return answer(test.holds(VariantElements{value}, steps));
+    });
   }
-  return row_leaf(slot, [test = ContainsTest(node)](const ColumnView& column, size_t row) {
+  return row_leaf(slot, [test = ContainsTest(node)](const ColumnView& column, size_t row,
+                                                    Steps* steps) {
     const ArrayValue array = column.array_at(row);
-    return test.holds(ArrayElements{array});
+    return test.holds(ArrayElements{array}, steps);
   });
 }
 
@@ -336,27 +379,28 @@ std::unique_ptr<Leaf> regex_leaf(size_t slot, const PlanNode& node) {
   // Shared, as a leaf's test must be copyable.
   const auto regex = std::make_shared<const Regex>(node.regex);
   if (operand.data_type == DataType::kVarChar) {
-    return row_leaf(slot, [regex](const ColumnView& column, size_t row) {
-      return regex->matches(column.string_at(row));
+    return row_leaf(slot, [regex](const ColumnView& column, size_t row, Steps* steps) {
+      return regex->matches(column.string_at(row), steps);
     });
   }
   if (operand.data_type == DataType::kArray) {
-    return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row) {
+    return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row, Steps* steps) {
       Datum value;
       if (!read(operand, column, row, &value)) return Answer::kUnknown;
-      return answer(regex->matches(value.text));
+      return answer(regex->matches(value.text, steps));
     });
   }
   if (node.negated) {
-    return presence_leaf(slot, true, [regex, &operand](const ColumnView& column, size_t row) {
+    return presence_leaf(slot, true, [regex, &operand](const ColumnView& column, size_t row,
+                                                       Steps* steps) {
       const VariantValue value = walk(operand, column, row);
-      return value.type() != VariantType::kString || !regex->matches(value.string());
+      return value.type() != VariantType::kString || !regex->matches(value.string(), steps);
     });
   }
-  return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row) {
+  return tri_leaf(slot, [regex, &operand](const ColumnView& column, size_t row, Steps* steps) {
     const VariantValue value = walk(operand, column, row);
     if (value.type() != VariantType::kString) return Answer::kUnknown;
-    return answer(regex->matches(value.string()));
+    return answer(regex->matches(value.string(), steps));
   });
 }
 
@@ -496,8 +540,8 @@ std::unique_ptr<Leaf> value_leaf(size_t slot, const PlanNode& node) {
   }
   const Operand& operand = node.operands[0];
   if (operand.data_type == DataType::kJson) return path_leaf(slot, node, std::move(test));
-  if (operand.data_type == DataType::kArray) return element_leaf(slot, operand, std::move(test));
-  if (operand.data_type == DataType::kVarChar) return string_leaf(slot, std::move(test));
+  if (operand.data_type == DataType::kArray) return element_leaf(slot, node, std::move(test));
+  if (operand.data_type == DataType::kVarChar) return string_leaf(slot, node, std::move(test));
   return make_dense_leaf(slot, operand.data_type, test);
 }
 
@@ -524,6 +568,37 @@ uint32_t scan_cost(const PlanNode& node) {
   if (node.tag == PlanTag::kArith) return 2500;
   // The time it takes to read the values.
   return 50 * static_cast<uint32_t>(fixed_width(operand.data_type));
+}
+
+uint64_t byte_cost(const PlanNode& node) {
+  constexpr uint64_t kCompare = 20;   // two texts that are equal up to their ends
+  constexpr uint64_t kSearch = 250;
+  constexpr uint64_t kPiece = 3000;
+  constexpr uint64_t kElement = 1000;
+  switch (node.tag) {
+    case PlanTag::kRegex:
+      return 10'000 * node.regex.instructions.size();
+    case PlanTag::kLike:
+      if (node.like == LikeKind::kInner) return kSearch;
+      if (node.like != LikeKind::kPattern) return kCompare;
+      // After each `_` a piece is compared by itself, at each place where the first one is.
+      return kSearch + kPiece * static_cast<uint64_t>(std::ranges::count(node.pattern, '_'));
+    case PlanTag::kContains:
+      return kElement * (node.mode == ContainsMode::kAll ? node.literals.size() : 1);
+    default:
+      return kCompare;
+  }
+}
+
+double row_ns_max(const PlanNode& node, const std::function<size_t(int64_t field_id)>& bytes_of) {
+  double ns = node.operands.empty() ? 0 : scan_cost(node) / 1000.0;
+  for (const PlanNode& child : node.children) ns += row_ns_max(child, bytes_of);
+  for (const Operand& operand : node.operands) {
+    if (!is_variable_width(operand.data_type)) continue;
+    const auto bytes = static_cast<double>(bytes_of(operand.field_id));
+    ns += bytes * static_cast<double>(byte_cost(node)) / 1000;
+  }
+  return ns;
 }
 
 Status make_leaf(const PlanNode& node, FieldSlots* slots, std::unique_ptr<Leaf>* leaf) {

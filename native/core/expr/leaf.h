@@ -5,12 +5,14 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "expr/plan.h"
 #include "segment/column.h"
 #include "util/status.h"
+#include "util/steps.h"
 
 namespace elanus {
 
@@ -23,6 +25,9 @@ struct Block {
   size_t first = 0;                     // row within the chunk, a multiple of 64
   size_t rows = 0;                      // at most kRows
   size_t global = 0;                    // row of the segment
+  // Of the evaluation: a leaf that visits rows one by one asks it. When it says no more, any bits
+  // will do.
+  Steps* steps = nullptr;
 
   size_t words() const { return (rows + 63) / 64; }
   // The bits of word `w` that are rows.
@@ -77,6 +82,12 @@ class Leaf {
 // What a leaf's scan takes, in picoseconds a row: to order the children of a node and to weigh an
 // index.
 uint32_t scan_cost(const PlanNode& node);
+// What a byte of a value may cost besides, in picoseconds: where it is looked at again for each
+// part of a pattern or list.
+uint64_t byte_cost(const PlanNode& node);
+// What a row takes at most through the filter under a node, in nanoseconds, when `bytes_of` gives
+// the length of a field's longest value.
+double row_ns_max(const PlanNode& node, const std::function<size_t(int64_t field_id)>& bytes_of);
 
 // kInvalidParameter when operand and constants do not go together. The plan must outlive the leaf.
 Status make_leaf(const PlanNode& node, FieldSlots* slots, std::unique_ptr<Leaf>* leaf);

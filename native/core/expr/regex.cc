@@ -6,6 +6,9 @@
 #include <cstring>
 #include <string>
 #include <unordered_map>
+#include <utility>
+
+#include "util/steps.h"
 
 namespace elanus {
 
@@ -24,12 +27,18 @@ class RegexAutomaton {
     forget();
   }
 
-  bool matches(std::string_view text) {
+  bool matches(std::string_view text, Steps* steps) {
     int32_t state = 0;
+    if (!steps->take(text.size())) return false;
     for (const char c : text) {
       const size_t column = classes_[static_cast<uint8_t>(c)];
       const int32_t known = table_[static_cast<size_t>(state) + column];
-      state = known != kUnknown ? known : step(state, column);
+      if (known != kUnknown) {
+        state = known;
+      } else {
+        state = step(state, column);
+        if (!steps->take(kVisitNs * visited_)) return false;
+      }
       if (state < 0) return state == kMatched;
     }
     const int32_t end = table_[static_cast<size_t>(state) + columns_ - 1];
@@ -48,6 +57,7 @@ class RegexAutomaton {
   // Above it all states are forgotten, and made again as they are met.
   static constexpr size_t kMaxBytes = 2 << 20;
   static constexpr int kEnd = 256;
+  static constexpr size_t kVisitNs = 20;  // an instruction, with its part of making a state
 
   // The waiting instructions, ascending, and kind of byte before, in that order: also the key by
   // which a state is found.
@@ -136,6 +146,7 @@ class RegexAutomaton {
   bool advance(const State& state, int byte, State* after) {
     const uint32_t before = state.back();
     ++steps_;
+    visited_ = 1;
     stack_.assign(state.begin(), state.end() - 1);
     const auto wait = [&](uint32_t at) {
       if (waits_[at] == steps_) return;
@@ -147,6 +158,7 @@ class RegexAutomaton {
       stack_.pop_back();
       if (seen_[at] == steps_) continue;
       seen_[at] = steps_;
+      ++visited_;
       const RegexInstruction& i = program_.instructions[at];
       switch (i.op) {
         case RegexOp::kMatch:
@@ -211,6 +223,7 @@ class RegexAutomaton {
   std::vector<int32_t> table_;        // of columns_ each
   // Scratch of advance(): the last step that has seen an instruction, and that has kept it.
   uint64_t steps_ = 0;
+  size_t visited_ = 0;  // instructions, in the last step
   std::vector<uint64_t> seen_;
   std::vector<uint64_t> waits_;
   std::vector<uint32_t> stack_;
@@ -219,13 +232,21 @@ class RegexAutomaton {
 Regex::Regex(const RegexProgram& program) : program_(program) {}
 Regex::~Regex() = default;
 
-bool Regex::matches(std::string_view text) const {
+bool Regex::matches(std::string_view text, Steps* steps) const {
   static std::atomic<size_t> threads{0};
   thread_local const size_t thread = threads++;
-  Slot& slot = slots_[thread % kSlots];
-  const std::lock_guard<std::mutex> lock(slot.mutex);
-  if (!slot.automaton) slot.automaton = std::make_unique<RegexAutomaton>(program_);
-  return slot.automaton->matches(text);
+  for (size_t i = 0; i < kSlots; ++i) {
+    Slot& slot = slots_[(thread + i) % kSlots];
+    const std::unique_lock<std::mutex> lock(slot.mutex, std::try_to_lock);
+    if (!lock.owns_lock()) continue;
+    // One that has run out of memory between two of its tables is not used again.
+    std::unique_ptr<RegexAutomaton> automaton = std::move(slot.automaton);
+    if (automaton == nullptr) automaton = std::make_unique<RegexAutomaton>(program_);
+    const bool has_match = automaton->matches(text, steps);
+    slot.automaton = std::move(automaton);
+    return has_match;
+  }
+  return RegexAutomaton(program_).matches(text, steps);
 }
 
 }  // namespace elanus

@@ -13,6 +13,8 @@
 
 namespace elanus {
 
+class Steps;  // util/steps.h
+
 enum class RegexOp : uint8_t { kByte, kSplit, kAssert, kMatch };
 // The condition of a kAssert, in its `low`.
 enum class RegexAssert : uint8_t { kTextStart, kTextEnd, kLineStart, kLineEnd, kWord, kNotWord };
@@ -44,11 +46,14 @@ class Regex {
   Regex(const Regex&) = delete;
   Regex& operator=(const Regex&) = delete;
 
-  // Whether the pattern matches anywhere in the text.
-  bool matches(std::string_view text) const;
+  // Whether the pattern matches anywhere in the text. A byte that leads to a new state takes up to
+  // O(instructions): for texts of 64 KB seconds, so `steps` is asked on the way. False when
+  // canceled.
+  bool matches(std::string_view text, Steps* steps) const;
 
  private:
-  // The states met so far belong to one thread at a time; with more threads than slots some wait.
+  // The states met so far belong to one thread at a time. Nobody waits for a slot, as its holder
+  // may be waiting for a turn: with more threads than slots some begin with no states.
   static constexpr size_t kSlots = 16;
   struct Slot {
     std::mutex mutex;

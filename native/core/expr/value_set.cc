@@ -53,16 +53,15 @@ void IntSet::build(std::vector<int64_t> values) {
   hole_ = missing_number(values_);
   const size_t size = std::bit_ceil(std::max<size_t>(2 * values_.size(), 2));
   mask_ = size - 1;
-  shift_ = 64 - std::countr_zero(size);
   slots_.assign(size, hole_);
   const size_t filter_bits =
       std::bit_ceil(std::max<size_t>(kFilterBitsPerValue * values_.size(), 64));
   filter_shift_ = 64 - std::countr_zero(filter_bits);
   filter_.assign(filter_bits / 64, 0);
   for (const int64_t value : values_) {
-    const size_t bit = hash(value, filter_shift_);
+    const size_t bit = filter_bit(value, filter_shift_);
     filter_[bit >> 6] |= uint64_t{1} << (bit & 63);
-    size_t slot = hash(value, shift_);
+    size_t slot = hash(value);
     while (slots_[slot & mask_] != hole_) ++slot;
     slots_[slot & mask_] = value;
   }

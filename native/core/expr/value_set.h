@@ -8,8 +8,14 @@
 #include <vector>
 
 #include "util/bytes.h"
+#include "util/hash_seed.h"
 
 namespace elanus {
+
+inline uint64_t mix_bits(uint64_t a, uint64_t b) {
+  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
 
 // A set of int64: a bitmap when the values lie close together, else an open-addressing table.
 class IntSet {
@@ -22,7 +28,7 @@ class IntSet {
   // False means no; without branches, so that a caller can ask for 64 rows before it looks at the
   // few that remain.
   bool may_hold(int64_t value) const {
-    const uint64_t bit = hash(value, filter_shift_);
+    const uint64_t bit = filter_bit(value, filter_shift_);
     return (filter_[bit >> 6] >> (bit & 63)) & 1;
   }
   bool has_filter() const { return !filter_.empty(); }
@@ -34,7 +40,7 @@ class IntSet {
       return (bits_[bit >> 6] >> (bit & 63)) & 1;
     }
     if (!may_hold(value)) return false;
-    for (size_t slot = hash(value, shift_);; ++slot) {
+    for (size_t slot = hash(value);; ++slot) {
       const int64_t found = slots_[slot & mask_];
       if (found == hole_) return false;
       if (found == value) return true;
@@ -42,8 +48,13 @@ class IntSet {
   }
 
  private:
-  static size_t hash(int64_t value, int shift) {
+  // Of the filter: as cheap as can be. Values chosen to collide only reach the table.
+  static size_t filter_bit(int64_t value, int shift) {
     return static_cast<size_t>((static_cast<uint64_t>(value) * 0x9e3779b97f4a7c15u) >> shift);
+  }
+  static size_t hash(int64_t value) {
+    const uint64_t seeded = static_cast<uint64_t>(value) ^ kHashSeed;
+    return mix_bits(mix_bits(seeded, 0xa0761d6478bd642fu) ^ kHashSeed, 0xe7037ed1a0b428dbu);
   }
 
   std::vector<int64_t> values_;
@@ -52,7 +63,6 @@ class IntSet {
   std::vector<uint64_t> bits_;
   std::vector<int64_t> slots_;
   size_t mask_ = 0;
-  int shift_ = 63;
   std::vector<uint64_t> filter_;  // with the table: bit hash(value) of every member is set
   int filter_shift_ = 63;
   int64_t hole_ = 0;  // a number that is not in the set marks an empty slot
@@ -83,18 +93,14 @@ class StringSet {
     uint32_t index = 0;  // 1 + position in values_; 0 is an empty slot
   };
 
-  static uint64_t mix(uint64_t a, uint64_t b) {
-    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  }
   static uint64_t hash(std::string_view value) {
-    uint64_t state = value.size() * 0x9e3779b97f4a7c15u;
+    uint64_t state = value.size() * 0x9e3779b97f4a7c15u ^ kHashSeed;
     const char* at = value.data();
     size_t left = value.size();
     uint64_t last = 0;
     if (left >= 8) {
       for (; left > 8; left -= 8, at += 8)
-        state = mix(state ^ load<uint64_t>(at), 0xa0761d6478bd642fu);
+        state = mix_bits(state ^ load<uint64_t>(at), 0xa0761d6478bd642fu);
       last = load<uint64_t>(at + left - 8);
     } else if (left >= 4) {
       last = load<uint32_t>(at) | uint64_t{load<uint32_t>(at + left - 4)} << 32;
@@ -103,7 +109,7 @@ class StringSet {
       last = load<uint8_t>(at) | load<uint8_t>(at + left / 2) << 8 |
              load<uint8_t>(at + left - 1) << 16;
     }
-    return mix(state ^ last, 0xe7037ed1a0b428dbu);
+    return mix_bits(state ^ last, 0xe7037ed1a0b428dbu);
   }
 
   std::vector<std::string_view> values_;

@@ -100,8 +100,9 @@ Status check_counts(const SectionFileHeader& header, const HnswParameters& hnsw)
       hnsw.upper_blocks > uint64_t{hnsw.upper_rows} * hnsw.max_level) {
     return damaged("bad counts");
   }
-  if (uint64_t{hnsw.absent_rows} + hnsw.twin_rows > header.rows) return damaged("bad counts");
-  if (hnsw.twin_heads == 0 && hnsw.twin_rows != 0) {
+  // Twins have a head, which is a node: where there are vectors there is one.
+  if (uint64_t{hnsw.absent_rows} + hnsw.twin_rows + hnsw.twin_heads > header.rows ||
+      (hnsw.twin_heads == 0 && hnsw.twin_rows != 0)) {
     return damaged("bad counts");
   }
   if (header.rows > 0 && hnsw.entry_row >= header.rows) return damaged("bad entry point");

@@ -15,6 +15,7 @@
 #include "index/twins.h"
 #include "index/vector_index_builder.h"
 #include "util/cpu.h"
+#include "util/steps.h"
 #include "util/zeroed_memory.h"
 
 namespace elanus {
@@ -135,7 +136,7 @@ class Builder : VectorIndexBuilder {
   bool choose_nodes();
   void draw_levels();
   void shuffle_nodes();
-  void prepare();
+  bool prepare();
   Status write(SectionFileWriter* out);
   Scratch& acquire_scratch();
   void release_scratch(Scratch& scratch);
@@ -150,8 +151,8 @@ class Builder : VectorIndexBuilder {
   template <bool kLevel0>
   void choose(const LockedLevel<kLevel0>& graph, uint32_t row, const std::vector<Link>& candidates,
               size_t count, std::vector<Link>& kept) const;
-  void join_unreachable(Scratch& scratch);
-  void mark_reachable(uint32_t from, std::vector<bool>& reached);
+  bool join_unreachable(Scratch& scratch);
+  bool mark_reachable(uint32_t from, Steps& steps, std::vector<bool>& reached);
   void add_bridge(uint32_t row, Scratch& scratch);
 
   Scorer scorer_of(uint32_t row) const {
@@ -226,18 +227,20 @@ void Builder::shuffle_nodes() {
   for (size_t i = nodes_.size(); i > 1; --i) std::swap(nodes_[i - 1], nodes_[random() % i]);
 }
 
-void Builder::prepare() {
+// False when canceled, as in what follows.
+bool Builder::prepare() {
   hnsw_.m = params_.m;
   hnsw_.ef_construction = params_.ef_construction;
   hnsw_.upper_rows = static_cast<uint32_t>(upper_row_.size());
   hnsw_.upper_blocks = upper_block_.back();
-  compute_norms();
-  if (rows_.metric == Metric::kIp) {
-    inverse_lengths_.resize(rows_.rows);
-    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inverse_lengths_.data());
+  if (!compute_norms()) return false;
+  if (rows_.metric == Metric::kIp &&
+      !compute_all_norms(rows_, control_.cancel, &inverse_lengths_)) {
+    return false;
   }
   level0_.prepare(hnsw_level0_stride(params_.m), size_t{params_.m} * 2, rows_.rows);
   upper_.prepare(size_t{params_.m} * 4, params_.m, hnsw_.upper_blocks);
+  return true;
 }
 
 Status Builder::write(SectionFileWriter* out) {
@@ -369,12 +372,14 @@ void Builder::insert(uint32_t row, Scratch& scratch) {
     connect<false>(level, upper, scratch.chosen[level], scratch);
 }
 
-void Builder::mark_reachable(uint32_t from, std::vector<bool>& reached) {
+bool Builder::mark_reachable(uint32_t from, Steps& steps, std::vector<bool>& reached) {
+  constexpr size_t kVisitNs = 150;
   std::vector<uint32_t> open{from};
   reached[from] = true;
   while (!open.empty()) {
     const uint32_t row = open.back();
     open.pop_back();
+    if (!steps.take(kVisitNs)) return false;
     const uint32_t* list = level0_.list(row);
     for (size_t i = 0; i < level0_.counts[row]; ++i) {
       if (reached[list[i]]) continue;
@@ -382,6 +387,7 @@ void Builder::mark_reachable(uint32_t from, std::vector<bool>& reached) {
       open.push_back(list[i]);
     }
   }
+  return true;
 }
 
 // Links the unreachable row from the nearest reachable one that has room. Where none near has, the
@@ -410,21 +416,23 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
 }
 
 // Pruning may leave a row with no way in. Few rows, if any.
-void Builder::join_unreachable(Scratch& scratch) {
+bool Builder::join_unreachable(Scratch& scratch) {
+  Steps steps(control_.cancel);
   std::vector<bool> reached(rows_.rows, false);
-  mark_reachable(hnsw_.entry_row, reached);
+  if (!mark_reachable(hnsw_.entry_row, steps, reached)) return false;
   for (const uint32_t row : nodes_) {
-    if (is_canceled()) return;
+    if (is_canceled()) return false;
     if (reached[row]) continue;
     add_bridge(row, scratch);
-    mark_reachable(row, reached);
+    if (!mark_reachable(row, steps, reached)) return false;
   }
+  return true;
 }
 
 Status Builder::build(SectionFileWriter* out) {
   if (!choose_nodes()) return canceled();
   draw_levels();
-  prepare();
+  if (!prepare()) return canceled();
   shuffle_nodes();
   run(nodes_.size(), kRowsPerTask, [&](size_t begin, size_t end) {
     Scratch& scratch = acquire_scratch();
@@ -434,7 +442,7 @@ Status Builder::build(SectionFileWriter* out) {
     release_scratch(scratch);
     report(end - begin);
   });
-  if (!nodes_.empty()) join_unreachable(acquire_scratch());
+  if (!nodes_.empty() && !join_unreachable(acquire_scratch())) return canceled();
   return is_canceled() ? canceled() : write(out);
 }
 

@@ -31,7 +31,7 @@ class Builder : VectorIndexBuilder {
   Status build(SectionFileWriter* out);
 
  private:
-  void prepare();
+  bool prepare();
   void train();
   void update_penalties();
   void assign(const uint32_t* sample, size_t count, std::vector<uint32_t>& nearest, bool is_last);
@@ -59,7 +59,8 @@ class Builder : VectorIndexBuilder {
   std::vector<float> penalties_;  // |centroid|^2 / 2: nearest = largest inner product less this
 };
 
-void Builder::prepare() {
+// False when canceled.
+bool Builder::prepare() {
   if (control_.present != nullptr) {
     for (uint32_t row = 0; row < rows_.rows; ++row) {
       if (is_present(row)) listed_.push_back(row);
@@ -69,7 +70,7 @@ void Builder::prepare() {
   ivf_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
   centroids_.resize(ivf_.nlist * rows_.dim);
   begins_.resize(ivf_.nlist + 1);
-  compute_norms();
+  return compute_norms();
 }
 
 void Builder::update_penalties() {
@@ -219,7 +220,7 @@ Status Builder::write(SectionFileWriter* out) {
 }
 
 Status Builder::build(SectionFileWriter* out) {
-  prepare();
+  if (!prepare()) return canceled();
   if (listed_count() > 0) {
     train();
     std::vector<uint32_t> nearest;

@@ -6,6 +6,7 @@
 #include "index/hnsw.h"
 #include "index/ivf_flat.h"
 #include "segment/column.h"
+#include "util/steps.h"
 
 namespace elanus {
 
@@ -63,6 +64,20 @@ Status build_vector_index(const IndexBuildParams& params, const float* base, siz
   }
   return params.kind == IndexKind::kHnsw ? build_hnsw(params, rows, control, out)
                                          : build_ivf_flat(params, rows, control, out);
+}
+
+bool compute_all_norms(const VectorRows& rows, const CancelToken* cancel,
+                       std::vector<float>* norms) {
+  constexpr size_t kPieceFloats = size_t{1} << 18;
+  const size_t piece = std::max<size_t>(1, kPieceFloats / rows.dim);
+  Steps steps(cancel);
+  norms->resize(rows.rows);
+  for (size_t begin = 0; begin < rows.rows; begin += piece) {
+    const size_t count = std::min(piece, rows.rows - begin);
+    compute_inverse_norms(rows.base + begin * rows.dim, count, rows.dim, norms->data() + begin);
+    if (!steps.take(count * rows.dim)) return false;
+  }
+  return true;
 }
 
 uint64_t index_build_bytes(const IndexBuildParams& params, size_t n, size_t dim) {

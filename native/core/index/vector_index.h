@@ -119,6 +119,10 @@ struct IndexBuildControl {
 Status build_vector_index(const IndexBuildParams& params, const float* base, size_t n, size_t dim,
                           const IndexBuildControl& control, SectionFileWriter* out);
 
+// For builds: norms[i] = inverse_norm(row i). False when canceled.
+bool compute_all_norms(const VectorRows& rows, const CancelToken* cancel,
+                       std::vector<float>* norms);
+
 // Upper bound of the memory that the build takes besides `base`.
 uint64_t index_build_bytes(const IndexBuildParams& params, size_t n, size_t dim);
 

@@ -41,13 +41,14 @@ class VectorIndexBuilder {
       control_.progress->fetch_add(rows, std::memory_order_relaxed);
   }
 
-  // Gives the rows the inverse norms that their metric needs; the caller's are not looked at.
-  void compute_norms() {
+  // Gives the rows the inverse norms that their metric needs; the caller's are not looked at. False
+  // when canceled.
+  bool compute_norms() {
     rows_.inv_norms = nullptr;
-    if (rows_.metric != Metric::kCosine) return;
-    inv_norms_.resize(rows_.rows);
-    compute_inverse_norms(rows_.base, rows_.rows, rows_.dim, inv_norms_.data());
+    if (rows_.metric != Metric::kCosine) return true;
+    if (!compute_all_norms(rows_, control_.cancel, &inv_norms_)) return false;
     rows_.inv_norms = inv_norms_.data();
+    return true;
   }
 
   // Writes the header of a file whose sections are put.

@@ -116,7 +116,7 @@ class GrowingSnapshot final : public SegmentSnapshot {
     }
   }
 
-  const float* inv_norms(size_t chunk, int64_t field_id) const override {
+  const float* inv_norms(size_t chunk, int64_t field_id, const CancelToken*) const override {
     const size_t slot = growing_.slot_of(field_id);
     return slot == kNoSlot ? nullptr : growing_.chunk(chunk)->column(slot).inv_norms;
   }

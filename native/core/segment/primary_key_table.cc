@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "util/hash_seed.h"
+
 namespace elanus {
 
 namespace {
@@ -14,14 +16,18 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 33);
 }
 
+// Twice, because whoever knows the finalizer can undo it: what reaches the second is not theirs to
+// choose.
+uint64_t mix_seeded(uint64_t x) { return mix(mix(x + kHashSeed) ^ kHashSeed); }
+
 }  // namespace
 
 uint32_t hash_key(int64_t key) {
-  return static_cast<uint32_t>(mix(static_cast<uint64_t>(key) + 0x9e3779b97f4a7c15ULL) >> 32);
+  return static_cast<uint32_t>(mix_seeded(static_cast<uint64_t>(key)) >> 32);
 }
 
 uint32_t hash_key(std::string_view key) {
-  uint64_t state = mix(key.size() + 0x9e3779b97f4a7c15ULL);
+  uint64_t state = mix_seeded(key.size());
   const char* bytes = key.data();
   size_t left = key.size();
   for (; left >= 8; left -= 8, bytes += 8) {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 #include "expr/evaluate.h"
 #include "segment/gather.h"
@@ -119,6 +120,7 @@ class RowFilter {
     EvaluateOptions options;
     const bool whole = expected >= rows.row_count() / 64;
     options.use_indexes = whole;
+    options.cancel = cancel;
     row_count_ = rows.row_count();
     if (Status status = Evaluator::prepare(*plan, rows, options, &evaluator_); !status.is_ok())
       return status;
@@ -180,8 +182,8 @@ class Query {
         Found found;
         Status status =
             keys.has_value() ? find_keys(i, keys->span, &found) : find_matches(i, &found);
-        const std::lock_guard lock(mutex_);
         if (status.is_ok()) status = keep(std::move(found));
+        const std::lock_guard lock(mutex_);
         if (first_error_.is_ok()) first_error_ = std::move(status);
         if (!first_error_.is_ok()) return;
       }
@@ -226,15 +228,23 @@ class Query {
   // Adds what one segment has. Matches are merged, and those that are too many noticed, before they
   // take the memory of twice the rows that fit.
   Status keep(Found found) {
-    count_ += found.count;
-    if (matches_.empty()) {
-      matches_ = std::move(found.matches);
-    } else {
-      matches_.insert(matches_.end(), found.matches.begin(), found.matches.end());
+    std::vector<Match>& some = found.matches;
+    for (;;) {
+      {
+        const std::lock_guard lock(mutex_);
+        count_ += std::exchange(found.count, 0);
+        if (matches_.empty()) {
+          matches_ = std::move(some);
+        } else {
+          matches_.insert(matches_.end(), some.begin(), some.end());
+        }
+        if (matches_.size() / 2 <= rows_max_) return Status::ok();
+        some = std::exchange(matches_, {});
+      }
+      // Sorting takes turns, which no thread may do with a lock. Meanwhile others may add theirs.
+      if (!keep_newest(&some, request_.limit, cancel_)) return canceled();
+      if (some.size() > rows_max_) return too_large(some.size());
     }
-    if (matches_.size() / 2 <= rows_max_) return Status::ok();
-    if (!keep_newest(&matches_, request_.limit, cancel_)) return canceled();
-    return matches_.size() <= rows_max_ ? Status::ok() : too_large(matches_.size());
   }
 
   Match match_at(size_t source, size_t row) const {
@@ -335,7 +345,7 @@ class Query {
     std::unique_ptr<Evaluator> evaluator;
     Bitset truth;
     if (plan_ != nullptr) {
-      Status status = Evaluator::prepare(*plan_, rows, {}, &evaluator);
+      Status status = Evaluator::prepare(*plan_, rows, {.cancel = cancel_}, &evaluator);
       if (!status.is_ok()) return status;
       truth.assign(row_count, false);
     }

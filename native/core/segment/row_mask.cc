@@ -16,8 +16,8 @@ Status evaluate_filter(const SegmentSnapshot& snapshot, const Plan& plan, Thread
                        const CancelToken* cancel, Bitset* truth) {
   const size_t rows = snapshot.row_count();
   std::unique_ptr<Evaluator> evaluator;
-  if (Status status = Evaluator::prepare(plan, snapshot, {}, &evaluator); !status.is_ok())
-    return status;
+  Status status = Evaluator::prepare(plan, snapshot, {.cancel = cancel}, &evaluator);
+  if (!status.is_ok()) return status;
   truth->assign(rows, false);
   if (pool == nullptr || rows < 2 * kRowsPerTask) return evaluator->evaluate_range(0, rows, truth);
   std::mutex mutex;
@@ -25,10 +25,10 @@ Status evaluate_filter(const SegmentSnapshot& snapshot, const Plan& plan, Thread
   pool->parallel_for(
       rows, kRowsPerTask,
       [&](size_t begin, size_t end) {
-        Status status = evaluator->evaluate_range(begin, end, truth);
-        if (status.is_ok()) return;
+        Status error = evaluator->evaluate_range(begin, end, truth);
+        if (error.is_ok()) return;
         const std::lock_guard lock(mutex);
-        if (first_error.is_ok()) first_error = std::move(status);
+        if (first_error.is_ok()) first_error = std::move(error);
       },
       cancel);
   return first_error;

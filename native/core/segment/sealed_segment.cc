@@ -5,11 +5,13 @@
 #include <limits>
 #include <map>
 #include <new>
+#include <thread>
 
 #include "distance/score.h"
 #include "expr/json_path.h"
 #include "index/vector_index.h"
 #include "scalar/json_path_index.h"
+#include "util/thread_pool.h"
 
 namespace elanus {
 
@@ -74,13 +76,53 @@ uint64_t values_bytes(DataType type, uint64_t count) {
 
 }  // namespace
 
+// Inverse norms of a vector column. Whoever needs them computes pieces until there are none left. A
+// thread holds nothing that another one waits for while it gives way, and one whose reader has gone
+// leaves the rest to the next.
+class InverseNorms {
+ public:
+  // Null when canceled. Throws bad_alloc. What it allocates is added to `held_bytes`.
+  const float* get(const float* vectors, size_t rows, size_t dim, const CancelToken* cancel,
+                   std::atomic<size_t>* held_bytes) {
+    if (done_.load(std::memory_order_acquire) == rows) return values_.get();
+    {
+      const std::lock_guard lock(mutex_);
+      if (values_ == nullptr) {
+        values_ = std::make_unique_for_overwrite<float[]>(rows);
+        held_bytes->fetch_add(rows * sizeof(float), std::memory_order_relaxed);
+      }
+    }
+    // Some 0.2 ms from memory.
+    const size_t piece = std::max<size_t>(1, (size_t{1} << 19) / dim);
+    while (!is_canceled(cancel)) {
+      const size_t begin = next_.fetch_add(piece, std::memory_order_relaxed);
+      if (begin >= rows) break;
+      const size_t count = std::min(piece, rows - begin);
+      compute_inverse_norms(vectors + begin * dim, count, dim, values_.get() + begin);
+      done_.fetch_add(count, std::memory_order_release);
+      ThreadPool::give_way();
+    }
+    // The last pieces of others, who are at work on them.
+    while (done_.load(std::memory_order_acquire) != rows) {
+      if (is_canceled(cancel)) return nullptr;
+      std::this_thread::yield();
+    }
+    return values_.get();
+  }
+
+ private:
+  std::mutex mutex_;  // of making values_
+  std::unique_ptr<float[]> values_;
+  std::atomic<size_t> next_{0};
+  std::atomic<size_t> done_{0};
+};
+
 struct SealedSegment::Column {
   Field field;
   ColumnView view;
   ColumnView variant;   // JSON
   ColumnView elements;  // Array
-  mutable std::once_flag norms_once;
-  mutable std::unique_ptr<float[]> norms;
+  mutable InverseNorms norms;
 };
 
 struct SealedSegment::Attachments {
@@ -163,19 +205,13 @@ class SealedSnapshot final : public SegmentSnapshot {
     }
   }
 
-  const float* inv_norms(size_t, int64_t field_id) const override {
+  const float* inv_norms(size_t, int64_t field_id, const CancelToken* cancel) const override {
     const SealedSegment::Column* column = sealed_.find_column(field_id);
     if (column == nullptr || column->field.type != DataType::kFloatVector) return nullptr;
     const VectorIndex* index = vector_index(field_id);
     if (index != nullptr && index->inverse_norms() != nullptr) return index->inverse_norms();
-    std::call_once(column->norms_once, [&] {
-      auto norms = std::make_unique_for_overwrite<float[]>(sealed_.rows_);
-      compute_inverse_norms(static_cast<const float*>(column->view.data), sealed_.rows_,
-                            column->field.dim, norms.get());
-      column->norms = std::move(norms);
-      sealed_.norm_bytes_.fetch_add(sealed_.rows_ * sizeof(float), std::memory_order_relaxed);
-    });
-    return column->norms.get();
+    return column->norms.get(static_cast<const float*>(column->view.data), sealed_.rows_,
+                             column->field.dim, cancel, &sealed_.norm_bytes_);
   }
 
  protected:

@@ -12,6 +12,7 @@
 #include "index/flat_scan.h"
 #include "index/vector_index.h"
 #include "segment/gather.h"
+#include "segment/primary_key_table.h"
 #include "segment/row_mask.h"
 #include "segment/tied_rows.h"
 #include "util/guard.h"
@@ -116,6 +117,7 @@ class Part {
       const ColumnView view = snapshot_->column(c, field_id_);
       if (view.all_null) continue;
       const Scorer scorer(vector_rows(c, view, queries.metric()), queries, query);
+      if (is_canceled(cancel_)) break;
       const size_t chunk_begin = snapshot_->chunk_begin(c);
       run(pool, view.rows, rows_per_task(dim_, 1), [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end && !is_canceled(cancel_); i += kTieBlockRows) {
@@ -199,9 +201,10 @@ class Part {
     return count;
   }
 
+  // Not to be read when canceled: norms may be missing then.
   VectorRows vector_rows(size_t chunk, const ColumnView& view, Metric metric) const {
     const float* norms =
-        metric == Metric::kCosine ? snapshot_->inv_norms(chunk, field_id_) : nullptr;
+        metric == Metric::kCosine ? snapshot_->inv_norms(chunk, field_id_, cancel_) : nullptr;
     return {static_cast<const float*>(view.data), view.rows, dim_, metric, norms};
   }
 
@@ -211,6 +214,7 @@ class Part {
     if (view.all_null || view.rows == 0) return;
     FlatScanArgs args;
     args.rows = vector_rows(chunk, view, queries.metric());
+    if (is_canceled(cancel_)) return;
     args.row_begin = snapshot_->chunk_begin(chunk);
     args.visible = mask_.words();
     args.range = params.range;
@@ -249,6 +253,14 @@ class Part {
   const CancelToken* cancel_ = nullptr;
 };
 
+// Of primary keys of either kind.
+struct KeyHash {
+  size_t operator()(int64_t key) const { return hash_key(key); }
+  size_t operator()(std::string_view key) const { return hash_key(key); }
+};
+using IntKeys = std::unordered_set<int64_t, KeyHash>;
+using StringKeys = std::unordered_set<std::string_view, KeyHash>;
+
 struct Candidate {
   float score = 0;
   RowRef ref;
@@ -284,7 +296,9 @@ class Search {
       result->visible_rows += part.visible_rows();
     }
     const ReadBounds& bounds = request_.bounds;
-    const uint64_t row_bytes = min_row_bytes(sources, request_.output_fields);
+    // Without segments there are no rows to measure.
+    const uint64_t row_bytes =
+        std::max<uint64_t>(1, min_row_bytes(sources, request_.output_fields));
     if (const uint64_t hits = surely_too_many(row_bytes); hits != 0)
       return output_too_large("search", hits * row_bytes, bounds.reply_bytes_max);
     uint64_t reply_rows = 0;
@@ -385,8 +399,8 @@ class Search {
     uint64_t kept = 0;
     for (const Part& part : parts_) kept += part.kept();
     if (kept < needed) return false;
-    std::unordered_set<int64_t> keys;
-    std::unordered_set<std::string_view> strings;
+    IntKeys keys;
+    StringKeys strings;
     for (const Part& part : parts_) {
       const SegmentSnapshot& rows = part.snapshot();
       for (size_t row = 0; part.kept() != 0 && row < rows.row_count(); ++row) {
@@ -411,7 +425,9 @@ class Search {
       candidates += std::min(ask, part.kept());
       kept += part.kept();
     }
-    const size_t in_memory = kGroupHits / std::max<size_t>(1, candidates);
+    // Threads that scan rows together have lists of their own.
+    const size_t lists = 1 + (pool_ == nullptr ? 0 : pool_->thread_count());
+    const size_t in_memory = kGroupHits / std::max<size_t>(1, candidates * lists);
     const size_t hits = std::min(request_.k, kept);
     const uint64_t replied = hits - std::min<uint64_t>(hits, request_.bounds.spare_rows);
     uint64_t in_reply = kGroupQueries;
@@ -529,8 +545,8 @@ class Search {
     const auto before = [this](const Candidate& a, const Candidate& b) { return is_before(a, b); };
     // Most often the first k have distinct keys; the rest is sorted only when it is needed.
     size_t sorted = 0;
-    std::unordered_set<int64_t> keys;
-    std::unordered_set<std::string_view> strings;
+    IntKeys keys;
+    StringKeys strings;
     picked->clear();
     for (size_t i = 0; i < all.size(); ++i) {
       if (i == sorted) {

@@ -21,6 +21,7 @@
 #include "segment/row_source.h"
 #include "segment/schema.h"
 #include "util/bitset.h"
+#include "util/cancel.h"
 #include "util/status.h"
 
 namespace elanus {
@@ -84,9 +85,11 @@ class SegmentSnapshot : public RowSource {
   virtual void find_rows(const KeySpan& keys, const RowVisitor& visit) const = 0;
 
   // 1 / |x| (0 for a zero or null vector) per row of the chunk, for COSINE; nullptr when the
-  // segment has no such vector field. Sealed: computed by the first caller, which costs one pass
-  // over the column.
-  virtual const float* inv_norms(size_t chunk, int64_t field_id) const = 0;
+  // segment has no such vector field. Sealed: computed by the first callers together, which costs
+  // one pass over the column; they give way meanwhile, and `cancel` (or null) ends it, with
+  // nullptr.
+  virtual const float* inv_norms(size_t chunk, int64_t field_id,
+                                 const CancelToken* cancel) const = 0;
   // The field's attached vector index, pinned by the snapshot, or nullptr.
   virtual const VectorIndex* vector_index(int64_t field_id) const = 0;
 

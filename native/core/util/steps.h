@@ -1,5 +1,6 @@
 // Long loops on a pool's thread: after some 0.2 ms of counted work others get their turn and the
-// cancel token is looked at (R22). Not for the insides of parallel_for, whose pieces are short.
+// cancel token is looked at (R22). Pieces of parallel_for are short and need it only where one item
+// can take long.
 #pragma once
 
 #include <cstddef>

@@ -8,15 +8,20 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { compileFilter } from '../../../src/expr/compile.ts';
+import { encodePlan } from '../../../src/expr/encode-plan.ts';
 import {
   native,
+  takeJobId,
   type NativeSearchRequest,
   type NativeSearchResult,
   type NativeSegment,
 } from '../../../src/index/native.ts';
+import { DataType } from '../../../src/model/data-type.ts';
 import { Random } from '../../support/codec/random.ts';
 import {
   DIM,
+  KEY,
   makeGrowing,
   makeVector,
   SegmentFolder,
@@ -56,6 +61,22 @@ function search(
     outputFieldIds: [TEXT, VECTOR],
     ...given,
   });
+}
+
+function compilePlan(filter: string): Uint8Array {
+  const field = { elementType: 0, nullable: false, isPartitionKey: false, isDynamic: false };
+  const schema = {
+    fields: [
+      { ...field, fieldId: KEY, name: 'id', dataType: DataType.Int64, isPrimaryKey: true },
+      { ...field, fieldId: TEXT, name: 's', dataType: DataType.VarChar, isPrimaryKey: false },
+    ],
+  };
+  return encodePlan(compileFilter(filter, schema, new Map()));
+}
+
+function makeRandomText(length: number): string {
+  const random = new Random(SEED);
+  return Array.from({ length }, () => (random.next() < 0.5 ? 'a' : 'b')).join('');
 }
 
 function assertSame(found: NativeSearchResult, expected: NativeSearchResult): void {
@@ -162,6 +183,49 @@ test('P9 a few rows are read at once when their values are short, else on a thre
     assert.equal(isPending(other), false);
     assert.equal((await query).count, 20);
     await Promise.all([found, other]);
+    native.closeSegment(segment);
+  }
+});
+
+test('P9 a filter that long values may keep for long is not evaluated at once', async () => {
+  const isPending = (promise: Promise<unknown>): boolean => inspect(promise).includes('<pending>');
+  const text = makeRandomText(60_000);
+  const segment = makeGrowing(10, new Random(SEED), () => text);
+  for (const filter of ['s =~ "a[ab]{1000}c"', `s like "%${'a_'.repeat(20)}c%"`]) {
+    const plan = compilePlan(filter);
+    const jobs = [takeJobId(), takeJobId()];
+    const read = { plan, outputFieldIds: [] };
+    const count = { ...read, readTimestamp: 2n, limit: 0, countOnly: true };
+    const reads = [
+      native.query([segment], { ...count, jobId: jobs[0]! }),
+      search(segment, makeQueries(1), { ...read, jobId: jobs[1]! }),
+    ];
+    const settled = Promise.allSettled(reads);
+    for (const found of reads) assert.ok(isPending(found), filter);
+    for (const jobId of jobs) native.cancelJob(jobId);
+    await settled;
+  }
+  // What is not looked at does not count.
+  const count = { readTimestamp: 2n, limit: 0, countOnly: true, outputFieldIds: [] };
+  const other = native.query([segment], { ...count, plan: compilePlan('id < 5') });
+  assert.equal(isPending(other), false);
+  assert.equal((await other).count, 5);
+  native.closeSegment(segment);
+});
+
+test('R22 a client that goes ends a filter that would take minutes', async () => {
+  const text = makeRandomText(60_000);
+  const growing = makeGrowing(100, new Random(SEED), () => text);
+  const { segment: sealed } = await folder.seal(growing);
+  const plan = compilePlan('s =~ "a[ab]{1000}[ab]{1000}[ab]{1000}c"');
+  for (const segment of [growing, sealed]) {
+    const jobId = takeJobId();
+    const request = { plan, jobId, outputFieldIds: [], limit: 0, countOnly: true };
+    const begin = performance.now();
+    const query = native.query([segment], { ...request, readTimestamp: 2n });
+    setTimeout(() => native.cancelJob(jobId), 20);
+    await assert.rejects(query, /canceled/);
+    assert.ok(performance.now() - begin < 2000);
     native.closeSegment(segment);
   }
 });
