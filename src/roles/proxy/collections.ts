@@ -17,7 +17,7 @@ import { checkName } from './names.ts';
 import { checkCollectionProperties, checkWarmupPolicy } from './properties.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { checkTextDefault } from './read-field.ts';
-import { readAddedField, readSchema } from './read-schema.ts';
+import { checkDescription, readAddedField, readSchema } from './read-schema.ts';
 import {
   toPairs,
   toRecord,
@@ -334,6 +334,8 @@ export async function alterCollection(
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
   checkCollectionProperties(properties, info.schema);
+  const { maxCollectionDescriptionLength } = proxy.deps.limits;
+  checkDescription(properties['collection.description'] ?? '', maxCollectionDescriptionLength);
   if (request.delete_keys.includes('dynamicfield.enabled')) {
     throw invalidParameter('cannot delete key dynamicfield.enabled');
   }

@@ -17,7 +17,7 @@ import {
   type CollectionSchema,
   type FieldSchema,
 } from '../../model/schema.ts';
-import { mergeProperties } from './databases.ts';
+import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
 import type { RootCoordState } from './state.ts';
 
@@ -39,6 +39,8 @@ export async function createCollection(
   const { names, deps } = state;
   const { dbName, schema } = request;
   const database = names.requireDatabase(dbName);
+  requireSize(request.properties);
+  for (const { typeParams } of schema.fields) requireSize(typeParams);
   const withIds = assignFieldIds(schema);
   const existing = names.find(dbName, schema.name);
   if (existing !== undefined && existing.schema.name !== schema.name) {
