@@ -189,6 +189,8 @@ function flatten(node: unknown, name: string): [string, unknown][] {
 
 function parseValue(key: ConfigKey, raw: unknown, place: string): Value {
   const row: KeyRow = CONFIG_KEYS[key] as KeyRow;
+  // No text is none, as in the environment: an empty address would mean every address.
+  if (raw === '' && row.kind === 'string') return row.default;
   const value = convert(row, raw);
   if (value === undefined || !isInBounds(row, value)) {
     const got = JSON.stringify(raw);

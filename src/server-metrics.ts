@@ -60,6 +60,7 @@ export class ServerMetrics {
   readonly #health: Health;
   /** Collections with series of their own, as `database/name`. */
   readonly #named = new Set<string>();
+  #rootcoord: RootCoordRole | undefined;
   #server: OperationsServer | undefined;
 
   constructor(version: string, health: Health) {
@@ -143,6 +144,9 @@ export class ServerMetrics {
     const key = `${dbName}/${schema.name}`;
     if (!this.#named.has(key)) {
       if (this.#named.size >= NAMED_COLLECTIONS_MAX) return NOWHERE;
+      // A call that outlives its collection, or its name: nobody would take the series away again.
+      const names = this.#rootcoord?.names;
+      if (names !== undefined && names.find(dbName, schema.name) === undefined) return NOWHERE;
       this.#named.add(key);
     }
     return { db_name: dbName, collection_name: schema.name };
@@ -151,6 +155,7 @@ export class ServerMetrics {
   /** Gauges are read from the roles at each scrape. */
   watch(roles: WatchedRoles): void {
     const { rootcoord, querycoord, querynode, streamingnode } = roles;
+    this.#rootcoord = rootcoord;
     const metrics = this.#metrics;
     const one = (read: () => number) => () => [{ labels: {}, value: read() }];
     metrics.rootcoordCollectionNum.collect(() => {

@@ -24,9 +24,7 @@ export function applyArrayOp(
   for (let row = 0; row < before.rows; row++) {
     const old = before.isValid(row) ? splitBlob(before.getBytes(row), elementType) : [];
     const given = change.isValid(row) ? splitBlob(change.getBytes(row), elementType) : [];
-    const elements = isAppend
-      ? [...old, ...given]
-      : old.filter((element) => !given.some((other) => other.equals(element)));
+    const elements = isAppend ? [...old, ...given] : removeAll(old, given);
     const isNull = !before.isValid(row) && !change.isValid(row);
     const blob = isNull ? Buffer.alloc(0) : joinBlob(elements, elementType);
     if (!isNull) validity[row >> 3]! |= 1 << (row & 7);
@@ -36,6 +34,12 @@ export function applyArrayOp(
   const data = Buffer.concat(blobs);
   const { fieldId, dataType } = before;
   return { fieldId, dataType, elementType, validity, offsets, data };
+}
+
+/** Looked up: both lists may have thousands of elements, in each of thousands of rows. */
+function removeAll(elements: readonly Buffer[], removed: readonly Buffer[]): Buffer[] {
+  const gone = new Set(removed.map((element) => element.toString('latin1')));
+  return elements.filter((element) => !gone.has(element.toString('latin1')));
 }
 
 function splitBlob(bytes: Uint8Array, elementType: number): Buffer[] {

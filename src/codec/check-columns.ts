@@ -368,7 +368,8 @@ function mapRows(
   return physical;
 }
 
-function mayLackValues(field: FieldSchema): boolean {
+/** Whether a row may come without a value: it gets the default, or null. */
+export function mayLackValues(field: FieldSchema): boolean {
   return field.nullable || field.defaultValue !== undefined || field.isDynamic;
 }
 

@@ -15,22 +15,31 @@ export interface RowSlice {
   readonly fieldsData: readonly FieldDataView[];
 }
 
+export interface SliceOptions {
+  readonly sliceMax?: { readonly bytes: number; readonly rows: number };
+  /** Of a row, when it becomes larger than it is in the message. */
+  readonly rowBytes?: number;
+  /** Whether a column may have no values at all; by default none may. */
+  readonly mayBeEmpty?: (view: FieldDataView) => boolean;
+}
+
 /**
  * Yields the rows in order: in one slice when they are few, or when some column does not have a
  * value for each row, which the checks then refuse.
- * @param sliceMax  of a message of average rows
  */
 export function* sliceRows(
   fieldsData: readonly FieldDataView[],
   numRows: number,
-  sliceMax: { readonly bytes: number; readonly rows: number } = SLICE_MAX,
+  { sliceMax = SLICE_MAX, rowBytes = 0, mayBeEmpty = () => false }: SliceOptions = {},
 ): Generator<RowSlice> {
-  const bytes = fieldsData[0]?.message.byteLength ?? 0;
-  const rowsByBytes = Math.floor((numRows * sliceMax.bytes) / Math.max(1, bytes));
+  const bytes = Math.max(1, fieldsData[0]?.message.byteLength ?? 0, numRows * rowBytes);
+  const rowsByBytes = Math.floor((numRows * sliceMax.bytes) / bytes);
   const sliceRowsMax = Math.min(sliceMax.rows, Math.max(1, rowsByBytes));
   const isSmall = numRows <= sliceRowsMax;
-  const cursors = isSmall ? [] : fieldsData.map((view) => ColumnCursor.open(view, numRows));
-  if (cursors.length === 0 || !cursors.every((cursor) => cursor !== undefined)) {
+  const cursors = isSmall
+    ? []
+    : fieldsData.map((view) => ColumnCursor.open(view, numRows, mayBeEmpty));
+  if (isSmall || !cursors.every((cursor) => cursor !== undefined)) {
     yield { firstRow: 0, numRows, fieldsData };
     return;
   }
@@ -47,28 +56,36 @@ export function* sliceRows(
 /** Takes a column's rows from the first to the last. */
 class ColumnCursor {
   readonly #view: FieldDataView;
+  readonly #isEmpty: boolean;
   /** The wire has no values for null rows. */
   readonly #isCompact: boolean;
   #nextValue = 0;
   readonly #floats: FixedCursor | undefined;
 
   /** Undefined when the column cannot be cut. */
-  static open(view: FieldDataView, numRows: number): ColumnCursor | undefined {
+  static open(
+    view: FieldDataView,
+    numRows: number,
+    mayBeEmpty: (view: FieldDataView) => boolean,
+  ): ColumnCursor | undefined {
     const values = countValues(view);
     const { validData } = view;
     if (values === undefined) return undefined;
     if (validData === undefined || validData.length === 0) {
-      return values === numRows ? new ColumnCursor(view, false) : undefined;
+      const isEmpty = values === 0 && mayBeEmpty(view);
+      const isCut = isEmpty || values === numRows;
+      return isCut ? new ColumnCursor(view, { isCompact: false, isEmpty }) : undefined;
     }
     if (validData.length !== numRows) return undefined;
-    if (values === numRows) return new ColumnCursor(view, false);
-    const isCompact = values === countValid(validData);
-    return isCompact ? new ColumnCursor(view, true) : undefined;
+    const isCompact = values !== numRows;
+    if (isCompact && values !== countValid(validData)) return undefined;
+    return new ColumnCursor(view, { isCompact, isEmpty: false });
   }
 
-  private constructor(view: FieldDataView, isCompact: boolean) {
+  private constructor(view: FieldDataView, form: { isCompact: boolean; isEmpty: boolean }) {
     this.#view = view;
-    this.#isCompact = isCompact;
+    this.#isEmpty = form.isEmpty;
+    this.#isCompact = form.isCompact;
     const column = view.vectors?.column ?? view.scalars?.column;
     const isFixed = column?.kind === 'float' || column?.kind === 'double';
     this.#floats = isFixed ? new FixedCursor(column.values) : undefined;
@@ -76,6 +93,7 @@ class ColumnCursor {
 
   take(firstRow: number, rows: number): FieldDataView {
     const view = this.#view;
+    if (this.#isEmpty) return view;
     const validData = view.validData?.subarray(firstRow, firstRow + rows);
     const count = this.#isCompact ? countValid(validData!) : rows;
     const from = this.#nextValue;
@@ -151,7 +169,8 @@ class FixedCursor {
   }
 }
 
-function countValues(view: FieldDataView): number | undefined {
+/** Returns how many rows' values a column has; undefined when that cannot be told. */
+export function countValues(view: FieldDataView): number | undefined {
   const { scalars, vectors } = view;
   if (view.structArrays !== undefined) return undefined;
   if (vectors !== undefined) {

@@ -42,7 +42,7 @@ function decodeTemplateValue(reader: WireReader): TemplateValue | undefined {
 function decodeTemplateArray(reader: WireReader): BigInt64Array | readonly TemplateValue[] {
   let values: BigInt64Array | readonly TemplateValue[] = [];
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
-    if (tag === 0x0a) values = Array.from(decodeList(reader, new BoolList()), (bit) => bit !== 0);
+    if (tag === 0x0a) values = decodeBools(reader);
     else if (tag === 0x12) values = decodeList(reader, new Int64List());
     else if (tag === 0x1a) values = decodeDoubles(reader);
     else if (tag === 0x22) values = decodeStringArray(reader);
@@ -53,8 +53,15 @@ function decodeTemplateArray(reader: WireReader): BigInt64Array | readonly Templ
   return values;
 }
 
+function decodeBools(reader: WireReader): readonly boolean[] {
+  const bits = decodeList(reader, new BoolList());
+  reader.countObject(bits.length);
+  return Array.from(bits, (bit) => bit !== 0);
+}
+
 function decodeDoubles(reader: WireReader): readonly number[] {
   const fixed = decodeList(reader, new FixedList(8), 0x09);
+  reader.countObject(fixed.byteLength / 8);
   const bytes = joinFixedBytes(reader.bytes, fixed);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: fixed.byteLength / 8 }, (_, i) => view.getFloat64(8 * i, true));

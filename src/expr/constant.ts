@@ -7,7 +7,7 @@ import { FilterError } from './filter-error.ts';
 import type { TemplateValue } from '../model/template-value.ts';
 import { CompareOp } from './plan.ts';
 import type { Literal, ValueList } from './plan.ts';
-import { toLiterals, toValueList } from './value-list.ts';
+import { requireFewLiterals, toLiterals, toValueList } from './value-list.ts';
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
@@ -254,6 +254,7 @@ export function toLiteral(value: TemplateValue, depth = 1): Literal {
     case 'string':
       return { kind: 'string', value };
     default:
+      requireFewLiterals(value.length);
       return { kind: 'array', value: Array.from(value, (item) => toLiteral(item, depth + 1)) };
   }
 }

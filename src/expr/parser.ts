@@ -27,6 +27,8 @@ const INT64_MAX = 2n ** 63n - 1n;
 const INDEX_MAX = 2n ** 32n - 1n;
 /** One less than a plan can hold, as a dynamic key is a step too. */
 const PATH_STEPS_MAX = 0xfffe;
+/** Names and constants outside of lists of constants: each is some objects until it is compiled. */
+const OPERANDS_MAX = 1 << 19;
 
 /** Functions of Milvus whose arguments have a syntax of their own, which is not read yet. */
 const FUNCTIONS_TO_COME = new Set([
@@ -49,6 +51,7 @@ class Parser {
   private readonly lexer: Lexer;
   private readonly lists: ReadLists | undefined;
   private nesting = 0;
+  private operands = 0;
 
   constructor(text: string, lists: ReadLists | undefined) {
     this.lexer = new Lexer(text);
@@ -193,6 +196,10 @@ class Parser {
   private parsePrefix(): AstNode {
     const { lexer } = this;
     const at = lexer.start;
+    this.operands += 1;
+    if (this.operands > OPERANDS_MAX) {
+      throw new FilterError(`expression has more than ${OPERANDS_MAX} operands`, at);
+    }
     switch (lexer.kind) {
       case TokenKind.Integer:
         return this.parseInteger(lexer.integer);

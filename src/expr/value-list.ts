@@ -1,9 +1,13 @@
 // Lists of constants: built value by value, and seen as single constants where a list is short or
 // its values are looked at one by one.
 
+import { FilterError } from './filter-error.ts';
 import type { Literal, ValueList } from './plan.ts';
 
 const FIRST_LENGTH = 16;
+/** Constants that are an object each, in one list: what is neither all int64 nor all texts. */
+const OBJECTS_MAX = 1 << 20;
+const TEXTS_MAX = 1 << 22;
 const NO_INTEGERS = new BigInt64Array(0);
 
 /** Collects constants; as long as all are int64, or all are strings, without an object for each. */
@@ -17,7 +21,7 @@ export class ValueListBuilder {
   addInt64(value: bigint): void {
     if (this.#strings.length > 0) this.#mix();
     if (this.#mixed !== undefined) {
-      this.#mixed.push({ kind: 'int64', value });
+      this.#push({ kind: 'int64', value });
       return;
     }
     if (this.#integerCount === this.#integers.length) {
@@ -31,14 +35,21 @@ export class ValueListBuilder {
 
   addString(value: string): void {
     if (this.#integerCount > 0) this.#mix();
-    if (this.#mixed === undefined) this.#strings.push(value);
-    else this.#mixed.push({ kind: 'string', value });
+    if (this.#mixed !== undefined) {
+      this.#push({ kind: 'string', value });
+      return;
+    }
+    requireRoom(this.#strings.length, TEXTS_MAX);
+    this.#strings.push(value);
   }
 
   add(literal: Literal): void {
     if (literal.kind === 'int64') this.addInt64(literal.value);
     else if (literal.kind === 'string') this.addString(literal.value);
-    else this.#mix().push(literal);
+    else {
+      this.#mix();
+      this.#push(literal);
+    }
   }
 
   finish(): ValueList {
@@ -50,14 +61,27 @@ export class ValueListBuilder {
     return NO_VALUES;
   }
 
-  #mix(): Literal[] {
-    if (this.#mixed === undefined) {
-      this.#mixed = [...toLiterals(this.finish())];
-      this.#integerCount = 0;
-      this.#strings = [];
-    }
-    return this.#mixed;
+  #push(literal: Literal): void {
+    requireRoom(this.#mixed!.length, OBJECTS_MAX);
+    this.#mixed!.push(literal);
   }
+
+  #mix(): void {
+    if (this.#mixed !== undefined) return;
+    this.#mixed = [...toLiterals(this.finish())];
+    this.#integerCount = 0;
+    this.#strings = [];
+  }
+}
+
+function requireRoom(count: number, max: number): void {
+  if (count < max) return;
+  throw new FilterError(`a list of such values holds at most ${max} of them`);
+}
+
+/** @throws FilterError when so many values cannot be an object each */
+export function requireFewLiterals(count: number): void {
+  requireRoom(count - 1, OBJECTS_MAX);
 }
 
 export const NO_VALUES: ValueList = { kind: 'mixed', values: [] };
@@ -68,8 +92,12 @@ export function toValueList(literals: readonly Literal[]): ValueList {
   return builder.finish();
 }
 
-/** Returns a list as single constants. */
+/**
+ * Returns a list as single constants.
+ * @throws FilterError when they are too many to be an object each
+ */
 export function toLiterals(list: ValueList): readonly Literal[] {
+  requireFewLiterals(list.values.length);
   switch (list.kind) {
     case 'int64':
       return Array.from(list.values, (value) => ({ kind: 'int64', value }));

@@ -14,31 +14,15 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { BudgetShare } from '../base/byte-budget.ts';
 import type { Admission, AdmittedCall, CallCost, CallMemory } from './admission.ts';
+import { GrpcCode, GrpcError, makeTooLarge } from './grpc-error.ts';
 import {
   DECOMPRESSORS,
   encodeStatusMessage,
   EXPANSION_MAX,
   readTimeoutMs,
 } from './grpc-wire.ts';
-
-/** The statuses of gRPC that this server answers with (grpc/doc/statuscodes.md). */
-export const GrpcCode = {
-  ok: 0,
-  deadlineExceeded: 4,
-  resourceExhausted: 8,
-  unimplemented: 12,
-  internal: 13,
-} as const;
-
-/** What a method throws to answer with a status of gRPC and no message. */
-export class GrpcError extends Error {
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+import { MessageReader } from './message-reader.ts';
+import { StallWatch, type Stallable } from './stall-watch.ts';
 
 export interface UnaryCall {
   readonly message: Buffer;
@@ -65,20 +49,20 @@ export interface GrpcHttp2Options {
   /** What a client may have in flight towards one stream; twice as much towards a connection. */
   readonly windowBytes: number;
   readonly admission: Admission;
+  /** A call that does not move because of its client for so long is given up: 60 s by default. */
+  readonly stalledMs?: number;
 }
 
 const PREFIX_BYTES = 5;
-/** A message is received into so much at first: its length is only a claim. */
-const FIRST_BUFFER_BYTES = 4 * 1024 * 1024;
-const WHOLE_BUFFER_BYTES = 1024 * 1024;
 /** Replies up to here are copied behind their prefix: one write instead of two. */
 const COPY_BYTES_MAX = 64 * 1024;
 /** Calls in flight on one connection; a client keeps further ones waiting (RFC 9113, 5.1.2). */
 const STREAMS_MAX = 1024;
 /** MiB of frames that Node may hold for a connection: a reply of the largest size and more. */
 const SESSION_MIB_MAX = 2048;
-/** A large message or reply that does not move for so long is given up: it holds memory. */
 const STALLED_MS = 60_000;
+/** Idle for so long, a connection is asked whether anybody is there. */
+const KEEP_ALIVE_MS = 60_000;
 /** The longest delay that setTimeout knows. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const GRPC_TYPE = 'application/grpc';
@@ -94,8 +78,12 @@ export class GrpcHttp2Server {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #shares = new WeakMap<object, BudgetShare>();
+  readonly #stalls = new StallWatch();
+  readonly #stalledMs: number;
+  #sweeping: NodeJS.Timeout | undefined;
 
   constructor(options: GrpcHttp2Options) {
+    this.#stalledMs = options.stalledMs ?? STALLED_MS;
     this.#server = createServer({
       maxSessionMemory: SESSION_MIB_MAX,
       settings: {
@@ -103,7 +91,10 @@ export class GrpcHttp2Server {
         maxConcurrentStreams: STREAMS_MAX,
       },
     });
-    this.#server.on('connection', (socket: Socket) => socket.setNoDelay(true));
+    this.#server.on('connection', (socket: Socket) => {
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    });
     this.#server.on('session', (session) => {
       this.#sessions.add(session);
       this.#shares.set(session, options.admission.makeShare());
@@ -114,7 +105,10 @@ export class GrpcHttp2Server {
     this.#server.on('sessionError', ignore);
     this.#server.on('stream', (stream, headers) => {
       const share = stream.session === undefined ? undefined : this.#shares.get(stream.session);
-      new Exchange(stream, headers, options, share ?? options.admission.makeShare());
+      new Exchange(stream, headers, {
+        ...{ options, stalls: this.#stalls, stalledMs: this.#stalledMs },
+        share: share ?? options.admission.makeShare(),
+      });
     });
   }
 
@@ -124,6 +118,7 @@ export class GrpcHttp2Server {
       this.#server.once('error', reject);
       this.#server.listen(port, host, () => {
         this.#server.off('error', reject);
+        this.#sweeping = setInterval(() => this.#stalls.sweep(), this.#stalledMs).unref();
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
@@ -137,20 +132,29 @@ export class GrpcHttp2Server {
     }, graceMs);
     for (const session of this.#sessions) session.close();
     await closed;
+    clearInterval(this.#sweeping);
     clearTimeout(timer);
   }
 }
 
 const ignore = (): void => undefined;
 
+/** What calls have in common. */
+interface Surroundings {
+  readonly options: GrpcHttp2Options;
+  /** Of the call's connection. */
+  readonly share: BudgetShare;
+  readonly stalls: StallWatch;
+  readonly stalledMs: number;
+}
+
 /** One call, from its first header to its trailers. */
-class Exchange implements UnaryCall {
+class Exchange implements UnaryCall, Stallable {
   readonly headers: IncomingHttpHeaders;
   onCancel: (() => void) | undefined;
   message: Buffer = EMPTY;
   readonly #stream: ServerHttp2Stream;
-  readonly #options: GrpcHttp2Options;
-  readonly #share: BudgetShare;
+  readonly #around: Surroundings;
   readonly #method: UnaryMethod | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #reader: MessageReader | undefined;
@@ -163,16 +167,11 @@ class Exchange implements UnaryCall {
   #isDone = false;
   #isClosed = false;
 
-  constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    options: GrpcHttp2Options,
-    share: BudgetShare,
-  ) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, around: Surroundings) {
+    const { options } = around;
     this.#stream = stream;
     this.headers = headers;
-    this.#options = options;
-    this.#share = share;
+    this.#around = around;
     this.#method = options.methods.get(headers[':path'] ?? '');
     stream.on('error', ignore); // Of the transport: 'close' follows.
     stream.once('close', () => this.#abandon());
@@ -182,6 +181,7 @@ class Exchange implements UnaryCall {
       return;
     }
     this.#startDeadline();
+    around.stalls.begin(this);
     this.#reader = new MessageReader(options.receiveBytesMax, (length, isCompressed) =>
       this.#enter(length, isCompressed),
     );
@@ -227,9 +227,10 @@ class Exchange implements UnaryCall {
 
   /** At the message's length, before its bytes. @throws MilvusError when it is not let in */
   #enter(length: number, isCompressed: boolean): void {
-    const { admission, receiveBytesMax } = this.#options;
+    const { options, share } = this.#around;
+    const { admission, receiveBytesMax } = options;
     const bytes = isCompressed ? Math.min(receiveBytesMax, EXPANSION_MAX * length) : length;
-    const { call, wait } = admission.enter(this.#method!.cost, bytes, this.#share);
+    const { call, wait } = admission.enter(this.#method!.cost, bytes, share);
     this.#call = call;
     if (wait !== undefined) void this.#waitAtGate(wait);
     else if (call.isLarge) this.#limitStall();
@@ -239,6 +240,7 @@ class Exchange implements UnaryCall {
   async #waitAtGate(wait: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const waiting = new AbortController();
     this.#waiting = waiting;
+    this.#around.stalls.end(this);
     this.#stream.pause();
     try {
       await wait(waiting.signal);
@@ -254,8 +256,22 @@ class Exchange implements UnaryCall {
     if (this.#hasEnded) this.#onEnd();
   }
 
+  /** What is large may take long, as long as it moves. */
   #limitStall(): void {
-    this.#stream.setTimeout(STALLED_MS, () => this.#stream.close(constants.NGHTTP2_CANCEL));
+    const { stalls, stalledMs } = this.#around;
+    stalls.end(this);
+    this.#stream.setTimeout(stalledMs, () => this.cut());
+  }
+
+  /** The client does not go on, or is not there. */
+  cut(): void {
+    const stream = this.#stream;
+    // The reset itself may wait behind bytes that nobody reads.
+    if (stream.closed) stream.destroy();
+    else {
+      this.#around.stalls.begin(this);
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
   }
 
   #onData(chunk: Buffer): void {
@@ -290,9 +306,14 @@ class Exchange implements UnaryCall {
       this.#fail(GrpcCode.internal, 'a compressed message without grpc-encoding');
       return;
     }
-    const { receiveBytesMax } = this.#options;
+    const { receiveBytesMax } = this.#around.options;
+    this.#isRunning = true;
     expand(bytes, { maxOutputLength: receiveBytesMax }, (error, message) => {
-      if (this.#isDone) return;
+      this.#isRunning = false;
+      if (this.#isDone) {
+        this.#endIfOver();
+        return;
+      }
       if (error === null) this.#run(message);
       else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
         this.#failWith(makeTooLarge('the expanded message', receiveBytesMax));
@@ -303,6 +324,7 @@ class Exchange implements UnaryCall {
   #run(message: Buffer): void {
     this.message = message;
     this.#isRunning = true;
+    this.#around.stalls.end(this);
     // The work may take as long as it takes.
     if (this.#call!.isLarge) this.#stream.setTimeout(0);
     this.#method!.run(this).then(
@@ -321,14 +343,14 @@ class Exchange implements UnaryCall {
 
   #reply(message: Uint8Array): void {
     if (this.#isDone) return;
-    if (message.byteLength > this.#options.sendBytesMax) {
-      this.#failWith(
-        makeTooLarge(`a reply of ${message.byteLength} bytes`, this.#options.sendBytesMax),
-      );
+    const { sendBytesMax } = this.#around.options;
+    if (message.byteLength > sendBytesMax) {
+      this.#failWith(makeTooLarge(`a reply of ${message.byteLength} bytes`, sendBytesMax));
       return;
     }
     this.#finish();
     this.message = EMPTY;
+    if (!this.#canAnswer()) return;
     this.#call?.keepReply(message.byteLength);
     if (this.#call?.isLarge === true) this.#limitStall();
     const stream = this.#stream;
@@ -377,14 +399,22 @@ class Exchange implements UnaryCall {
     if (this.#isDone) return;
     this.#finish();
     this.#reader = undefined;
-    this.#stream.respond(headers, { endStream: true });
+    // There is no reply to hold memory for, and the client may take its time to end the stream.
+    if (!this.#isRunning) this.#call?.end();
+    if (this.#canAnswer()) this.#stream.respond(headers, { endStream: true });
     this.#stream.resume();
+  }
+
+  /** Not when the client has reset the stream, which it does without a sign before 'close'. */
+  #canAnswer(): boolean {
+    return !this.#stream.closed && !this.#stream.destroyed;
   }
 
   #finish(): void {
     this.#isDone = true;
     clearTimeout(this.#deadline);
     this.#waiting?.abort();
+    this.#around.stalls.begin(this);
   }
 
   /** The stream is gone: after a reply as always, before one because the client gave up. */
@@ -394,6 +424,7 @@ class Exchange implements UnaryCall {
       this.#finish();
       this.onCancel?.();
     }
+    this.#around.stalls.end(this);
     this.#endIfOver();
   }
 
@@ -403,81 +434,3 @@ class Exchange implements UnaryCall {
 }
 
 const EMPTY = Buffer.alloc(0);
-
-/** Collects the one message of a request from chunks of any length. */
-class MessageReader {
-  readonly #bytesMax: number;
-  readonly #onLength: (length: number, isCompressed: boolean) => void;
-  #head: Buffer | undefined;
-  #isCompressed = false;
-  /** Of the message, when its prefix has been read. */
-  #length = -1;
-  #body: Buffer = EMPTY;
-  #filled = 0;
-
-  /** `onLength` is called before any of the message is kept; what it throws, `push` throws. */
-  constructor(bytesMax: number, onLength: (length: number, isCompressed: boolean) => void) {
-    this.#bytesMax = bytesMax;
-    this.#onLength = onLength;
-  }
-
-  push(chunk: Buffer): void {
-    let rest = chunk;
-    if (this.#length < 0) {
-      if (this.#head !== undefined) rest = Buffer.concat([this.#head, chunk]);
-      if (rest.byteLength < PREFIX_BYTES) {
-        this.#head = rest;
-        return;
-      }
-      this.#readPrefix(rest);
-      rest = rest.subarray(PREFIX_BYTES);
-      if (rest.byteLength === this.#length) {
-        // All of a small message in one chunk, the usual case: nothing is copied.
-        this.#body = rest;
-        this.#filled = rest.byteLength;
-        return;
-      }
-    }
-    if (this.#filled + rest.byteLength > this.#length) {
-      throw new GrpcError(GrpcCode.internal, 'bytes after the message of a unary call');
-    }
-    this.#reserve(this.#filled + rest.byteLength);
-    this.#body.set(rest, this.#filled);
-    this.#filled += rest.byteLength;
-  }
-
-  finish(): { isCompressed: boolean; bytes: Buffer } {
-    if (this.#length < 0 || this.#filled < this.#length) {
-      throw new GrpcError(GrpcCode.internal, 'the request ends inside its message');
-    }
-    return { isCompressed: this.#isCompressed, bytes: this.#body.subarray(0, this.#length) };
-  }
-
-  #readPrefix(bytes: Buffer): void {
-    this.#isCompressed = bytes[0] !== 0;
-    this.#length = bytes.readUInt32BE(1);
-    if (this.#length > this.#bytesMax) {
-      throw makeTooLarge(`a message of ${this.#length} bytes`, this.#bytesMax);
-    }
-    this.#onLength(this.#length, this.#isCompressed);
-  }
-
-  /**
-   * Doubling, so that memory follows what has really arrived. Past a size all of it at once: a
-   * large copy would hold the event loop up, and pages that are not written cost nothing.
-   */
-  #reserve(bytes: number): void {
-    if (bytes <= this.#body.byteLength) return;
-    const wanted =
-      bytes > WHOLE_BUFFER_BYTES
-        ? this.#length
-        : Math.max(bytes, 2 * this.#body.byteLength, FIRST_BUFFER_BYTES);
-    const grown = Buffer.allocUnsafeSlow(Math.min(wanted, this.#length));
-    grown.set(this.#body.subarray(0, this.#filled));
-    this.#body = grown;
-  }
-}
-
-function makeTooLarge(what: string, bytesMax: number): GrpcError {
-  return new GrpcError(GrpcCode.resourceExhausted, `${what}: the limit is ${bytesMax} bytes`);
-}

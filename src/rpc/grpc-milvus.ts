@@ -5,7 +5,8 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import { DecodeError } from '../codec/wire.ts';
 import { MilvusError } from '../model/error.ts';
 import type { Admission, CallCost, CallMemory } from './admission.ts';
-import { GrpcCode, GrpcError, GrpcHttp2Server, type UnaryMethod } from './grpc-http2.ts';
+import { GrpcCode, GrpcError } from './grpc-error.ts';
+import { GrpcHttp2Server, type UnaryMethod } from './grpc-http2.ts';
 import type { MilvusProto } from './milvus-proto.ts';
 import { toMilvusError, toStatus, type Status } from './status.ts';
 

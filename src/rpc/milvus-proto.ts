@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { IConversionOptions, INamespace, Root, Type } from 'protobufjs';
+import { requireFewElements } from './message-bounds.ts';
 import { selectTypes } from './proto-subset.ts';
 
 /** int64 as decimal strings, enums as numbers, absent fields as defaults. */
@@ -62,8 +63,7 @@ export class MilvusProto {
 
   /** @throws Error when the bytes are not such a message */
   decodeMessage(typeName: string, bytes: Uint8Array): object {
-    const type = this.#getType('', typeName);
-    return type.toObject(type.decode(bytes), CONVERSION);
+    return decode(this.#getType('', typeName), bytes);
   }
 
   #toRpcMethod(service: string, name: string, method: MethodJson): RpcMethod {
@@ -74,10 +74,7 @@ export class MilvusProto {
       isRequestStream: requestStream === true,
       isReplyStream: responseStream === true,
       repliesStatus: responseType === STATUS_TYPE,
-      decodeRequest: (bytes) => {
-        const type = this.#getType(PACKAGE, requestType);
-        return type.toObject(type.decode(bytes), CONVERSION);
-      },
+      decodeRequest: (bytes) => decode(this.#getType(PACKAGE, requestType), bytes),
       encodeReply: (object) => {
         const type = this.#getType(PACKAGE, responseType);
         return type.encode(type.fromObject(object)).finish();
@@ -95,6 +92,11 @@ export class MilvusProto {
     this.#types.set(key, type);
     return type;
   }
+}
+
+function decode(type: Type, bytes: Uint8Array): object {
+  requireFewElements(type, bytes);
+  return type.toObject(type.decode(bytes), CONVERSION);
 }
 
 function getChild(parent: INamespace, name: string): INamespace {

@@ -56,15 +56,17 @@ async function work(client: MilvusClient): Promise<void> {
   await client.delete(SPEC.name, 'key in [1]');
 }
 
+const scrapeAt = async (port: number): Promise<string[]> => {
+  const reply = await fetch(`http://127.0.0.1:${port}/metrics`);
+  return (await reply.text()).split('\n').filter((line) => !line.startsWith('#'));
+};
+
 test('every metric of the table has a sample after a little work', async () => {
   const { path, remove } = await makeTempDirectory('metrics');
   const env = { PROXY_PORT: '0', METRICS_PORT: '0', LOCALSTORAGE_PATH: path };
   const server = await startServer(loadConfig({ env }).config, { logger: silentLogger });
   const client = new MilvusClient(`127.0.0.1:${server.port}`);
-  const scrape = async (): Promise<string[]> => {
-    const reply = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`);
-    return (await reply.text()).split('\n').filter((line) => !line.startsWith('#'));
-  };
+  const scrape = (): Promise<string[]> => scrapeAt(server.metricsPort);
   try {
     await work(client);
     const lines = await scrape();
@@ -85,6 +87,35 @@ test('every metric of the table has a sample after a little work', async () => {
     assert.deepEqual(find(/^elanus_health_problems/), [0]);
     await client.dropCollection(SPEC.name);
     assert.deepEqual((await scrape()).filter((line) => line.includes('books')), []);
+  } finally {
+    client.close();
+    await server.stop();
+    await remove();
+  }
+});
+
+test('a call that outlives its collection leaves no series behind', async () => {
+  const { path, remove } = await makeTempDirectory('metrics');
+  const env = { PROXY_PORT: '0', METRICS_PORT: '0', LOCALSTORAGE_PATH: path };
+  const server = await startServer(loadConfig({ env }).config, { logger: silentLogger });
+  const client = new MilvusClient(`127.0.0.1:${server.port}`);
+  try {
+    for (let i = 0; i < 5; i += 1) {
+      const spec = { ...SPEC, name: `gone${i}` };
+      await client.createCollection(spec);
+      await client.createIndex(spec.name, 'vector', { index_type: 'FLAT', metric_type: 'L2' });
+      await client.load(spec.name);
+      await client.insert(spec, makeRows(0, 5000));
+      const options = { filter: 'key % 7 == 3 or key * 3 > 100' };
+      const queries = Array.from({ length: 20 }, () =>
+        client.query(spec.name, options).catch(() => undefined),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await client.dropCollection(spec.name);
+      await Promise.all(queries);
+    }
+    const lines = await scrapeAt(server.metricsPort);
+    assert.deepEqual(lines.filter((line) => line.includes('gone')), []);
   } finally {
     client.close();
     await server.stop();

@@ -109,6 +109,26 @@ test('rootCoord.maxPartitionNum bounds partitions, those of a key at 1,024', asy
   assert.equal(loadConfig({ env: {} }).config.rootCoord.maxPartitionNum, 4096);
 });
 
+test('rootCoord.maxGeneralCapacity bounds partitions times shards, however they come', async () => {
+  await withServers([
+    { ROOTCOORD_MAXGENERALCAPACITY: '6' },
+    async (client) => {
+      await client.createCollection({ ...PLAIN, shards: 2 });
+      await client.createPartition(PLAIN.name, 'a');
+      const other = { ...PLAIN, name: 'other' };
+      await assert.rejects(
+        client.createCollection({ ...other, shards: 3 }),
+        /general capacity exceeded\[got=7\]\[limit=6\]/,
+      );
+      await client.createCollection(other);
+      const one = client.createPartition(PLAIN.name, 'b');
+      await assert.rejects(one, /general capacity exceeded\[got=7\]\[limit=6\]/);
+      await client.createPartition(PLAIN.name, 'a');
+      await client.createPartition('other', 'a');
+    },
+  ]);
+});
+
 test('rootCoord.minSegmentSizeToEnableIndex: smaller segments are left as they are', async () => {
   const describe = async (client: MilvusClient): Promise<Record<string, unknown>> => {
     const reply = await client.call('DescribeIndex', { collection_name: PLAIN.name });

@@ -7,10 +7,12 @@ import { createDeferred } from '../../src/base/deferred.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { DataType } from '../../src/model/data-type.ts';
 import type { Peers } from '../../src/rpc/contract.ts';
+import { getMessageType } from '../support/codec/milvus-proto.ts';
 import { makeField } from '../support/codec/random-batch.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import { hasName } from '../support/has-name.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
+import { openProxy } from '../support/sandbox-proxy.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
 import { makeRows, withCollection } from '../support/with-collection.ts';
 
@@ -202,4 +204,28 @@ test('a collection that could not be opened does not stay, or is opened by the r
       assert.deepEqual(await collection.query(), collection.model.query({}).map(toFound));
     });
   }
+});
+
+test('a collection whose schema has an index that is refused is not made', async () => {
+  await withCollection({}, 1, async (_other, sandbox) => {
+    const client = openProxy(sandbox);
+    const type = getMessageType('milvus.proto.schema.CollectionSchema');
+    const create = (indexType: string): Promise<unknown> => {
+      const index = { key: 'index_type', value: indexType };
+      const vector = { name: 'vec', data_type: DataType.FloatVector, index_params: [index] };
+      const schema = {
+        name: 'old',
+        fields: [
+          { name: 'id', data_type: DataType.Int64, is_primary_key: true },
+          { ...vector, type_params: [{ key: 'dim', value: '4' }] },
+        ],
+      };
+      const bytes = Buffer.from(type.encode(type.fromObject(schema)).finish());
+      return client.call('CreateCollection', { collection_name: 'old', schema: bytes });
+    };
+    await assert.rejects(create('BOGUS'), /invalid index type: BOGUS/);
+    assert.equal(await client.hasCollection('old'), false);
+    await create('HNSW');
+    assert.deepEqual(await client.listIndexedFields('old'), ['vec']);
+  });
 });

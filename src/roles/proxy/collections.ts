@@ -3,15 +3,21 @@
 import { DataType } from '../../model/data-type.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { checkIndexDefinition } from '../../model/index-params.ts';
-import { findPartitionKeyField, getVectorFields, type FieldSchema } from '../../model/schema.ts';
+import { checkIndexDefinition, type IndexDefinition } from '../../model/index-params.ts';
+import {
+  findField,
+  findPartitionKeyField,
+  getVectorFields,
+  type CollectionSchema,
+  type FieldSchema,
+} from '../../model/schema.ts';
 import { getPhysicalMs } from '../../model/timestamp.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { checkName } from './names.ts';
 import { checkCollectionProperties, checkWarmupPolicy } from './properties.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
 import { checkTextDefault } from './read-field.ts';
-import { readAddedField, readSchema } from './read-schema.ts';
+import { checkDescription, readAddedField, readSchema } from './read-schema.ts';
 import {
   toPairs,
   toRecord,
@@ -63,6 +69,8 @@ export async function createCollection(
   );
   const properties = toRecord(request.properties);
   checkCollectionProperties(properties, schema);
+  // Before there is a collection that would stay behind without them.
+  const definitions = readFieldIndexes(schema);
   const info = await proxy.peers.rootcoord.createCollection(
     {
       dbName: getDbName(request, context),
@@ -74,31 +82,27 @@ export async function createCollection(
     },
     context,
   );
-  await createFieldIndexes(proxy, info, context);
+  const { collectionId } = info;
+  for (const [name, definition] of definitions) {
+    const { fieldId } = findField(info.schema, name)!;
+    const index = { collectionId, fieldId, fieldName: name, name, ...definition };
+    await proxy.peers.indexcoord.createIndex(index, context);
+  }
   return OK_STATUS;
 }
 
-/** Old clients put a field's index into its schema; the collection is then complete. */
-async function createFieldIndexes(
-  proxy: Proxy,
-  info: CollectionInfo,
-  context: RequestContext,
-): Promise<void> {
-  for (const field of getVectorFields(info.schema)) {
-    if (field.indexParams['index_type'] === undefined) continue;
-    const definition = checkIndexDefinition({ ...field, fieldName: field.name }, field.indexParams);
-    const { collectionId } = info;
-    await proxy.peers.indexcoord.createIndex(
-      {
-        collectionId,
-        fieldId: field.fieldId,
-        fieldName: field.name,
-        name: field.name,
-        ...definition,
-      },
-      context,
-    );
+/**
+ * Old clients put a field's index into its schema; the collection is then complete.
+ * @throws MilvusError ParameterInvalid
+ */
+function readFieldIndexes(schema: CollectionSchema): Map<string, IndexDefinition> {
+  const definitions = new Map<string, IndexDefinition>();
+  for (const field of getVectorFields(schema)) {
+    const { name, indexParams } = field;
+    if (indexParams['index_type'] === undefined) continue;
+    definitions.set(name, checkIndexDefinition({ ...field, fieldName: name }, indexParams));
   }
+  return definitions;
 }
 
 function decodeSchema<T extends object>(proxy: Proxy, message: string, bytes: Uint8Array): T {
@@ -330,6 +334,8 @@ export async function alterCollection(
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
   checkCollectionProperties(properties, info.schema);
+  const { maxCollectionDescriptionLength } = proxy.deps.limits;
+  checkDescription(properties['collection.description'] ?? '', maxCollectionDescriptionLength);
   if (request.delete_keys.includes('dynamicfield.enabled')) {
     throw invalidParameter('cannot delete key dynamicfield.enabled');
   }

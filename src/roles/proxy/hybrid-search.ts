@@ -178,15 +178,20 @@ function readPartParams(params: readonly KeyValue[], { limit, offset }: Window):
 function readRanker(pairs: readonly KeyValue[], lists: number): Ranker {
   const strategy = (findValue(pairs, 'strategy') ?? '').toLowerCase();
   const text = findValue(pairs, 'params');
-  let params: Record<string, unknown> = {};
+  let params: unknown = {};
   try {
-    if (text !== undefined && text !== '') params = JSON.parse(text) as Record<string, unknown>;
+    if (text !== undefined && text !== '') params = JSON.parse(text);
   } catch {
     throw invalidParameter(`parse rerank params failed: ${text}`);
   }
+  if (!isObject(params)) throw invalidParameter(`parse rerank params failed: ${text}`);
   if (strategy === '' || strategy === 'rrf') return readRrf(params);
   if (strategy === 'weighted') return readWeighted(params, lists);
   throw invalidParameter(`unsupported rank type ${strategy}`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function readRrf(params: Record<string, unknown>): Ranker {

@@ -4,16 +4,18 @@
 
 import { nextTurn } from '../../base/turns.ts';
 import type { InsertRequest, UpsertRequest } from '../../codec/insert-request.ts';
+import { mayLackValues } from '../../codec/check-columns.ts';
 import { encodeMutationResult, type MutationResult } from '../../codec/mutation-result.ts';
 import { sliceRows, type RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
-import { getPrimaryKeyField } from '../../model/schema.ts';
+import { findDynamicField, findField, getPrimaryKeyField } from '../../model/schema.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { CollectedRows } from './collected-rows.ts';
 import { mergePartialRows, readGivenRows, type GivenRows } from './partial-update.ts';
 import { prepareRows, RowIds, type RowsTry } from './prepare-rows.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from './proxy.ts';
+import { measureRowBytes, reserveRows } from './row-bytes.ts';
 import { withRowLocks, type LockTokens } from './row-locks.ts';
 import { PartialWriteError, ShardWrites } from './shard-writes.ts';
 import { joinKeys } from './sharding.ts';
@@ -44,6 +46,8 @@ class RowsWrite {
   readonly #isUpsert: boolean;
   readonly #writes: ShardWrites;
   #rowIds = new RowIds();
+  /** In a batch. */
+  #rowBytes = 0;
   /** By the last try. */
   #sent: { readonly info: CollectionInfo; readonly rows: CollectedRows } | undefined;
 
@@ -86,12 +90,16 @@ class RowsWrite {
     const attempt = await this.#begin();
     const { info } = attempt;
     const { partialUpdate = false } = this.#request;
+    // The rows of an earlier try are done with.
+    this.#context.memory.settle(0);
+    this.#rowBytes = measureRowBytes(info.schema, this.#request.fieldsData);
+    await reserveRows(info, this.#request, this.#rowBytes, this.#context);
     if (partialUpdate || attempt.fieldOps.length > 0) {
       await this.#update(attempt);
       return;
     }
     const rows = new CollectedRows(info, this.#writes, attempt.isUpsert);
-    for (const slice of this.#cut()) {
+    for (const slice of this.#cut(info)) {
       if (slice.numRows < this.#request.numRows) await nextTurn();
       rows.add(await prepareRows(attempt, slice));
     }
@@ -138,7 +146,7 @@ class RowsWrite {
   async #update(attempt: RowsTry): Promise<void> {
     const { info } = attempt;
     const given: GivenRows[] = [];
-    for (const slice of this.#cut()) {
+    for (const slice of this.#cut(info)) {
       if (slice.numRows < this.#request.numRows) await nextTurn();
       given.push(await readGivenRows(attempt, slice));
     }
@@ -157,8 +165,15 @@ class RowsWrite {
     });
   }
 
-  #cut(): Generator<RowSlice> {
-    return sliceRows(this.#request.fieldsData, this.#request.numRows);
+  #cut({ schema }: CollectionInfo): Generator<RowSlice> {
+    const { fieldsData, numRows } = this.#request;
+    return sliceRows(fieldsData, numRows, {
+      rowBytes: this.#rowBytes,
+      mayBeEmpty: ({ fieldName, isDynamic }) => {
+        const field = isDynamic ? findDynamicField(schema) : findField(schema, fieldName);
+        return field !== undefined && mayLackValues(field);
+      },
+    });
   }
 
   async #send(info: CollectionInfo, rows: CollectedRows, tokens?: LockTokens): Promise<void> {

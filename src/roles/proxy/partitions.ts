@@ -104,14 +104,14 @@ export async function showPartitions(
 ): Promise<object> {
   const dbName = getDbName(request, context);
   const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  findPartitionIds(info, request.partition_names);
+  const wanted = new Set(findPartitionIds(info, request.partition_names));
   const isInMemory = request.type === 1;
   const { collectionId } = info;
   const load = isInMemory
     ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context)
     : undefined;
-  const shown = info.partitions.filter(({ name, partitionId }) => {
-    if (request.partition_names.length > 0 && !request.partition_names.includes(name)) return false;
+  const shown = info.partitions.filter(({ partitionId }) => {
+    if (wanted.size > 0 && !wanted.has(partitionId)) return false;
     if (load === undefined) return true;
     return (
       load.state === 'loaded' &&

@@ -6,7 +6,7 @@ import type { Runtime } from '../../base/clock.ts';
 import type { Health } from '../../base/health.ts';
 import type { Logger } from '../../base/logger.ts';
 import { PlanCache } from '../../expr/plan-cache.ts';
-import type { CollectionInfo } from '../../model/collection-info.ts';
+import { findPartitions, type CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { CallMemory } from '../../rpc/admission.ts';
 import type { CallContext, Peers } from '../../rpc/contract.ts';
@@ -110,10 +110,9 @@ export function findPartitionIds(
   info: CollectionInfo,
   names: readonly string[],
 ): readonly bigint[] {
-  return names.map((name) => {
-    const partition = info.partitions.find((candidate) => candidate.name === name);
+  return findPartitions(info, names).map((partition, i) => {
     if (partition === undefined) {
-      throw new MilvusError('PartitionNotFound', { fields: { partition: name } });
+      throw new MilvusError('PartitionNotFound', { fields: { partition: names[i]! } });
     }
     return partition.partitionId;
   });

@@ -105,7 +105,8 @@ function refuseVectorCount({ maxVectorFieldNum }: ProxyLimits): MilvusError {
   );
 }
 
-function checkDescription(description: string, bytesMax: number): void {
+/** @throws MilvusError ParameterTooLarge */
+export function checkDescription(description: string, bytesMax: number): void {
   const got = Buffer.byteLength(description);
   if (got <= bytesMax) return;
   throw new MilvusError('ParameterTooLarge', {

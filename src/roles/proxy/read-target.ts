@@ -1,12 +1,12 @@
 // What every read has: a collection, partitions, and the timestamp that an iterator pins.
 
 import type { KeyValue } from '../../codec/request-parts.ts';
-import type { CollectionInfo } from '../../model/collection-info.ts';
+import { findPartitions, type CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
 import type { ShardReadRequest } from '../../rpc/contract.ts';
 import type { Filter } from './filter.ts';
-import { findPartitionIds, type ProxyLimits } from './proxy.ts';
+import type { ProxyLimits } from './proxy.ts';
 
 /** Partition names in a read may be patterns in Milvus' configuration; here they are names. */
 export function selectPartitions(
@@ -19,15 +19,18 @@ export function selectPartitions(
       'not support manually specifying the partition names if partition key mode is used',
     );
   }
-  const unknown = names.find((name) => !info.partitions.some((other) => other.name === name));
-  if (unknown !== undefined) {
-    throw new MilvusError('PartitionNotFound', {
-      message: `partition name ${unknown} not found: partition not found`,
-      fields: { partition: unknown },
-    });
+  if (names.length === 0) return filter?.partitionIds ?? [];
+  const ids = new Set<bigint>();
+  for (const [i, partition] of findPartitions(info, names).entries()) {
+    if (partition === undefined) {
+      throw new MilvusError('PartitionNotFound', {
+        message: `partition name ${names[i]} not found: partition not found`,
+        fields: { partition: names[i]! },
+      });
+    }
+    ids.add(partition.partitionId);
   }
-  if (names.length > 0) return [...new Set(findPartitionIds(info, names))];
-  return filter?.partitionIds ?? [];
+  return [...ids];
 }
 
 /** @throws MilvusError ParameterInvalid where the configuration wants a partition key */

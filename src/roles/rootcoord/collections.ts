@@ -17,7 +17,7 @@ import {
   type CollectionSchema,
   type FieldSchema,
 } from '../../model/schema.ts';
-import { mergeProperties } from './databases.ts';
+import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
 import type { RootCoordState } from './state.ts';
 
@@ -39,6 +39,8 @@ export async function createCollection(
   const { names, deps } = state;
   const { dbName, schema } = request;
   const database = names.requireDatabase(dbName);
+  requireSize(request.properties);
+  for (const { typeParams } of schema.fields) requireSize(typeParams);
   const withIds = assignFieldIds(schema);
   const existing = names.find(dbName, schema.name);
   if (existing !== undefined && existing.schema.name !== schema.name) {
@@ -259,15 +261,22 @@ function requireCapacity({ names, deps }: RootCoordState, request: CreateCollect
   if (names.list().length >= limits.maxCollectionNum) {
     throw refuseCount('maxCollectionNum', limits.maxCollectionNum);
   }
-  const used = names
+  requireGeneralCapacity({ names, deps }, request.shardCount * Math.max(1, request.partitionCount));
+}
+
+/**
+ * @param wanted  partitions, times the shards of their collection
+ * @throws MilvusError GeneralCapacityExceeded
+ */
+export function requireGeneralCapacity(
+  { names, deps }: Pick<RootCoordState, 'names' | 'deps'>,
+  wanted: number,
+): void {
+  const limit = deps.limits.maxGeneralCapacity;
+  const got = names
     .list()
-    .reduce((sum, info) => sum + info.partitions.length * info.vchannels.length, 0);
-  const wanted = request.shardCount * Math.max(1, request.partitionCount);
-  if (used + wanted > limits.maxGeneralCapacity) {
-    throw new MilvusError('GeneralCapacityExceeded', {
-      fields: { got: used + wanted, limit: limits.maxGeneralCapacity },
-    });
-  }
+    .reduce((sum, info) => sum + info.partitions.length * info.vchannels.length, wanted);
+  if (got > limit) throw new MilvusError('GeneralCapacityExceeded', { fields: { got, limit } });
 }
 
 /** The database's own limit goes before the configuration's, also when it is larger. */

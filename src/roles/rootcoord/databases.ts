@@ -7,6 +7,8 @@ import type { RootCoordState } from './state.ts';
 
 export const DEFAULT_DATABASE = 'default';
 const DEFAULT_DATABASE_ID = 1n;
+/** Names and values of the properties of one database, collection or field. */
+const PROPERTIES_BYTES_MAX = 256 * 1024;
 
 type Properties = Readonly<Record<string, string>>;
 
@@ -25,6 +27,7 @@ export async function createDatabase(
   request: { name: string; properties: Properties },
 ): Promise<void> {
   const { names, deps } = state;
+  requireSize(request.properties);
   if (names.databases.has(request.name)) {
     throw new MilvusError('Unexpected', { message: `database already exist: ${request.name}` });
   }
@@ -67,7 +70,10 @@ export async function dropDatabase(state: RootCoordState, name: string): Promise
   names.removeDatabase(name);
 }
 
-/** Returns the properties with some set and some removed. */
+/**
+ * Returns the properties with some set and some removed.
+ * @throws MilvusError ParameterTooLarge
+ */
 export function mergeProperties(
   current: Properties,
   changes: Properties,
@@ -75,7 +81,28 @@ export function mergeProperties(
 ): Properties {
   const merged: Record<string, string> = { ...current, ...changes };
   for (const key of deleteKeys) delete merged[key];
+  requireSize(merged, current);
   return merged;
+}
+
+/**
+ * Every change of what they belong to writes them, and they stay in memory.
+ * @throws MilvusError ParameterTooLarge, unless they were larger before
+ */
+export function requireSize(properties: Properties, before: Properties = {}): void {
+  const need = countBytes(properties);
+  if (need <= PROPERTIES_BYTES_MAX || need <= countBytes(before)) return;
+  throw new MilvusError('ParameterTooLarge', {
+    message: 'properties are too large',
+    fields: { need, limit: PROPERTIES_BYTES_MAX },
+  });
+}
+
+function countBytes(properties: Properties): number {
+  return Object.entries(properties).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value),
+    0,
+  );
 }
 
 async function putDatabase(state: RootCoordState, database: DatabaseInfo): Promise<void> {

@@ -7,7 +7,7 @@ import {
 } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { findPartitionKeyField } from '../../model/schema.ts';
-import { putCollection } from './collections.ts';
+import { putCollection, requireGeneralCapacity } from './collections.ts';
 import type { RootCoordState } from './state.ts';
 
 /** Creating what exists succeeds and changes nothing. */
@@ -26,6 +26,7 @@ export async function createPartition(
         `(${limits.maxPartitionNum}), collection: ${info.schema.name}`,
     });
   }
+  requireGeneralCapacity(state, info.vchannels.length);
   const partition: PartitionInfo = {
     partitionId: await state.ids.allocate(1),
     name,

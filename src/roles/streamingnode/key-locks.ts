@@ -28,6 +28,8 @@ export interface KeyLocksOptions {
   readonly leaseMs: number;
 }
 
+/** Of one caller, in one shard: each is a line of its own, on the heap. */
+const LOCKED_KEYS_MAX = 1 << 20;
 /** What a key in a line costs. */
 const KEY_BYTES = 128;
 
@@ -76,9 +78,16 @@ export class KeyLocks {
 
   /**
    * Waits until the keys are the caller's, who writes them with the token or gives them back.
-   * @throws MilvusError RateLimit when too many wait; the signal's reason when the caller gives up
+   * @throws MilvusError RateLimit when too many wait; ParameterTooLarge when the keys themselves
+   *   are too many; the signal's reason when the caller gives up
    */
   async lock(keys: KeyList, bytes: number, call: CallContext): Promise<bigint> {
+    if (keys.length > LOCKED_KEYS_MAX) {
+      throw new MilvusError('ParameterTooLarge', {
+        message: 'too many rows in one partial update',
+        fields: { got: keys.length, limit: LOCKED_KEYS_MAX },
+      });
+    }
     const claim = await this.#claim([keys], bytes, call);
     const token = this.#nextToken++;
     const { runtime, leaseMs } = this.#options;

@@ -74,6 +74,19 @@ const setProperty = (key: string, value: string): Plain => ({
   properties: [{ key, value }],
 });
 
+const PROPERTIES_TOO_LARGE = refuse('AlterCollection', 1102, [
+  [
+    'too long a description that is set later',
+    setProperty('collection.description', 'x'.repeat(2000)),
+    'collection description is too long',
+  ],
+  [
+    'more bytes of properties than are kept',
+    setProperty('note', 'x'.repeat(300_000)),
+    'properties are too large[need=',
+  ],
+]);
+
 const PROPERTY_VALUES = refuse('AlterCollection', 1100, [
   [
     'a property in other letters',
@@ -185,6 +198,7 @@ export const ALTERATIONS: readonly BadRequest[] = [
   ...ADDED_NAMES,
   ...ADDED_TO_NOTHING,
   ...PROPERTY_VALUES,
+  ...PROPERTIES_TOO_LARGE,
   ...ALTERED,
   ...COLLECTION,
   ...LOADED,

@@ -323,6 +323,16 @@ const HYBRID: readonly BadRequest[] = [
       hybrid(TWO, { ...RRF, params: '{' }),
       'parse rerank params failed',
     ],
+    [
+      'ranker params that are null',
+      hybrid(TWO, { ...RRF, params: 'null' }),
+      'parse rerank params failed',
+    ],
+    [
+      'ranker params that are a list',
+      hybrid(TWO, { ...RRF, params: '[60]' }),
+      'parse rerank params failed',
+    ],
     ['no limit', hybrid(TWO, { strategy: 'rrf', params: {} }), 'limit not found in rank_params'],
     [
       'limit 0',

@@ -164,7 +164,9 @@ test('R17 slices of a request have its rows, each once and in order', () => {
     const sliceRowsMax = 1 + random.below(rows);
     const parts: RowBatchReader[] = [];
     let next = 0;
-    for (const slice of sliceRows(request.fieldsData, rows, { bytes: 1e9, rows: sliceRowsMax })) {
+    for (const slice of sliceRows(request.fieldsData, rows, {
+      sliceMax: { bytes: 1e9, rows: sliceRowsMax },
+    })) {
       const { firstRow, numRows } = slice;
       assert.equal(firstRow, next);
       assert.ok(numRows <= sliceRowsMax);
@@ -191,7 +193,7 @@ test('R17 a request is cut by its bytes; one whose columns disagree stays whole'
     const request = decodeInsertRequest(
       encodePlain(INSERT, { fields_data: fieldsData }, new Random(SEED)),
     );
-    const slices = sliceRows(request.fieldsData, 10, { bytes, rows: 100 });
+    const slices = sliceRows(request.fieldsData, 10, { sliceMax: { bytes, rows: 100 } });
     return [...slices].map(({ numRows }) => numRows);
   };
   const ints = makeFieldData(int, Array.from({ length: 10 }, (_unused, i) => BigInt(i)));

@@ -105,6 +105,13 @@ describe('config', () => {
     ]);
   });
 
+  test('a text that is empty in the file is not set, as in the environment', () => {
+    const { config } = loadFile('proxy: {ip: ""}\nlocalStorage: {path: ""}\nlog: {level: ""}\n');
+    assert.equal(config.proxy.ip, '127.0.0.1', 'not every address');
+    assert.equal(config.localStorage.path, join(cwd, 'data'));
+    assert.equal(config.log.level, 'info');
+  });
+
   test('a bad value is refused with key, value, place and what is expected', () => {
     refused(
       () => load({ env: { PROXY_PORT: '70000' } }),

@@ -88,3 +88,17 @@ test('blank text is always true', () => {
 test('a syntax error on a later line names that line', () => {
   assert.throws(() => compile('age > 1\n  and )'), /error: line 2:6 unexpected '\)'$/);
 });
+
+test('P6 a filter of more operands than memory should hold is refused by their number', () => {
+  const chain = 'age==1||'.repeat(600_000);
+  assert.throws(() => compile(`${chain}age==1`), /more than 524288 operands/);
+  const list = '1,'.repeat(600_000);
+  assert.throws(() => compile(`age in [${list}name]`), /more than 524288 operands/);
+  assert.throws(() => compile(`j["a"] in [${'1.5,'.repeat(1_100_000)}]`), /operands|at most/);
+  assert.throws(() => compile(`j["a"] == {x}`, new Map([['x', new BigInt64Array(2_000_000)]])), {
+    message: /a list of such values holds at most 1048576 of them/,
+  });
+  const many = new BigInt64Array(2_000_000).map((_zero, i) => BigInt(i));
+  const plan = compile('id in {x}', new Map([['x', many]]));
+  assert.ok(plan.node === 'in' && plan.list.values.length === many.length, 'ids are no objects');
+});

@@ -219,3 +219,13 @@ test('R6 random claims: one holder a key, in the order of arrival, and all end',
   await settle();
   assert.ok(locks.isIdle);
 });
+
+test('P6 very many keys at once are refused by their number, and leave nothing', async () => {
+  const locks = open();
+  const keys = { length: 2 ** 20 + 1, at: (position: number) => BigInt(position) };
+  await assert.rejects(locks.lock(keys, 0, {}), (error) => {
+    assert.ok(error instanceof MilvusError && error.errorName === 'ParameterTooLarge');
+    return /too many rows in one partial update\[got=1048577\]/.test(error.message);
+  });
+  assert.ok(locks.isIdle);
+});

@@ -10,12 +10,8 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { createDeferred } from '../../../src/base/deferred.ts';
 import { systemRuntime } from '../../../src/base/system-runtime.ts';
 import { Admission } from '../../../src/rpc/admission.ts';
-import {
-  GrpcCode,
-  GrpcError,
-  GrpcHttp2Server,
-  type UnaryMethod,
-} from '../../../src/rpc/grpc-http2.ts';
+import { GrpcCode, GrpcError } from '../../../src/rpc/grpc-error.ts';
+import { GrpcHttp2Server, type UnaryMethod } from '../../../src/rpc/grpc-http2.ts';
 
 const HOST = '127.0.0.1';
 const MIB = 1024 * 1024;

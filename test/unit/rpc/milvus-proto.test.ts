@@ -68,3 +68,37 @@ test('a name that is no type is refused', () => {
     /not in the description/,
   );
 });
+
+test('P6 a message of very many elements is refused before anything is made of it', () => {
+  const { methods } = new MilvusProto(json);
+  const decode = (name: string, bytes: Uint8Array): object =>
+    methods.find((method) => method.name === name)!.decodeRequest(bytes);
+  /** A field with `count` times the same bytes. */
+  const repeat = (bytes: readonly number[], count: number): Buffer =>
+    Buffer.alloc(bytes.length * count, Buffer.from(bytes));
+  const nest = (tag: number, content: Buffer): Buffer => {
+    const head = Buffer.alloc(6);
+    head[0] = tag;
+    for (let i = 1; i < 6; i += 1) {
+      head[i] = (Math.floor(content.length / 128 ** (i - 1)) % 128) | (i < 5 ? 0x80 : 0);
+    }
+    return Buffer.concat([head, content]);
+  };
+  const many = 10_000_000;
+  const messages: [string, Buffer][] = [
+    ['AlterCollection', repeat([0x2a, 0], many)], // properties
+    ['LoadPartitions', repeat([0x22, 0], many)], // partition names
+    ['GetFlushState', nest(0x0a, repeat([1], many))], // packed segment ids
+    ['GetFlushState', repeat([0x08, 1], many)], // and not packed
+    ['AlterCollection', nest(0x0a, repeat([0x32, 0], many))], // a map in the base
+  ];
+  const before = process.memoryUsage().heapUsed;
+  for (const [name, bytes] of messages) {
+    assert.throws(() => decode(name, bytes), /too many elements/, name);
+  }
+  assert.ok(process.memoryUsage().heapUsed - before < 100e6);
+  const few = decode('GetFlushState', nest(0x0a, repeat([0x80, 0x80, 0x80, 1], 200_000)));
+  assert.equal((few as { segmentIDs: string[] }).segmentIDs.length, 200_000);
+  const long = decode('AlterCollection', nest(0x1a, repeat([0x61], 1_000_000)));
+  assert.equal((long as { collection_name: string }).collection_name.length, 1_000_000);
+});
