@@ -7,8 +7,8 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-/** Test files at a time; the parts that start servers and kill them run one file at a time. */
-const CONCURRENCY = { unit: 2, contract: 2, model: 2, e2e: 1, clients: 1, crash: 1 };
+/** Test files at a time; those that kill servers or look at how they start run one at a time. */
+const CONCURRENCY = { unit: 2, contract: 2, model: 2, e2e: 1, clients: 2, crash: 1 };
 const PARTS = ['native', ...Object.keys(CONCURRENCY)];
 const TIMEOUT_MS = 600_000;
 
