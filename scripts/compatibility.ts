@@ -80,7 +80,8 @@ const DEVIATIONS = `## Deviations on purpose
   \`database.diskQuota.mb\` is kept and changes nothing.
 - **Load and release are immediate.** Data stays mapped; load opens it to readers. States and
   errors are those of Milvus. One replica; \`replica_number\` above 1 is refused.
-- **\`load_fields\`** are checked and given back; fields that are not named can be read all the same.
+- **\`load_fields\`** are checked and given back; fields that are not named can be
+  read all the same.
 - **A partial update of a row with an auto id** keeps its key; Milvus gives the row a new one.
 - **Index types are contracts.** Each names what a search may expect, not how it is built: the
   table above says what is built. \`DescribeIndex\` echoes what was asked.

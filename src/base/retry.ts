@@ -2,6 +2,7 @@
 // Whether an error may be retried is the caller's to say, by type, never by message text.
 
 import assert from 'node:assert/strict';
+import type { Cancelable } from './cancelable.ts';
 import type { Runtime } from './clock.ts';
 
 export interface RetryOptions {
@@ -12,15 +13,15 @@ export interface RetryOptions {
   readonly baseDelayMs: number;
   readonly delayMsMax: number;
   readonly isRetriable: (error: unknown) => boolean;
-  /** Ends a wait; asked for when there is one, because most callers' signals are made then. */
-  readonly signal?: AbortSignal | undefined;
+  /** Ends a wait when it is canceled. */
+  readonly call?: Cancelable;
 }
 
 /**
  * Calls `work` until it succeeds, fails for good, or attempts run out.
  *
  * @param work  gets the number of the attempt, from 0
- * @throws the last error of `work`; the signal's reason when it aborts
+ * @throws the last error of `work`; the signal's reason when it aborts during a wait
  */
 export async function retry<T>(
   work: (attempt: number) => Promise<T>,
@@ -35,6 +36,6 @@ export async function retry<T>(
       if (attempt + 1 >= attemptsMax || !isRetriable(error)) throw error;
     }
     const boundMs = Math.min(delayMsMax, baseDelayMs * 2 ** attempt);
-    await runtime.sleep(runtime.random() * boundMs, options.signal);
+    await runtime.sleep(runtime.random() * boundMs, options.call?.signal);
   }
 }

@@ -77,7 +77,8 @@ const OK_TRAILERS = { 'grpc-status': '0' } as const;
 export class GrpcHttp2Server {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #shares = new WeakMap<object, BudgetShare>();
+  /** By session. */
+  readonly #surroundings = new WeakMap<object, Surroundings>();
   readonly #stalls = new StallWatch();
   readonly #stalledMs: number;
   #sweeping: NodeJS.Timeout | undefined;
@@ -97,19 +98,22 @@ export class GrpcHttp2Server {
     });
     this.#server.on('session', (session) => {
       this.#sessions.add(session);
-      this.#shares.set(session, options.admission.makeShare());
+      this.#surroundings.set(session, this.#makeSurroundings(options));
       session.setLocalWindowSize(2 * options.windowBytes);
       session.once('close', () => this.#sessions.delete(session));
       session.on('error', ignore); // A client that breaks the protocol or vanishes: it is closed.
     });
     this.#server.on('sessionError', ignore);
     this.#server.on('stream', (stream, headers) => {
-      const share = stream.session === undefined ? undefined : this.#shares.get(stream.session);
-      new Exchange(stream, headers, {
-        ...{ options, stalls: this.#stalls, stalledMs: this.#stalledMs },
-        share: share ?? options.admission.makeShare(),
-      });
+      const { session } = stream;
+      const around = session === undefined ? undefined : this.#surroundings.get(session);
+      new Exchange(stream, headers, around ?? this.#makeSurroundings(options));
     });
+  }
+
+  #makeSurroundings(options: GrpcHttp2Options): Surroundings {
+    const share = options.admission.makeShare();
+    return { options, share, stalls: this.#stalls, stalledMs: this.#stalledMs };
   }
 
   /** Resolves with the port; 0 asks for a free one. */
@@ -139,7 +143,7 @@ export class GrpcHttp2Server {
 
 const ignore = (): void => undefined;
 
-/** What calls have in common. */
+/** What the calls of a connection have in common. */
 interface Surroundings {
   readonly options: GrpcHttp2Options;
   /** Of the call's connection. */

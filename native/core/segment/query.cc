@@ -361,17 +361,22 @@ class Query {
         Status status = evaluator->evaluate_range(begin, end, &truth);
         if (!status.is_ok()) return status;
       }
-      for (size_t row = begin; row < end; ++row) {
-        if (!steps.take(kLookNs)) return canceled();
-        if (evaluator != nullptr && !truth.test(row)) continue;
-        if (!rows.is_visible(row, request_.read_ts)) continue;
-        const Match match = match_at(source, row);
-        if (!matches.empty() && is_same_key(matches.back(), match)) {
-          matches.back() = match;
-        } else if (matches.size() == request_.limit) {
-          return Status::ok();
-        } else {
-          matches.push_back(match);
+      // `begin` is a multiple of 64: pieces are, but for the last.
+      for (size_t first = begin; first < end; first += 64) {
+        uint64_t rest = ~uint64_t{0} >> (64 - std::min<size_t>(64, end - first));
+        if (evaluator != nullptr) rest &= truth.words()[first / 64];
+        if (!steps.take(1 + kMatchNs * static_cast<size_t>(std::popcount(rest)))) return canceled();
+        for (; rest != 0; rest &= rest - 1) {
+          const size_t row = first + static_cast<size_t>(std::countr_zero(rest));
+          if (!rows.is_visible(row, request_.read_ts)) continue;
+          const Match match = match_at(source, row);
+          if (!matches.empty() && is_same_key(matches.back(), match)) {
+            matches.back() = match;
+          } else if (matches.size() == request_.limit) {
+            return Status::ok();
+          } else {
+            matches.push_back(match);
+          }
         }
       }
       begin = end;

@@ -58,17 +58,14 @@ export class ShardWrites {
    * ones look the collection up again.
    */
   async run(attempt: (number: number) => Promise<void>): Promise<void> {
-    const context = this.#context;
     await retry(attempt, {
-      runtime: this.#proxy.deps.runtime,
       ...TRIES,
+      runtime: this.#proxy.deps.runtime,
+      call: this.#context,
       isRetriable: (error) =>
         error instanceof MilvusError &&
         error.isUnexecuted &&
         (this.hasBegun || MENDED_BY_ANOTHER_LOOK.has(error.errorName)),
-      get signal() {
-        return context.signal;
-      },
     });
   }
 

@@ -47,7 +47,7 @@ test('retry: the last error is thrown when attempts run out or it may not be ret
 test('retry: an aborted signal ends the wait', async () => {
   const runtime = new VirtualRuntime();
   const stop = new AbortController();
-  const options = build(runtime, { signal: stop.signal });
+  const options = build(runtime, { call: { signal: stop.signal } });
   const result = retry(() => Promise.reject(new Error('x')), options);
   const rejected = assert.rejects(result, /stopped/);
   await runtime.advance(0);
