@@ -118,6 +118,22 @@ export function refuseLongArray(
   });
 }
 
+/** Of an array that an update results in: Milvus has other words for it. */
+export function refuseLongMergedArray(
+  field: FieldSchema,
+  collection: string | undefined,
+  row: number,
+  count: number,
+): MilvusError {
+  return refuseValue(collection, {
+    text: `array length ${count} exceeds max_capacity ${field.maxCapacity}`,
+    field: field.name,
+    row,
+    expected: `at most ${field.maxCapacity} elements`,
+    actual: count,
+  });
+}
+
 /** @param element  position in the array, and its bytes */
 export function refuseLongElement(
   field: FieldSchema,

@@ -6,9 +6,9 @@ import type { FieldSchema } from '../model/schema.ts';
 import { DataType } from '../model/data-type.ts';
 import { forEachString, getArrayLength } from './array-blob.ts';
 import {
-  refuseLongArray,
   refuseLongElement,
   refuseLongJson,
+  refuseLongMergedArray,
   refuseLongText,
 } from './check-error.ts';
 import type { RowBatchReader, RowColumn } from './row-batch.ts';
@@ -56,7 +56,7 @@ function checkArrays(field: FieldSchema, column: RowColumn, options: RowCheckOpt
     const blob = column.getBytes(row);
     const count = getArrayLength(blob, field.elementType);
     if (count > field.maxCapacity) {
-      throw refuseLongArray(field, collectionName, toRequestRow(row), count);
+      throw refuseLongMergedArray(field, collectionName, toRequestRow(row), count);
     }
     if (field.elementType !== DataType.VarChar) continue;
     let at = 0;

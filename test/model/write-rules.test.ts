@@ -92,7 +92,7 @@ test('the array that results of an append has no more elements than the field al
       { id: 3n, vec: [0, 0], tags: [1n] },
       { id: 4n, vec: [0, 0], tags: [7n, 8n] },
     ];
-    const words = ['the length (5) of 2th array exceeds max capacity (4)', '[row=2]'];
+    const words = ['array length 5 exceeds max_capacity 4', '[row=2]'];
     await assert.rejects(update(client, spec, more, { append: 'tags' }), isRefused(...words));
     assert.equal(await client.count('c'), 2n);
     await update(client, spec, more.slice(0, 2), { append: 'tags' });
