@@ -19,13 +19,19 @@ namespace {
 std::atomic<size_t> held{0};
 std::atomic<size_t> most{0};
 
-void* counted_new(size_t bytes) {
+void* try_new(size_t bytes) {
   void* memory = std::malloc(bytes);
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) return nullptr;
   const size_t now = held += malloc_usable_size(memory);
   size_t before = most;
   while (now > before && !most.compare_exchange_weak(before, now)) {
   }
+  return memory;
+}
+
+void* counted_new(size_t bytes) {
+  void* memory = try_new(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
@@ -39,6 +45,8 @@ void counted_delete(void* memory) {
 
 void* operator new(size_t bytes) { return counted_new(bytes); }
 void* operator new[](size_t bytes) { return counted_new(bytes); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return try_new(bytes); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return try_new(bytes); }
 void operator delete(void* memory) noexcept { counted_delete(memory); }
 void operator delete[](void* memory) noexcept { counted_delete(memory); }
 void operator delete(void* memory, size_t) noexcept { counted_delete(memory); }
