@@ -77,6 +77,7 @@ const OK_TRAILERS = { 'grpc-status': '0' } as const;
 export class GrpcHttp2Server {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sockets = new Set<Socket>();
   /** By session. */
   readonly #surroundings = new WeakMap<object, Surroundings>();
   readonly #stalls = new StallWatch();
@@ -93,6 +94,8 @@ export class GrpcHttp2Server {
       },
     });
     this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
     });
@@ -132,7 +135,9 @@ export class GrpcHttp2Server {
   async stop(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const timer = setTimeout(() => {
+      // A session that is closing would still wait for its client to take what is written.
       for (const session of this.#sessions) session.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     for (const session of this.#sessions) session.close();
     await closed;
