@@ -108,9 +108,10 @@ export function refuseLongArray(
   collection: string | undefined,
   row: number,
   count: number,
+  text = `the length (${count}) of ${row}th array exceeds max capacity (${field.maxCapacity})`,
 ): MilvusError {
   return refuseValue(collection, {
-    text: `the length (${count}) of ${row}th array exceeds max capacity (${field.maxCapacity})`,
+    text,
     field: field.name,
     row,
     expected: `at most ${field.maxCapacity} elements`,
@@ -125,13 +126,8 @@ export function refuseLongMergedArray(
   row: number,
   count: number,
 ): MilvusError {
-  return refuseValue(collection, {
-    text: `array length ${count} exceeds max_capacity ${field.maxCapacity}`,
-    field: field.name,
-    row,
-    expected: `at most ${field.maxCapacity} elements`,
-    actual: count,
-  });
+  const text = `array length ${count} exceeds max_capacity ${field.maxCapacity}`;
+  return refuseLongArray(field, collection, row, count, text);
 }
 
 /** @param element  position in the array, and its bytes */

@@ -135,8 +135,7 @@ export class GrpcHttp2Server {
   async stop(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const timer = setTimeout(() => {
-      // A session that is closing would still wait for its client to take what is written.
-      for (const session of this.#sessions) session.destroy();
+      // Not the sessions: a closing one still waits for its client to take what is written.
       for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     for (const session of this.#sessions) session.close();
@@ -151,7 +150,6 @@ const ignore = (): void => undefined;
 /** What the calls of a connection have in common. */
 interface Surroundings {
   readonly options: GrpcHttp2Options;
-  /** Of the call's connection. */
   readonly share: BudgetShare;
   readonly stalls: StallWatch;
   readonly stalledMs: number;
