@@ -33,8 +33,11 @@ async function live(t: TestContext, kills: number, disk: PowerCutFileSystemOptio
   }
 }
 
+/** Rows that are gone, or what the server says of a file that is damaged, cut short or gone. */
+const SEEN = /\blost:|damage|not found|the collection is stopped/;
+
 function isDataLoss(error: unknown): boolean {
-  const isSeen = error instanceof CrashFinding && /\blost:|damage|not found/.test(error.message);
+  const isSeen = error instanceof CrashFinding && SEEN.test(error.message);
   if (!isSeen) console.error(error);
   return isSeen;
 }

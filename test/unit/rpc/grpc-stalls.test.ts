@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { systemRuntime } from '../../../src/base/system-runtime.ts';
 import { Admission } from '../../../src/rpc/admission.ts';
@@ -20,13 +20,17 @@ const CALLS_MAX = 4;
 type Run = UnaryMethod['run'];
 
 interface Started {
-  readonly server: GrpcHttp2Server;
   readonly admission: Admission;
   readonly address: string;
   readonly session: ClientHttp2Session;
 }
 
-async function start(runs: Record<string, Run>, stalledMs = 50): Promise<Started> {
+/** Stopped when the test ends, also by a failure. */
+async function start(
+  t: TestContext,
+  runs: Record<string, Run>,
+  stalledMs = 50,
+): Promise<Started> {
   const admission = new Admission({
     bytesMax: 64 * MIB,
     callsMax: CALLS_MAX,
@@ -45,7 +49,12 @@ async function start(runs: Record<string, Run>, stalledMs = 50): Promise<Started
     windowBytes: MIB,
   });
   const address = `http://${HOST}:${await server.listen(HOST, 0)}`;
-  return { server, admission, address, session: connect(address) };
+  const session = connect(address);
+  t.after(async () => {
+    session.destroy();
+    await server.stop(1000);
+  });
+  return { admission, address, session };
 }
 
 const echo: Run = async ({ message }) => message;
@@ -82,15 +91,10 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
-async function stop({ server, session }: Started): Promise<void> {
-  session.destroy();
-  await server.stop(1000);
-}
-
 const RESETS = [constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_CANCEL];
 
-test('a client may reset its call inside the message, by any code', STUCK, async () => {
-  const started = await start({ echo }, 60_000);
+test('a client may reset its call inside the message, by any code', STUCK, async (t) => {
+  const started = await start(t, { echo }, 60_000);
   const { session, address, admission } = started;
   const client = await RawHttp2Client.connect(Number(new URL(address).port));
   const head = frame(Buffer.alloc(0));
@@ -111,16 +115,15 @@ test('a client may reset its call inside the message, by any code', STUCK, async
     }
   }
   client.close();
-  await stop(started);
 });
 
-test('a client may reset its call while it waits at the gate, with any code', STUCK, async () => {
+test('a client may reset its call while it waits at the gate, with any code', STUCK, async (t) => {
   let go: (() => void) | undefined;
   const hold: Run = () =>
     new Promise((resolve) => {
       go = () => resolve(Buffer.from('held'));
     });
-  const started = await start({ echo, hold }, 60_000);
+  const started = await start(t, { echo, hold }, 60_000);
   const { session, address, admission } = started;
   const other = connect(address);
   for (const code of RESETS) {
@@ -137,27 +140,30 @@ test('a client may reset its call while it waits at the gate, with any code', ST
     assert.equal(await ask(other, Buffer.from('next')), 'next');
   }
   other.destroy();
-  await stop(started);
 });
 
-test('a deadline that passes as the client resets ends one call only', STUCK, async () => {
+test('a deadline that passes as the client resets ends one call only', STUCK, async (t) => {
   const wait: Run = () => new Promise((resolve) => setTimeout(() => resolve(Buffer.from('x')), 4));
-  const started = await start({ echo, wait }, 60_000);
+  const started = await start(t, { echo, wait }, 60_000);
   const { session, admission } = started;
+  const closed: Promise<unknown>[] = [];
   for (let i = 0; i < 300; i += 1) {
     const stream = open(session, 'wait', { 'grpc-timeout': `${1 + (i % 5)}m` });
+    closed.push(new Promise((resolve) => stream.resume().once('close', resolve)));
     if (i % 2 === 0) stream.end(frame(Buffer.from('x')));
     else stream.write(frame(Buffer.from('x'), { length: 3 }));
     setTimeout(() => stream.close(RESETS[i % 3 === 0 ? 0 : 1]), i % 6);
     if (i % CALLS_MAX === 0) await new Promise((resolve) => setTimeout(resolve, 2));
   }
+  // What is still on its way would take the places of the next call.
+  await Promise.all(closed);
+  await new Promise((resolve) => session.ping(resolve));
   await until(() => admission.held.calls === 0 && admission.held.bytes === 0);
   assert.equal(await ask(session, Buffer.from('next')), 'next');
-  await stop(started);
 });
 
-test('calls whose message never comes whole do not keep the others out', STUCK, async () => {
-  const started = await start({ echo });
+test('calls whose message never comes whole do not keep the others out', STUCK, async (t) => {
+  const started = await start(t, { echo });
   const { session, admission } = started;
   const beginnings = [
     frame(Buffer.from('x'), { length: 100 }),
@@ -171,11 +177,10 @@ test('calls whose message never comes whole do not keep the others out', STUCK, 
     await until(() => admission.held.calls === 0 && admission.held.bytes === 0);
     assert.equal(await ask(session, Buffer.from('next')), 'next');
   }
-  await stop(started);
 });
 
-test('a refused call holds nothing although its client never ends it', STUCK, async () => {
-  const started = await start({ echo }, 60_000);
+test('a refused call holds nothing although its client never ends it', STUCK, async (t) => {
+  const started = await start(t, { echo }, 60_000);
   const { session, admission } = started;
   const small = frame(Buffer.from('x'));
   for (const first of [small, frame(Buffer.alloc(MIB))]) {
@@ -184,12 +189,11 @@ test('a refused call holds nothing although its client never ends it', STUCK, as
     await once(stream, 'response');
     await until(() => admission.held.calls === 0 && admission.held.bytes === 0);
   }
-  await stop(started);
 });
 
-test('replies that nobody takes are given up, small and large ones', STUCK, async () => {
+test('replies that nobody takes are given up, small and large ones', STUCK, async (t) => {
   const large: Run = async () => Buffer.alloc(8 * MIB);
-  const started = await start({ echo, large });
+  const started = await start(t, { echo, large });
   const { session, address, admission } = started;
   // A client without room for a byte, and one whose socket nobody reads.
   for (const settings of [{ initialWindowSize: 0 }, { initialWindowSize: 2 ** 30 }]) {
@@ -208,11 +212,10 @@ test('replies that nobody takes are given up, small and large ones', STUCK, asyn
     assert.equal(await ask(session, Buffer.from('next')), 'next');
     closed.destroy();
   }
-  await stop(started);
 });
 
-test('a message that is being expanded counts until that is done', STUCK, async () => {
-  const started = await start({ echo }, 60_000);
+test('a message that is being expanded counts until that is done', STUCK, async (t) => {
+  const started = await start(t, { echo }, 60_000);
   const { session, admission } = started;
   const bytes = gzipSync(Buffer.alloc(15 * MIB));
   const stream = open(session, 'echo', { 'grpc-encoding': 'gzip' });
@@ -222,5 +225,4 @@ test('a message that is being expanded counts until that is done', STUCK, async 
   await new Promise((resolve) => session.ping(resolve));
   await until(() => admission.held.calls === 0 && admission.held.bytes === 0);
   assert.equal(await ask(session, Buffer.from('next')), 'next');
-  await stop(started);
 });
