@@ -11,7 +11,7 @@ import type { CheckedColumn, CheckedColumns } from './check-columns.ts';
 import { refuseNotFinite, refuseValue } from './check-error.ts';
 import { encodeDefaultValue } from './default-value.ts';
 import { isVariableWidth, RowBatchBuilder, type ColumnSlot } from './row-batch.ts';
-import type { MessageKeys } from './wal-message.ts';
+import type { Keys } from '../model/keys.ts';
 import { copyFixedBytes, decodeStrings, joinFixedBytes } from './wire-lists.ts';
 import { asBuffer } from './wire.ts';
 
@@ -64,7 +64,7 @@ export function buildRowBatch(
  * Returns the values of a key field (primary or partition key) for all checked rows: generated,
  * given, or the field's default where a row has none.
  */
-export function readKeys(column: CheckedColumn, rowIds: BigInt64Array): MessageKeys {
+export function readKeys(column: CheckedColumn, rowIds: BigInt64Array): Keys {
   const { values, field, physical } = column;
   const isInt64 = field.dataType === DataType.Int64;
   if (values.kind === 'generated') {

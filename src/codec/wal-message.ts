@@ -3,6 +3,7 @@
 // segment, keys.
 
 import assert from 'node:assert/strict';
+import type { Keys } from '../model/keys.ts';
 
 const MAGIC = 0x314d4c45; // "ELM1"
 const HEADER_BYTES = 40;
@@ -12,10 +13,6 @@ const PART_DELETE = 2;
 export const KEYS_INT64 = 0;
 export const KEYS_STRING = 1;
 export const KEYS_HEADER_BYTES = 8;
-
-export type MessageKeys =
-  | { readonly kind: 'int64'; readonly values: BigInt64Array }
-  | { readonly kind: 'string'; readonly values: readonly string[] };
 
 export type MessagePart =
   | {
@@ -48,7 +45,7 @@ const align8 = (bytes: number): number => (bytes + 7) & ~7;
  * Encodes keys as `u32 kind, u32 count`, then int64 values or `u32 × (count + 1)` offsets and
  * UTF-8.
  */
-export function encodeKeys(keys: MessageKeys): Uint8Array {
+export function encodeKeys(keys: Keys): Uint8Array {
   if (keys.kind === 'int64') {
     const bytes = new Uint8Array(8 + keys.values.byteLength);
     const view = new DataView(bytes.buffer);

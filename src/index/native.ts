@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ReadOutput } from '../model/read-output.ts';
+import type { QueryReply, ReadOutput, SearchReply } from '../model/read.ts';
 
 /** A field as native knows it. */
 export interface NativeField {
@@ -137,19 +137,6 @@ export interface NativeSearchRequest extends ReadOutput {
   readonly rangeFilter?: number;
 }
 
-export interface NativeSearchResult {
-  /** Hits per query, at most k each. */
-  readonly counts: Int32Array;
-  /** Client's scores, hits of query 0 first, best first. */
-  readonly scores: Float32Array;
-  /**
-   * A row batch with one row per hit, same order: primary key, timestamp (field 1), output fields.
-   */
-  readonly rows: Uint8Array;
-  /** Rows that passed filter and visibility, summed over segments. */
-  readonly visibleRows: number;
-}
-
 export interface NativeQueryRequest extends ReadOutput {
   readonly plan?: Uint8Array;
   /** Only rows with these primary keys (in addition to the plan). */
@@ -160,15 +147,6 @@ export interface NativeQueryRequest extends ReadOutput {
   readonly limit: number;
   /** Counts matching rows and returns none. Duplicated keys count each time. */
   readonly countOnly: boolean;
-}
-
-export interface NativeQueryResult {
-  readonly count: number;
-  /**
-   * A row batch ascending by primary key, newest row of a repeated key only: key, timestamp, output
-   * fields.
-   */
-  readonly rows: Uint8Array;
 }
 
 export interface NativeIndexParams {
@@ -339,11 +317,11 @@ export interface NativeCore {
   search(
     segments: readonly NativeSegment[],
     request: NativeSearchRequest,
-  ): Promise<NativeSearchResult>;
+  ): Promise<SearchReply>;
   query(
     segments: readonly NativeSegment[],
     request: NativeQueryRequest,
-  ): Promise<NativeQueryResult>;
+  ): Promise<QueryReply>;
 
   /**
    * Lays out one new segment from all rows of the inputs but those deleted at or before

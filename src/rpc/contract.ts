@@ -5,7 +5,8 @@
 import type { Cancelable } from '../base/cancelable.ts';
 import type { CollectionInfo, DatabaseInfo, PartitionInfo } from '../model/collection-info.ts';
 import type { GrowingSegmentInfo } from '../model/growing-segment.ts';
-import type { ReadOutput } from '../model/read-output.ts';
+import type { Keys } from '../model/keys.ts';
+import type { QueryParams, QueryReply, SearchParams, SearchReply } from '../model/read.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
 import type {
   ChannelCommit,
@@ -247,11 +248,6 @@ export interface QueryCoord {
   readonly detachIndex: Method<DetachRequest, Empty>;
 }
 
-/** Primary keys of one kind. */
-export type Keys =
-  | { readonly kind: 'int64'; readonly values: BigInt64Array }
-  | { readonly kind: 'string'; readonly values: readonly string[] };
-
 export interface InsertPart {
   readonly kind: 'insert';
   readonly partitionId: bigint;
@@ -282,19 +278,6 @@ export interface WriteRequest {
   readonly token?: bigint;
 }
 
-export interface SearchParams extends ReadOutput {
-  readonly fieldId: bigint;
-  readonly metric: string;
-  readonly nq: number;
-  readonly k: number;
-  readonly queries: Uint8Array;
-  readonly plan?: Uint8Array;
-  readonly ef: number;
-  readonly nprobe: number;
-  readonly radius?: number;
-  readonly rangeFilter?: number;
-}
-
 export interface ShardReadRequest {
   readonly collectionId: bigint;
   readonly vchannel: string;
@@ -303,28 +286,6 @@ export interface ShardReadRequest {
   readonly ignoreGrowing: boolean;
   /** The client's pin (iterators); 0 = everything acknowledged so far. */
   readonly pinnedTimestamp: bigint;
-}
-
-/** Hits of each query one after another, best first; `rows` is a row batch of the same length. */
-export interface SearchReply {
-  readonly counts: Int32Array;
-  readonly scores: Float32Array;
-  readonly rows: Uint8Array;
-  readonly visibleRows: number;
-}
-
-export interface QueryParams extends ReadOutput {
-  readonly plan?: Uint8Array;
-  readonly keys?: Keys;
-  /** 0 = all. */
-  readonly limit: number;
-  readonly countOnly: boolean;
-}
-
-export interface QueryReply {
-  readonly count: number;
-  /** Ascending by primary key; key, timestamp (field 1) and the fields asked for. */
-  readonly rows: Uint8Array;
 }
 
 export interface ShardStats {

@@ -2,45 +2,17 @@
 // up (R22). Absent options stay absent.
 
 import { whenCanceled, type Cancelable } from '../base/cancelable.ts';
-import {
-  native,
-  takeJobId,
-  type NativeQueryResult,
-  type NativeSearchResult,
-  type NativeSegment,
-} from '../index/native.ts';
+import { native, takeJobId, type NativeSegment } from '../index/native.ts';
 import { getErrorName, MilvusError } from '../model/error.ts';
-import type { ReadOutput } from '../model/read-output.ts';
-
-export interface SearchInput extends ReadOutput {
-  readonly fieldId: bigint;
-  readonly metric: string;
-  readonly nq: number;
-  readonly k: number;
-  readonly queries: Uint8Array;
-  readonly plan?: Uint8Array;
-  readonly ef: number;
-  readonly nprobe: number;
-  readonly radius?: number;
-  readonly rangeFilter?: number;
-}
-
-export interface QueryInput extends ReadOutput {
-  readonly plan?: Uint8Array;
-  readonly keys?:
-    | { readonly kind: 'int64'; readonly values: BigInt64Array }
-    | { readonly kind: 'string'; readonly values: readonly string[] };
-  readonly limit: number;
-  readonly countOnly: boolean;
-}
+import type { QueryParams, QueryReply, SearchParams, SearchReply } from '../model/read.ts';
 
 export function searchSegments(
   segments: readonly NativeSegment[],
-  input: SearchInput,
+  params: SearchParams,
   readTimestamp: bigint,
   call: Cancelable,
-): Promise<NativeSearchResult> {
-  const { ef, nprobe, ...rest } = input;
+): Promise<SearchReply> {
+  const { ef, nprobe, ...rest } = params;
   const jobId = takeJobId();
   const request = { ...rest, readTimestamp, params: { ef, nprobe }, jobId };
   return readUntilCanceled(call, jobId, native.search(segments, request));
@@ -48,11 +20,11 @@ export function searchSegments(
 
 export function querySegments(
   segments: readonly NativeSegment[],
-  input: QueryInput,
+  params: QueryParams,
   readTimestamp: bigint,
   call: Cancelable,
-): Promise<NativeQueryResult> {
-  const { keys, ...rest } = input;
+): Promise<QueryReply> {
+  const { keys, ...rest } = params;
   const jobId = takeJobId();
   const read = { ...rest, readTimestamp, jobId };
   const request = keys === undefined ? read : { ...read, keys: keys.values };

@@ -7,20 +7,8 @@ import { runInTurns, type Steps } from '../base/turns.ts';
 import { takeRowsOf } from '../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../codec/row-batch.ts';
 import { DataType } from '../model/data-type.ts';
+import type { QueryParams, QueryReply, SearchParams, SearchReply } from '../model/read.ts';
 import { TIMESTAMP_FIELD_ID } from '../model/schema.ts';
-
-/** Hits of each query one after another, best first; row i of `rows` belongs to score i. */
-export interface SearchPart {
-  readonly counts: Int32Array;
-  readonly scores: Float32Array;
-  readonly rows: Uint8Array;
-  readonly visibleRows: number;
-}
-
-export interface QueryPart {
-  readonly count: number;
-  readonly rows: Uint8Array;
-}
 
 /** The primary key field. */
 export interface KeyField {
@@ -59,18 +47,18 @@ export class KeyReader {
 
 /** In turns of the event loop, when it is long. */
 export function mergeSearches(
-  parts: readonly SearchPart[],
-  params: { readonly nq: number; readonly k: number; readonly metric: string },
+  parts: readonly SearchReply[],
+  params: Pick<SearchParams, 'nq' | 'k' | 'metric'>,
   key: KeyField,
-): Promise<SearchPart> {
+): Promise<SearchReply> {
   return runInTurns(mergeSearchSteps(parts, params, key));
 }
 
 function* mergeSearchSteps(
-  parts: readonly SearchPart[],
-  { nq, k, metric }: { readonly nq: number; readonly k: number; readonly metric: string },
+  parts: readonly SearchReply[],
+  { nq, k, metric }: Pick<SearchParams, 'nq' | 'k' | 'metric'>,
   key: KeyField,
-): Steps<SearchPart> {
+): Steps<SearchReply> {
   const batches = parts.map((part) => new RowBatchReader(part.rows));
   const keys = batches.map((batch) => new KeyReader(batch, key));
   const timestamps = batches.map(getTimestamps);
@@ -119,18 +107,18 @@ function* mergeSearchSteps(
 
 /** In turns of the event loop, when it is long. */
 export function mergeQueries(
-  parts: readonly QueryPart[],
-  params: { readonly limit: number; readonly countOnly: boolean },
+  parts: readonly QueryReply[],
+  params: Pick<QueryParams, 'limit' | 'countOnly'>,
   key: KeyField,
-): Promise<QueryPart> {
+): Promise<QueryReply> {
   return runInTurns(mergeQuerySteps(parts, params, key));
 }
 
 function* mergeQuerySteps(
-  parts: readonly QueryPart[],
-  { limit, countOnly }: { readonly limit: number; readonly countOnly: boolean },
+  parts: readonly QueryReply[],
+  { limit, countOnly }: Pick<QueryParams, 'limit' | 'countOnly'>,
   key: KeyField,
-): Steps<QueryPart> {
+): Steps<QueryReply> {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
   if (countOnly) return { count, rows: parts[0]!.rows };
   const found = parts.filter((part) => part.count > 0);

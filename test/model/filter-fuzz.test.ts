@@ -11,7 +11,8 @@ import { RowBatchReader } from '../../src/codec/row-batch.ts';
 import { compileFilter } from '../../src/expr/compile.ts';
 import { encodePlan } from '../../src/expr/encode-plan.ts';
 import type { PlanNode } from '../../src/expr/plan.ts';
-import { native, type NativeQueryRequest, type NativeQueryResult } from '../../src/index/native.ts';
+import { native, type NativeQueryRequest } from '../../src/index/native.ts';
+import type { QueryReply } from '../../src/model/read.ts';
 import { DataType } from '../../src/model/data-type.ts';
 import { TIMESTAMP_FIELD_ID } from '../../src/model/schema.ts';
 import { Random } from '../support/codec/random.ts';
@@ -169,7 +170,7 @@ class FilterRun {
     const { rows } = expected;
     const { segments, name } = this.#random.pick(states);
     const where = `${this.#label}, state ${name}`;
-    const ask = (more: Partial<NativeQueryRequest>): Promise<NativeQueryResult> =>
+    const ask = (more: Partial<NativeQueryRequest>): Promise<QueryReply> =>
       native.query(segments, makeQuery(readTimestamp, { plan, ...more }));
     assert.equal((await ask({ countOnly: true })).count, expected.count, `${where}: count`);
     const limit = 1 + this.#random.below(20);
@@ -203,10 +204,10 @@ class FilterRun {
     plan: PlanNode,
     timestamp: bigint,
     state: DatasetState,
-    result: NativeQueryResult | Error,
+    result: QueryReply | Error,
   ): Promise<never> {
     const dataset = this.#dataset;
-    const ask = async (candidate: PlanNode): Promise<NativeQueryResult | Error> =>
+    const ask = async (candidate: PlanNode): Promise<QueryReply | Error> =>
       native
         .query(state.segments, makeQuery(timestamp, { plan: encodePlan(candidate) }))
         .catch((error: unknown) => error as Error);
@@ -253,7 +254,7 @@ function readKeys(dataset: Dataset, rows: Uint8Array): readonly (bigint | string
 
 function isSame(
   dataset: Dataset,
-  { rows }: NativeQueryResult,
+  { rows }: QueryReply,
   expected: readonly DatasetRow[],
 ): boolean {
   const batch = new RowBatchReader(rows);
@@ -272,7 +273,7 @@ function explainRows(
   dataset: Dataset,
   plan: PlanNode,
   timestamp: bigint,
-  got: NativeQueryResult,
+  got: QueryReply,
 ): string[] {
   const keys = readKeys(dataset, got.rows);
   const gotKeys = new Set(keys);

@@ -4,7 +4,8 @@
 import { encodeStringIds, type IdsInput } from '../../codec/ids.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { invalidParameter } from '../../model/error.ts';
-import type { DeletePart, InsertPart, Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
+import type { DeletePart, InsertPart } from '../../rpc/contract.ts';
 import { checkJson } from './check-json.ts';
 import type { PreparedRows } from './prepare-rows.ts';
 import type { ShardWrites } from './shard-writes.ts';

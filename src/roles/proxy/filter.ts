@@ -8,7 +8,7 @@ import type { CompiledFilter } from '../../expr/plan-cache.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField, getPrimaryKeyField } from '../../model/schema.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
 import type { Proxy } from './proxy.ts';
 import { getPartitionSlot } from './sharding.ts';
 

@@ -18,7 +18,7 @@ import type { RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { DataType, getDataTypeName } from '../../model/data-type.ts';
 import { invalidParameter } from '../../model/error.ts';
-import type { ReadBounds } from '../../model/read-output.ts';
+import type { ReadBounds } from '../../model/read.ts';
 import {
   findPartitionKeyField,
   getPrimaryKeyField,
@@ -26,7 +26,7 @@ import {
   TIMESTAMP_FIELD_ID,
   type FieldSchema,
 } from '../../model/schema.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
 import { KeyReader } from '../../segment/reduce.ts';
 import { checkJson } from './check-json.ts';
 import {

@@ -8,7 +8,7 @@ import type { RowSlice } from '../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { findPartitionKeyField, getPrimaryKeyField } from '../../model/schema.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 import { isTrue } from './read-target.ts';
 import { hashKey } from './sharding.ts';

@@ -10,7 +10,7 @@ import { findValue } from '../../codec/request-parts.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
-import type { QueryParams, QueryReply } from '../../rpc/contract.ts';
+import type { QueryParams, QueryReply } from '../../model/read.ts';
 import { OK_STATUS } from '../../rpc/status.ts';
 import { mergeQueries } from '../../segment/reduce.ts';
 import { compileRequestFilter, type Filter } from './filter.ts';

@@ -6,7 +6,7 @@
 
 import { DataType, getFixedWidth } from '../../model/data-type.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { ReadBounds } from '../../model/read-output.ts';
+import type { ReadBounds } from '../../model/read.ts';
 import {
   findFieldById,
   getPrimaryKeyField,

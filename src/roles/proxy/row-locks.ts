@@ -2,7 +2,7 @@
 // are asked in the order of their index: two updates never wait for each other.
 
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
 import type { Proxy, RequestContext } from './proxy.ts';
 
 /** By shard; undefined where nothing is locked. */

@@ -8,7 +8,7 @@ import type { SearchIteratorResult } from '../../codec/search-results.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
 import { takeRows } from '../../codec/row-batch-ops.ts';
 import { invalidParameter } from '../../model/error.ts';
-import type { SearchReply } from '../../rpc/contract.ts';
+import type { SearchReply } from '../../model/read.ts';
 import { isTrue } from './read-target.ts';
 
 export interface IteratorSettings {

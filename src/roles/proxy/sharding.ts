@@ -3,7 +3,7 @@
 
 import { VALUES_PER_TURN } from '../../base/turns.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import type { Keys } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;

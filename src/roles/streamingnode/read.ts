@@ -3,14 +3,8 @@
 
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
-import type {
-  CallContext,
-  QueryParams,
-  QueryReply,
-  SearchParams,
-  SearchReply,
-  ShardReadRequest,
-} from '../../rpc/contract.ts';
+import type { QueryParams, QueryReply, SearchParams, SearchReply } from '../../model/read.ts';
+import type { CallContext, ShardReadRequest } from '../../rpc/contract.ts';
 import { makeEmptyRows } from '../../segment/empty-rows.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { mergeQueries, mergeSearches } from '../../segment/reduce.ts';

@@ -19,12 +19,8 @@ import {
   type IndexFile,
   type SegmentInfo,
 } from '../../model/segment-info.ts';
-import type {
-  CallContext,
-  Keys,
-  ShardStats,
-  WriteRequest,
-} from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
+import type { CallContext, ShardStats, WriteRequest } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { ChannelCommits } from './channel-commits.ts';
 import { Checkpoint } from './checkpoint.ts';

@@ -4,7 +4,8 @@
 
 import type { Runtime } from '../../base/clock.ts';
 import { RowBatchReader } from '../../codec/row-batch.ts';
-import type { CallContext, Keys, WriteRequest } from '../../rpc/contract.ts';
+import type { Keys } from '../../model/keys.ts';
+import type { CallContext, WriteRequest } from '../../rpc/contract.ts';
 import { KeyReader, type KeyField } from '../../segment/reduce.ts';
 import { KeyLocks, type KeyList } from './key-locks.ts';
 import { countBytes, PendingWrites, type PendingWrite } from './pending-writes.ts';

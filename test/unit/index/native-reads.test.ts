@@ -14,9 +14,9 @@ import {
   native,
   takeJobId,
   type NativeSearchRequest,
-  type NativeSearchResult,
   type NativeSegment,
 } from '../../../src/index/native.ts';
+import type { SearchReply } from '../../../src/model/read.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import { Random } from '../../support/codec/random.ts';
 import {
@@ -51,7 +51,7 @@ function search(
   segment: NativeSegment,
   queries: Uint8Array,
   given: Partial<NativeSearchRequest> = {},
-): Promise<NativeSearchResult> {
+): Promise<SearchReply> {
   const nq = queries.byteLength / (DIM * Float32Array.BYTES_PER_ELEMENT);
   const params = { ef: 0, nprobe: 0 };
   const request = { fieldId: VECTOR, metric: 'L2', nq, k: 10, queries, params };
@@ -79,7 +79,7 @@ function makeRandomText(length: number): string {
   return Array.from({ length }, () => (random.next() < 0.5 ? 'a' : 'b')).join('');
 }
 
-function assertSame(found: NativeSearchResult, expected: NativeSearchResult): void {
+function assertSame(found: SearchReply, expected: SearchReply): void {
   assert.deepEqual(found.scores, expected.scores);
   assert.ok(Buffer.compare(found.rows, expected.rows) === 0);
 }

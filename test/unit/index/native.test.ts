@@ -12,9 +12,9 @@ import { encodePlan } from '../../../src/expr/encode-plan.ts';
 import type { Literal, PathStep, PlanNode } from '../../../src/expr/plan.ts';
 import {
   native,
-  type NativeSearchResult,
   type NativeSegment,
 } from '../../../src/index/native.ts';
+import type { SearchReply } from '../../../src/model/read.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import { readSegmentLayout, writeSegmentFile } from '../../../src/segment/segment-file.ts';
 import { encodeDeletes, packKeys } from '../../support/deletes.ts';
@@ -224,7 +224,7 @@ describe('sealed segment', () => {
     }
   }
 
-  function assertSameResult(a: NativeSearchResult, b: NativeSearchResult): void {
+  function assertSameResult(a: SearchReply, b: SearchReply): void {
     assert.deepEqual(a.counts, b.counts);
     assert.deepEqual(a.scores, b.scores);
     assert.ok(Buffer.compare(a.rows, b.rows) === 0);

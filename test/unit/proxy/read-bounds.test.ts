@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DataType } from '../../../src/model/data-type.ts';
 import { MilvusError } from '../../../src/model/error.ts';
-import type { ReadBounds } from '../../../src/model/read-output.ts';
+import type { ReadBounds } from '../../../src/model/read.ts';
 import type { CollectionSchema } from '../../../src/model/schema.ts';
 import type { Proxy, RequestContext } from '../../../src/roles/proxy/proxy.ts';
 import { readWithin, type ReadSize } from '../../../src/roles/proxy/read-bounds.ts';

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { DataType } from '../../../src/model/data-type.ts';
 import { MilvusError } from '../../../src/model/error.ts';
 import { WriteLine } from '../../../src/roles/streamingnode/write-line.ts';
-import type { Keys, WriteRequest } from '../../../src/rpc/contract.ts';
+import type { Keys } from '../../../src/model/keys.ts';
+import type { WriteRequest } from '../../../src/rpc/contract.ts';
 import { VirtualRuntime } from '../../support/virtual-runtime.ts';
 
 const KEY = { fieldId: 100n, dataType: DataType.Int64 };

@@ -7,12 +7,13 @@ import { encodeRowBatch } from '../../../src/codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import { DataType } from '../../../src/model/data-type.ts';
 import { TIMESTAMP_FIELD_ID } from '../../../src/model/schema.ts';
-import { mergeQueries, mergeSearches, type QueryPart } from '../../../src/segment/reduce.ts';
+import type { QueryReply } from '../../../src/model/read.ts';
+import { mergeQueries, mergeSearches } from '../../../src/segment/reduce.ts';
 
 const KEY = { fieldId: 100n, dataType: DataType.VarChar };
 const ALL = { limit: 0, countOnly: false };
 
-function makePart(rows: readonly (readonly [key: string, timestamp: bigint])[]): QueryPart {
+function makePart(rows: readonly (readonly [key: string, timestamp: bigint])[]): QueryReply {
   const texts = rows.map(([key]) => Buffer.from(key));
   const offsets = new Uint32Array(rows.length + 1);
   texts.forEach((text, i) => {
@@ -26,7 +27,7 @@ function makePart(rows: readonly (readonly [key: string, timestamp: bigint])[]):
   return { count: rows.length, rows: encodeRowBatch(columns, rows.length) };
 }
 
-function readRows(part: QueryPart): (readonly [string, bigint])[] {
+function readRows(part: QueryReply): (readonly [string, bigint])[] {
   const batch = new RowBatchReader(part.rows);
   const keys = batch.findColumn(KEY.fieldId)!;
   const timestamps = batch.findColumn(TIMESTAMP_FIELD_ID)!.asInt64();
