@@ -21,9 +21,9 @@ import {
   VECTOR_INDEXES,
 } from '../src/model/index-params.ts';
 import { NPROBE } from '../src/model/search-params.ts';
-import { PROPERTIES_NOT_YET } from '../src/roles/proxy/properties.ts';
-import { NOT_YET } from '../src/roles/proxy/read-field.ts';
-import { RPC_TABLE } from '../src/roles/proxy/rpc-table.ts';
+import { PROPERTIES_NOT_YET } from '../src/roles/proxy/catalog/properties.ts';
+import { NOT_YET } from '../src/roles/proxy/api/read-field.ts';
+import { RPC_TABLE } from '../src/roles/proxy/api/rpc-table.ts';
 
 const PROTO = 'proto/milvus/milvus.proto';
 const PROXY_FOLDER = 'src/roles/proxy';
@@ -118,7 +118,8 @@ function listRpcs(): string[] {
 /** What the proxy refuses by name: the arguments of its calls of notYet. */
 function listRefusals(): string[] {
   const found = new Set<string>();
-  for (const name of readdirSync(PROXY_FOLDER).sort()) {
+  for (const name of readdirSync(PROXY_FOLDER, { encoding: 'utf8', recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
     const text = readFileSync(`${PROXY_FOLDER}/${name}`, 'utf8');
     for (const [, quoted] of text.matchAll(/notYet\(\s*'([^']+)'/g)) found.add(quoted!);
     for (const [, quoted] of text.matchAll(/notYet\(\s*`([^`$]+?)( \(.*)?`/g)) found.add(quoted!);

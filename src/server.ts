@@ -21,7 +21,7 @@ import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
 import { makeRoles, startRoles } from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
-import { createHandlers } from './roles/proxy/handlers.ts';
+import { createHandlers } from './roles/proxy/api/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
 import type { Peers } from './rpc/contract.ts';
 import { Admission } from './rpc/admission.ts';

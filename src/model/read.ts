@@ -1,5 +1,5 @@
-// A read of rows, as everyone on its way knows it: what is asked of whoever holds rows, how large it
-// may get, and what comes back. What is too large is refused where the rows are found (P6).
+// A read of rows, as everyone on its way knows it: what is asked of whoever holds rows, how large
+// it may get, and what comes back. What is too large is refused where the rows are found (P6).
 
 import type { Keys } from './keys.ts';
 

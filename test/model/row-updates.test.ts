@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
 import { DataType } from '../../src/model/data-type.ts';
 import { MilvusError } from '../../src/model/error.ts';
-import { hashKey } from '../../src/roles/proxy/sharding.ts';
+import { hashKey } from '../../src/roles/proxy/write/sharding.ts';
 import type { WriteRequest } from '../../src/rpc/contract.ts';
 import { ClusterSandbox, type SandboxOptions } from '../support/cluster-sandbox.ts';
 import {

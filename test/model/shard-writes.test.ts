@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DataType } from '../../src/model/data-type.ts';
 import { MilvusError, type ErrorName } from '../../src/model/error.ts';
-import { hashKey } from '../../src/roles/proxy/sharding.ts';
+import { hashKey } from '../../src/roles/proxy/write/sharding.ts';
 import type { WriteRequest } from '../../src/rpc/contract.ts';
 import { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DataType } from '../../src/model/data-type.ts';
-import { hashKey } from '../../src/roles/proxy/sharding.ts';
+import { hashKey } from '../../src/roles/proxy/write/sharding.ts';
 import { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import {
   MilvusReplyError,

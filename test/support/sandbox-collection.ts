@@ -9,7 +9,7 @@ import { encodePlan } from '../../src/expr/encode-plan.ts';
 import type { CollectionInfo } from '../../src/model/collection-info.ts';
 import { DataType } from '../../src/model/data-type.ts';
 import { TIMESTAMP_FIELD_ID, type CollectionSchema } from '../../src/model/schema.ts';
-import { hashKey } from '../../src/roles/proxy/sharding.ts';
+import { hashKey } from '../../src/roles/proxy/write/sharding.ts';
 import type { QueryParams } from '../../src/model/read.ts';
 import type { DeletePart, InsertPart, Peers } from '../../src/rpc/contract.ts';
 import { mergeQueries, mergeSearches } from '../../src/segment/reduce.ts';

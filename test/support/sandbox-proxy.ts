@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
-import { createHandlers } from '../../src/roles/proxy/handlers.ts';
+import { createHandlers } from '../../src/roles/proxy/api/handlers.ts';
 import { createProxy, type ProxyLimits } from '../../src/roles/proxy/proxy.ts';
 import { Admission } from '../../src/rpc/admission.ts';
 import { MilvusProto } from '../../src/rpc/milvus-proto.ts';

@@ -10,7 +10,7 @@ import { findPartitions, type CollectionInfo } from '../../model/collection-info
 import { MilvusError } from '../../model/error.ts';
 import type { CallMemory } from '../../rpc/admission.ts';
 import type { CallContext, Peers } from '../../rpc/contract.ts';
-import { IdStock } from './id-stock.ts';
+import { IdStock } from './write/id-stock.ts';
 import { checkName } from './names.ts';
 
 /** Milvus' limits, by its own names; from the configuration. */

@@ -2,7 +2,7 @@
 // keep only the version, and a row that is found can be compared whole.
 
 import { DataType } from '../../../src/model/data-type.ts';
-import { hashKey } from '../../../src/roles/proxy/sharding.ts';
+import { hashKey } from '../../../src/roles/proxy/write/sharding.ts';
 import type { CollectionSpec, FieldSpec, Row, Value } from '../milvus-client.ts';
 
 export type Key = bigint | string;

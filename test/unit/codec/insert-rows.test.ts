@@ -2,8 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkColumns, type CheckOptions } from '../../../src/codec/check-columns.ts';
-import { buildRowBatch, findNotFinite, readKeys } from '../../../src/codec/field-data-to-rows.ts';
+import { checkColumns, type CheckOptions } from '../../../src/roles/proxy/write/check-columns.ts';
+import {
+  buildRowBatch,
+  findNotFinite,
+  readKeys,
+} from '../../../src/roles/proxy/write/field-data-to-rows.ts';
 import { decodeInsertRequest } from '../../../src/codec/insert-request.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import { sliceRows } from '../../../src/codec/row-slices.ts';

@@ -8,7 +8,7 @@ import { MilvusError } from '../../../src/model/error.ts';
 import type { ReadBounds } from '../../../src/model/read.ts';
 import type { CollectionSchema } from '../../../src/model/schema.ts';
 import type { Proxy, RequestContext } from '../../../src/roles/proxy/proxy.ts';
-import { readWithin, type ReadSize } from '../../../src/roles/proxy/read-bounds.ts';
+import { readWithin, type ReadSize } from '../../../src/roles/proxy/read/read-bounds.ts';
 import { Admission } from '../../../src/rpc/admission.ts';
 import { makeField } from '../../support/codec/random-batch.ts';
 import { VirtualRuntime } from '../../support/virtual-runtime.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CollectionInfo } from '../../../src/model/collection-info.ts';
 import { MilvusError } from '../../../src/model/error.ts';
-import { selectPartitions } from '../../../src/roles/proxy/read-target.ts';
+import { selectPartitions } from '../../../src/roles/proxy/read/read-target.ts';
 
 function makeInfo(partitionCount: number): CollectionInfo {
   return {

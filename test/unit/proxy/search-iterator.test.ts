@@ -7,7 +7,7 @@ import {
   getPageBound,
   readIteratorSettings,
   toIteratorResult,
-} from '../../../src/roles/proxy/search-iterator.ts';
+} from '../../../src/roles/proxy/read/search-iterator.ts';
 
 const BATCH_MAX = 16384;
 const page = { search_iter_v2: 'True', iterator: 'True', search_iter_batch_size: '10' };
