@@ -72,12 +72,12 @@ function makeCoordinators(config: Config, parts: RoleParts) {
     logger: logger.child({ role: 'rootcoord' }),
     onNameGone: metrics.forget,
     limits: {
-      maxDatabaseNum: config.rootCoord.maxDatabaseNum,
-      maxPartitionNum: config.rootCoord.maxPartitionNum,
-      maxGeneralCapacity: config.rootCoord.maxGeneralCapacity,
-      maxCollectionNum: config.quotaAndLimits.limits.maxCollectionNum,
-      maxCollectionNumPerDb: config.quotaAndLimits.limits.maxCollectionNumPerDB,
-      defaultPartitionName: config.common.defaultPartitionName,
+      maxDatabaseNum: config['rootCoord.maxDatabaseNum'],
+      maxPartitionNum: config['rootCoord.maxPartitionNum'],
+      maxGeneralCapacity: config['rootCoord.maxGeneralCapacity'],
+      maxCollectionNum: config['quotaAndLimits.limits.maxCollectionNum'],
+      maxCollectionNumPerDb: config['quotaAndLimits.limits.maxCollectionNumPerDB'],
+      defaultPartitionName: config['common.defaultPartitionName'],
       // One WAL stream serves all shards of a process (R9): more channels would be names only.
       pchannelCount: 1,
     },
@@ -85,24 +85,26 @@ function makeCoordinators(config: Config, parts: RoleParts) {
   const datacoord = new DataCoordRole({
     ...{ catalog, storage, peers, runtime },
     logger: logger.child({ role: 'datacoord' }),
-    segmentBytesMax: config.dataCoord.segment.maxSize * MIB,
-    isAutoCompactionOn: config.dataCoord.compaction.enableAutoCompaction,
-    mvccRetentionMs: config.elanus.mvccRetentionSeconds * 1000,
-    scrubIntervalMs: config.elanus.scrubIntervalSeconds * 1000,
+    segmentBytesMax: config['dataCoord.segment.maxSize'] * MIB,
+    isAutoCompactionOn: config['dataCoord.compaction.enableAutoCompaction'],
+    mvccRetentionMs: config['elanus.mvccRetentionSeconds'] * 1000,
+    scrubIntervalMs: config['elanus.scrubIntervalSeconds'] * 1000,
   });
   const indexcoord = new IndexCoordRole({
     ...{ catalog, peers, runtime, health },
     logger: logger.child({ role: 'indexcoord' }),
-    indexRowsMin: config.rootCoord.minSegmentSizeToEnableIndex,
+    indexRowsMin: config['rootCoord.minSegmentSizeToEnableIndex'],
   });
   return { rootcoord, datacoord, indexcoord, querycoord: new QueryCoordRole({ catalog, peers }) };
 }
 
-function makeNodes({ dataCoord, elanus, queryNode }: Config, parts: RoleParts) {
+function makeNodes(config: Config, parts: RoleParts) {
   const { storage, wal, peers, logger, runtime, health, metrics, buildMemory } = parts;
   const { nowMs } = runtime;
-  const { segment } = dataCoord;
-  const reads = new ReadSlots(elanus.threads.search, queryNode.scheduler.unsolvedQueueSize);
+  const reads = new ReadSlots(
+    config['elanus.threads.search'],
+    config['queryNode.scheduler.unsolvedQueueSize'],
+  );
   const querynode = new QueryNodeRole({
     ...{ storage, peers, runtime, reads },
     logger: logger.child({ role: 'querynode' }),
@@ -115,12 +117,13 @@ function makeNodes({ dataCoord, elanus, queryNode }: Config, parts: RoleParts) {
   const streamingnode = new StreamingNodeRole({
     ...{ wal, storage, peers, runtime, health, reads },
     logger: logger.child({ role: 'streamingnode' }),
-    isDamageAccepted: elanus.wal.acceptDamage,
-    mvccRetentionMs: elanus.mvccRetentionSeconds * 1000,
-    segmentBytesMax: segment.maxSize * MIB * segment.sealProportion,
-    walBytesMax: elanus.walBytesMax,
-    growingBytesMax: elanus.growingBytesMax,
-    growingLifeMsMax: segment.maxLife * 1000,
+    isDamageAccepted: config['elanus.wal.acceptDamage'],
+    mvccRetentionMs: config['elanus.mvccRetentionSeconds'] * 1000,
+    segmentBytesMax:
+      config['dataCoord.segment.maxSize'] * MIB * config['dataCoord.segment.sealProportion'],
+    walBytesMax: config['elanus.walBytesMax'],
+    growingBytesMax: config['elanus.growingBytesMax'],
+    growingLifeMsMax: config['dataCoord.segment.maxLife'] * 1000,
     onRead: metrics.observeRead,
   });
   return { querynode, datanode, indexnode, streamingnode };

@@ -71,9 +71,9 @@ export async function startServer(config: Config, seams: Seams = {}): Promise<Ru
 let areThreadsConfigured = false;
 
 /** The pool is the process's: a later server in the same process gets the first one's threads. */
-function configureThreadsOnce({ elanus }: Config): void {
+function configureThreadsOnce(config: Config): void {
   if (areThreadsConfigured) return;
-  native.configureThreads(elanus.threads.search, elanus.threads.build);
+  native.configureThreads(config['elanus.threads.search'], config['elanus.threads.build']);
   areThreadsConfigured = true;
 }
 
@@ -98,8 +98,11 @@ async function start(
 ): Promise<RunningServer> {
   const root = findRoot();
   const version = readVersion(root);
-  const dataPath = config.localStorage.path;
-  const logger = seams.logger ?? createPinoLogger(config.log);
+  const dataPath = config['localStorage.path'];
+  const logger = seams.logger ?? createPinoLogger({
+    level: config['log.level'],
+    format: config['log.format'],
+  });
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
@@ -109,20 +112,20 @@ async function start(
   const metrics = new ServerMetrics(version, health);
   // Before anything that takes time: probes are answered while the server starts and while it
   // stops.
-  const { ip, port: wantedPort } = config.proxy;
-  const metricsPort = await metrics.listen(ip, config.elanus.metrics.port, logger);
+  const ip = config['proxy.ip'];
+  const metricsPort = await metrics.listen(ip, config['elanus.metrics.port'], logger);
   stops.push(() => metrics.close());
 
   const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
   const roleSet = new RoleSet();
   const { peers } = roleSet;
-  const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
+  const buildMemory = makeBuildBudget(config['elanus.build.memoryBytesMax']);
   const roles = makeRoles(config, {
     ...{ catalog, storage, wal, peers, logger, health, metrics, buildMemory },
     runtime: systemRuntime,
   });
   roleSet.add(roles);
-  if (config.elanus.grpcBetweenRoles) stops.push(await roleSet.connectByGrpc(logger));
+  if (config['elanus.grpcBetweenRoles']) stops.push(await roleSet.connectByGrpc(logger));
   await startRoles(roles, stops);
   metrics.watch(roles);
   const admission = makeAdmission(config);
@@ -133,7 +136,7 @@ async function start(
     () => buildMemory.released,
   ]);
   stops.push(() => memoryReturn.stop());
-  const port = await server.listen(ip, wantedPort);
+  const port = await server.listen(ip, config['proxy.port']);
   stops.push(() => server.stop(STOP_GRACE_MS));
   health.enter('serving');
   stops.push(async () => health.enter('stopping'));
@@ -141,10 +144,10 @@ async function start(
   return { port, metricsPort, banner, logger, stop };
 }
 
-function makeAdmission({ elanus, proxy }: Config): Admission {
+function makeAdmission(config: Config): Admission {
   return new Admission({
-    bytesMax: elanus.requestBytesMax,
-    callsMax: proxy.maxTaskNum,
+    bytesMax: config['elanus.requestBytesMax'],
+    callsMax: config['proxy.maxTaskNum'],
     sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
   });
 }
@@ -189,7 +192,7 @@ function buildClientApi(
     peers,
     logger: logger.child({ role: 'proxy' }),
     limits: readLimits(config),
-    defaultPartitionName: config.common.defaultPartitionName,
+    defaultPartitionName: config['common.defaultPartitionName'],
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
     runtime: systemRuntime,
@@ -199,8 +202,8 @@ function buildClientApi(
   return new MilvusServer({
     proto,
     handlers: createHandlers(proxy, proto.methods),
-    receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
-    sendBytesMax: config.proxy.grpc.serverMaxSendSize,
+    receiveBytesMax: config['proxy.grpc.serverMaxRecvSize'],
+    sendBytesMax: config['proxy.grpc.serverMaxSendSize'],
     admission,
     observe: metrics.observeRpc,
     nowMs: monotonicMs,
@@ -220,7 +223,7 @@ async function openStores(
   seams: Seams,
   { health, stops }: { health: Health; stops: (() => Promise<void>)[] },
 ): Promise<Stores> {
-  const dataPath = config.localStorage.path;
+  const dataPath = config['localStorage.path'];
   const fileSystem = seams.fileSystem ?? new NodeFileSystem();
   const watch = (component: string, subject: string) => (error: MilvusError | undefined) => {
     if (error === undefined) health.clear(component, subject);
@@ -244,7 +247,7 @@ async function openStores(
     directory: join(dataPath, 'wal'),
     firstPchannel: namePchannel(0),
     fileSystem,
-    fileBytes: config.elanus.wal.fileBytes,
+    fileBytes: config['elanus.wal.fileBytes'],
     crc32c,
     onFailure: watch('streamingnode', 'writing the write-ahead log'),
   });
@@ -287,26 +290,25 @@ async function requireNoData(fileSystem: FileSystem, dataPath: string): Promise<
 }
 
 function readLimits(config: Config): ProxyLimits {
-  const { proxy, quotaAndLimits, common, rootCoord } = config;
   return {
-    maxNameLength: proxy.maxNameLength,
-    maxFieldNum: proxy.maxFieldNum,
-    maxVectorFieldNum: proxy.maxVectorFieldNum,
-    maxShardNum: proxy.maxShardNum,
-    maxDimension: proxy.maxDimension,
-    maxVarCharLength: proxy.maxVarCharLength,
-    maxArrayCapacity: proxy.maxArrayCapacity,
-    maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
-    maxIndexParamsSize: proxy.maxIndexParamsSize,
-    maxPartitionNum: rootCoord.maxPartitionNum,
-    mustUsePartitionKey: proxy.mustUsePartitionKey,
-    jsonMaxLength: common.JSONMaxLength,
-    topK: quotaAndLimits.limits.topK,
-    nq: quotaAndLimits.limits.nq,
-    maxResultEntries: proxy.maxResultEntries,
-    maxQueryResultWindow: quotaAndLimits.limits.maxQueryResultWindow,
-    maxOutputSize: quotaAndLimits.limits.maxOutputSize,
-    maxInsertSize: quotaAndLimits.limits.maxInsertSize,
+    maxNameLength: config['proxy.maxNameLength'],
+    maxFieldNum: config['proxy.maxFieldNum'],
+    maxVectorFieldNum: config['proxy.maxVectorFieldNum'],
+    maxShardNum: config['proxy.maxShardNum'],
+    maxDimension: config['proxy.maxDimension'],
+    maxVarCharLength: config['proxy.maxVarCharLength'],
+    maxArrayCapacity: config['proxy.maxArrayCapacity'],
+    maxCollectionDescriptionLength: config['proxy.maxCollectionDescriptionLength'],
+    maxIndexParamsSize: config['proxy.maxIndexParamsSize'],
+    maxPartitionNum: config['rootCoord.maxPartitionNum'],
+    mustUsePartitionKey: config['proxy.mustUsePartitionKey'],
+    jsonMaxLength: config['common.JSONMaxLength'],
+    topK: config['quotaAndLimits.limits.topK'],
+    nq: config['quotaAndLimits.limits.nq'],
+    maxResultEntries: config['proxy.maxResultEntries'],
+    maxQueryResultWindow: config['quotaAndLimits.limits.maxQueryResultWindow'],
+    maxOutputSize: config['quotaAndLimits.limits.maxOutputSize'],
+    maxInsertSize: config['quotaAndLimits.limits.maxInsertSize'],
   };
 }
 

@@ -8,11 +8,11 @@ import { MilvusError } from '../model/error.ts';
 import { min } from '../base/bigint.ts';
 import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpers.ts';
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
+import { toIoError } from '../model/io-error.ts';
 import { Batch, makePendingRecord } from './batch.ts';
 import type { PendingRecord } from './batch.ts';
 import { crc32c as crc32cByTable } from '../base/crc32c.ts';
 import type { Crc32c } from '../base/crc32c.ts';
-import { toIoError } from './io-error.ts';
 import { activateSpare, closeQuietly, discardFile, prepareSpare } from './log-file.ts';
 import type { ActiveFile, Spare } from './log-file.ts';
 import { encodeHeader, FORMAT_VERSION, HEADER_BYTES } from './record-format.ts';
@@ -110,7 +110,7 @@ export class LocalFileWal implements Wal {
       await makeDurableDirectory(fileSystem, directory);
       return new LocalFileWal(settings, await recoverFiles(settings));
     } catch (error) {
-      throw await toIoError(error, { fileSystem, directory, file: directory });
+      throw await toIoError(error, { fileSystem, directory, place: { file: directory } });
     }
   }
 
@@ -393,7 +393,7 @@ export class LocalFileWal implements Wal {
   ): Promise<void> {
     const { fileSystem, directory } = this.#settings;
     for (const record of waiting) this.#queueBytes -= record.bytes;
-    const reason = await toIoError(error, { fileSystem, directory, file, needBytes });
+    const reason = await toIoError(error, { fileSystem, directory, place: { file }, needBytes });
     this.#isFailing = true;
     this.#settings.onFailure(reason);
     for (const record of waiting) record.reject(reason);
@@ -450,7 +450,7 @@ export class LocalFileWal implements Wal {
         });
         await fileSystem.syncDirectory(directory);
       } catch (error) {
-        throw await toIoError(error, { fileSystem, directory, file: file.path });
+        throw await toIoError(error, { fileSystem, directory, place: { file: file.path } });
       }
       this.#files.shift();
     }

@@ -3,7 +3,7 @@
 
 import type { Crc32c } from '../base/crc32c.ts';
 import type { FileSystem } from '../base/file-system.ts';
-import { toIoError } from './io-error.ts';
+import { toIoError } from '../model/io-error.ts';
 import { closeQuietly } from './log-file.ts';
 import { HEADER_BYTES } from './record-format.ts';
 import { scanRecords } from './record-scanner.ts';
@@ -41,7 +41,7 @@ export async function* readLogFile(
     handle = await fileSystem.open(file.path, 'read');
   } catch (error) {
     if (!reading.isKept()) return;
-    throw await toIoError(error, { fileSystem, directory, file: file.path });
+    throw await toIoError(error, { fileSystem, directory, place: { file: file.path } });
   }
   const options = { epoch: file.epoch, crc32c, stopAtBad: !isPatient };
   let expected = file.first;
@@ -73,7 +73,7 @@ export async function* readLogFile(
       if (expected > last) break;
     }
   } catch (error) {
-    const failure = await toIoError(error, { fileSystem, directory, file: file.path });
+    const failure = await toIoError(error, { fileSystem, directory, place: { file: file.path } });
     // A block that the disk cannot read: what is behind it counts as damaged.
     if (!isPatient || failure.errorName !== 'IoFailed') throw failure;
   } finally {
