@@ -18,6 +18,7 @@ import { MemoryReturn } from './memory-return.ts';
 import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
+import { namePchannel } from './model/channel-name.ts';
 import { MilvusError } from './model/error.ts';
 import { makeRoles, startRoles } from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
@@ -29,7 +30,8 @@ import { MilvusServer } from './rpc/grpc-milvus.ts';
 import { MilvusProto } from './rpc/milvus-proto.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
-import { LocalFileWal } from './wal/local-file.ts';
+import { LocalLogStore } from './wal/local-store.ts';
+import type { Wal } from './wal/wal.ts';
 
 export interface RunningServer {
   readonly port: number;
@@ -212,7 +214,7 @@ function buildClientApi(
 interface Stores {
   readonly catalog: Catalog;
   readonly storage: LocalDirStorage;
-  readonly wal: LocalFileWal;
+  readonly wal: Wal;
 }
 
 /** Opens what is on the disk. @throws MilvusError when the metadata or a folder is unusable */
@@ -241,13 +243,15 @@ async function openStores(
   await catalog.open();
   const root = join(dataPath, 'storage');
   const storage = await LocalDirStorage.open({ root, fileSystem, crc32c });
-  const wal = await LocalFileWal.open({
+  const logs = new LocalLogStore({
     directory: join(dataPath, 'wal'),
+    firstPchannel: namePchannel(0),
     fileSystem,
     fileBytes: config['elanus.wal.fileBytes'],
     crc32c,
     onFailure: watch('streamingnode', 'writing the write-ahead log'),
   });
+  const wal = await logs.open(namePchannel(0), 1);
   stops.push(() => wal.close());
   return { catalog, storage, wal };
 }

@@ -43,25 +43,22 @@ export async function* readLogFile(
     if (!reading.isKept()) return;
     throw await toIoError(error, { fileSystem, directory, place: { file: file.path } });
   }
-  const decodeChannel = makeChannelDecoder();
   const options = { epoch: file.epoch, crc32c, stopAtBad: !isPatient };
   let expected = file.first;
   let offset = HEADER_BYTES;
   /** Records met whose payload alone is damaged. */
-  let damaged: { readonly sequence: bigint; readonly channel: string }[] = [];
+  let damaged: { readonly sequence: bigint; readonly prefix: Uint8Array }[] = [];
   const reportUpTo = (to: bigint): void => {
     const known = damaged.filter(({ sequence }) => sequence >= expected && sequence <= to);
     damaged = [];
     const damage = { file: file.path, offset, from: expected, to };
     const isKnown = BigInt(known.length) === to - expected + 1n;
-    report(isKnown ? { ...damage, channels: known.map(({ channel }) => channel) } : damage);
+    report(isKnown ? { ...damage, prefixes: known.map(({ prefix }) => prefix) } : damage);
   };
   try {
     for await (const item of scanRecords(handle, options)) {
       if (item.kind === 'bad') {
-        const { head } = item;
-        if (head === undefined) continue;
-        damaged.push({ sequence: head.sequence, channel: decodeChannel(head.channel) });
+        if (item.head !== undefined) damaged.push(item.head);
         continue;
       }
       if (item.sequence > last) break;
@@ -71,8 +68,7 @@ export async function* readLogFile(
       offset = item.endOffset;
       expected = item.sequence + 1n;
       if (item.sequence >= from) {
-        const channel = decodeChannel(item.channel);
-        yield { position: item.sequence, channel, place: where, record: item.payload };
+        yield { position: item.sequence, place: where, record: item.payload };
       }
       if (expected > last) break;
     }
@@ -84,17 +80,4 @@ export async function* readLogFile(
     await closeQuietly(handle);
   }
   reportUpTo(last);
-}
-
-/** Decodes names, remembering the last: most records of a run are of few channels. */
-function makeChannelDecoder(): (bytes: Uint8Array) => string {
-  let lastBytes = Buffer.alloc(0);
-  let lastName = '';
-  return (bytes) => {
-    if (!lastBytes.equals(bytes)) {
-      lastBytes = Buffer.from(bytes);
-      lastName = lastBytes.toString('utf8');
-    }
-    return lastName;
-  };
 }

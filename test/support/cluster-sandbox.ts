@@ -16,6 +16,7 @@ import { Catalog } from '../../src/meta/catalog.ts';
 import type { Kv } from '../../src/meta/kv.ts';
 import { startRoles } from '../../src/make-roles.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
+import { namePchannel } from '../../src/model/channel-name.ts';
 import { MilvusError } from '../../src/model/error.ts';
 import { DataCoordRole } from '../../src/roles/datacoord/datacoord.ts';
 import { DataNodeRole } from '../../src/roles/datanode/datanode.ts';
@@ -31,8 +32,8 @@ import { lazyPeer } from '../../src/rpc/local.ts';
 import { ReadSlots } from '../../src/segment/read-slots.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
-import { LocalFileWal } from '../../src/wal/local-file.ts';
-import { MemoryWal } from '../../src/wal/memory.ts';
+import { LocalLogStore } from '../../src/wal/local-store.ts';
+import { MemoryLogStore } from '../../src/wal/memory-store.ts';
 import type { Wal } from '../../src/wal/wal.ts';
 
 export interface SandboxOptions {
@@ -60,6 +61,8 @@ export interface SandboxOptions {
 }
 
 const MIB = 1024 * 1024;
+/** Of logs in memory: nobody may rely on positions that rise by one. */
+const POSITION_STEP = 3n;
 const TEN_MINUTES_MS = 600_000;
 const DAY_MS = 86_400_000;
 
@@ -82,9 +85,9 @@ export class ClusterSandbox {
   /** Where it keeps everything. */
   readonly folder: string;
   readonly #kv: Kv;
-  #memoryWal = new MemoryWal();
+  readonly #memoryLogs = new MemoryLogStore(POSITION_STEP);
   /** Of the roles that run now. */
-  wal: Wal = this.#memoryWal;
+  wal!: Wal;
   health = new Health();
   #roles: Partial<Record<RoleName, object>> = {};
   /** What stands between a caller and the role when calls are gRPC calls. */
@@ -188,14 +191,16 @@ export class ClusterSandbox {
   }
 
   async #openWal(): Promise<Wal> {
-    if (this.#options.wal === 'memory') return this.#memoryWal;
-    const wal = await LocalFileWal.open({
+    if (this.#options.wal === 'memory') return this.#memoryLogs.open(namePchannel(0), 1);
+    const logs = new LocalLogStore({
       directory: join(this.folder, 'wal'),
+      firstPchannel: namePchannel(0),
       fileSystem: new NodeFileSystem(),
       fileBytes: MIB,
       firstFileBytes: MIB,
       crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
+    const wal = await logs.open(namePchannel(0), 1);
     this.#stops.push(() => wal.close());
     return wal;
   }

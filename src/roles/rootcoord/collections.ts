@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
+import { namePchannel, nameVchannel } from '../../model/channel-name.ts';
 import {
   MAX_COLLECTIONS,
   type CollectionInfo,
@@ -63,9 +64,9 @@ export async function createCollection(
     dbId: database.dbId,
     dbName,
     schema: withIds,
-    vchannels: Array.from({ length: request.shardCount }, (_unused, shard) => {
-      const pchannel = shard % deps.limits.pchannelCount;
-      return `by-dev-rootcoord-dml_${pchannel}_${collectionId}v${shard}`;
+    vchannels: Array.from({ length: request.shardCount }, (_unused, shardIndex) => {
+      const pchannel = namePchannel(shardIndex % deps.limits.pchannelCount);
+      return nameVchannel({ pchannel, collectionId, shardIndex });
     }),
     partitions: nameInitialPartitions(state, request, collectionId, timestamp),
     aliases: [],

@@ -21,7 +21,6 @@ export interface WriteSource {
 
 export interface ShardLogDeps {
   readonly wal: Wal;
-  readonly vchannel: string;
   readonly shardIndex: number;
   readonly source: WriteSource;
   /** Where rows and deletes will go. */
@@ -139,7 +138,7 @@ export class ShardLog {
 
   /** One turn: check, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
   #append(prepared: PreparedWrite, timestamp: bigint): void {
-    const { wal, vchannel, shardIndex, check } = this.#deps;
+    const { wal, shardIndex, check } = this.#deps;
     const { parts, write } = prepared;
     try {
       // What holds may have changed while the write was being prepared.
@@ -152,7 +151,7 @@ export class ShardLog {
     const { collectionId, schemaVersion } = write.request;
     const message: WalMessage = { collectionId, timestamp, schemaVersion, shardIndex, parts };
     this.#lastStamped = timestamp;
-    const durable = wal.append(vchannel, encodeWalMessage(message));
+    const durable = wal.append(encodeWalMessage(message));
     this.#inFlight += 1;
     this.#openLine().push(prepared, message, durable);
   }

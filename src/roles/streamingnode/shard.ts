@@ -119,7 +119,6 @@ export class Shard {
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
-      vchannel: this.vchannel,
       fillIds: (parts) => segmentIds.fill(parts),
       takeTimestamps: async (count) =>
         (await peers.rootcoord.allocateTimestamps({ count }, {})).first,

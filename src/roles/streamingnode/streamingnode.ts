@@ -1,7 +1,8 @@
 // The streaming node: single writer of its channels. Owns growing data and leads the reads of its
 // shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
 
-import { decodeWalTarget } from '../../codec/wal-message.ts';
+import { decodeWalTarget, type WalMessage } from '../../codec/wal-message.ts';
+import { parseVchannel } from '../../model/channel-name.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
@@ -13,6 +14,8 @@ import { GrowingBudget } from './growing-budget.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
+
+type ShardTarget = Pick<WalMessage, 'collectionId' | 'shardIndex'>;
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
@@ -194,6 +197,10 @@ export class StreamingNodeRole implements StreamingNode {
     return totals;
   }
 
+  #findShard({ collectionId, shardIndex }: ShardTarget): Shard | undefined {
+    return this.#collections.get(collectionId)?.[shardIndex];
+  }
+
   async #observe<Reply>(kind: ReadKind, read: () => Promise<Reply>): Promise<Reply> {
     const { runtime, onRead } = this.#deps;
     const started = runtime.monotonicMs();
@@ -247,29 +254,32 @@ export class StreamingNodeRole implements StreamingNode {
   async #replay(): Promise<void> {
     const { wal } = this.#deps;
     const onDamage = (damage: WalDamage): void =>
-      this.#meetDamage(damage.to, describeDamage(damage), damage.channels);
+      this.#meetDamage(damage.to, describeDamage(damage), damage.prefixes);
     for await (const { position, place, record } of wal.read(0n, onDamage)) {
       const target = decodeWalTarget(record);
       if (target === undefined) {
         this.#meetDamage(position, `${place}: a record of an unknown form`);
         continue;
       }
-      const shard = this.#collections.get(target.collectionId)?.[target.shardIndex];
-      shard?.replay(record, position, place);
+      this.#findShard(target)?.replay(record, position, place);
     }
   }
 
-  /** Records up to `to` are missing: of these channels, or of nobody knows which. */
-  #meetDamage(to: bigint, reason: string, channels?: readonly string[]): void {
-    if (channels === undefined) this.#isLogDamaged = true;
+  /** Records up to `to` are missing: those that began so, or nobody knows which. */
+  #meetDamage(to: bigint, reason: string, prefixes: readonly Uint8Array[] = []): void {
+    const targets = prefixes.map(readTarget);
+    const isKnown = targets.length > 0 && !targets.includes(undefined);
+    if (!isKnown) this.#isLogDamaged = true;
     if (this.#deps.isDamageAccepted) {
       this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
       return;
     }
-    const concerned = channels === undefined ? undefined : new Set(channels);
-    for (const shard of this.#shards()) {
-      if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
+    const concerned = new Set<Shard | undefined>(this.#shards());
+    if (isKnown) {
+      concerned.clear();
+      for (const target of targets) concerned.add(this.#findShard(target!));
     }
+    for (const shard of concerned) shard?.replayDamage(to, reason);
   }
 
   /** What its shards hold belongs together: a collection serves with all of them or not at all. */
@@ -290,4 +300,9 @@ export class StreamingNodeRole implements StreamingNode {
       });
     });
   }
+}
+
+/** Older records began with the name of their vchannel. */
+function readTarget(prefix: Uint8Array): ShardTarget | undefined {
+  return decodeWalTarget(prefix) ?? parseVchannel(Buffer.from(prefix).toString('utf8'));
 }
