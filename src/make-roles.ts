@@ -6,6 +6,7 @@ import type { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
 import type { Config } from './config.ts';
 import type { Catalog } from './meta/catalog.ts';
+import { namePchannel } from './model/channel-name.ts';
 import { DataCoordRole } from './roles/datacoord/datacoord.ts';
 import { DataNodeRole } from './roles/datanode/datanode.ts';
 import { IndexCoordRole } from './roles/indexcoord/indexcoord.ts';
@@ -18,13 +19,13 @@ import type { Peers } from './rpc/contract.ts';
 import { ReadSlots } from './segment/read-slots.ts';
 import type { ServerMetrics } from './server-metrics.ts';
 import type { ObjectStorage } from './storage/object-storage.ts';
-import type { Wal } from './wal/wal.ts';
+import type { LogStore } from './wal/wal.ts';
 
 /** What roles share. */
 export interface RoleParts {
   readonly catalog: Catalog;
   readonly storage: ObjectStorage;
-  readonly wal: Wal;
+  readonly logs: LogStore;
   readonly peers: Peers;
   readonly logger: Logger;
   readonly runtime: Runtime;
@@ -34,6 +35,9 @@ export interface RoleParts {
 }
 
 const MIB = 1024 * 1024;
+
+/** One log serves all shards of a process (R9), so that one fsync does. */
+export const PCHANNELS = [namePchannel(0)] as const;
 
 /** The roles besides the proxy, by name. */
 export function makeRoles(config: Config, parts: RoleParts) {
@@ -57,8 +61,9 @@ export async function startRoles(
     await indexcoord.stop();
   });
   stops.push(() => querynode.stop());
-  await streamingnode.start();
+  // Before: a start that fails leaves logs open.
   stops.push(() => streamingnode.stop());
+  await streamingnode.start();
   await querycoord.start();
   await rootcoord.finishDrops();
   await indexcoord.resume();
@@ -78,8 +83,7 @@ function makeCoordinators(config: Config, parts: RoleParts) {
       maxCollectionNum: config['quotaAndLimits.limits.maxCollectionNum'],
       maxCollectionNumPerDb: config['quotaAndLimits.limits.maxCollectionNumPerDB'],
       defaultPartitionName: config['common.defaultPartitionName'],
-      // One WAL stream serves all shards of a process (R9): more channels would be names only.
-      pchannelCount: 1,
+      pchannels: PCHANNELS,
     },
   });
   const datacoord = new DataCoordRole({
@@ -99,7 +103,7 @@ function makeCoordinators(config: Config, parts: RoleParts) {
 }
 
 function makeNodes(config: Config, parts: RoleParts) {
-  const { storage, wal, peers, logger, runtime, health, metrics, buildMemory } = parts;
+  const { storage, logs, peers, logger, runtime, health, metrics, buildMemory } = parts;
   const { nowMs } = runtime;
   const reads = new ReadSlots(
     config['elanus.threads.search'],
@@ -115,7 +119,8 @@ function makeNodes(config: Config, parts: RoleParts) {
     onBuilt: metrics.observeBuild,
   });
   const streamingnode = new StreamingNodeRole({
-    ...{ wal, storage, peers, runtime, health, reads },
+    ...{ logs, storage, peers, runtime, health, reads },
+    pchannels: PCHANNELS,
     logger: logger.child({ role: 'streamingnode' }),
     isDamageAccepted: config['elanus.wal.acceptDamage'],
     mvccRetentionMs: config['elanus.mvccRetentionSeconds'] * 1000,

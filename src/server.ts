@@ -18,9 +18,8 @@ import { MemoryReturn } from './memory-return.ts';
 import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
-import { namePchannel } from './model/channel-name.ts';
 import { MilvusError } from './model/error.ts';
-import { makeRoles, startRoles } from './make-roles.ts';
+import { makeRoles, PCHANNELS, startRoles } from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
 import { createHandlers } from './roles/proxy/api/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
@@ -31,7 +30,6 @@ import { MilvusProto } from './rpc/milvus-proto.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
 import { LocalLogStore } from './wal/local-store.ts';
-import type { Wal } from './wal/wal.ts';
 
 export interface RunningServer {
   readonly port: number;
@@ -116,12 +114,12 @@ async function start(
   const metricsPort = await metrics.listen(ip, config['elanus.metrics.port'], logger);
   stops.push(() => metrics.close());
 
-  const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
+  const { catalog, storage, logs } = await openStores(config, seams, { health, stops });
   const roleSet = new RoleSet();
   const { peers } = roleSet;
   const buildMemory = makeBuildBudget(config['elanus.build.memoryBytesMax']);
   const roles = makeRoles(config, {
-    ...{ catalog, storage, wal, peers, logger, health, metrics, buildMemory },
+    ...{ catalog, storage, logs, peers, logger, health, metrics, buildMemory },
     runtime: systemRuntime,
   });
   roleSet.add(roles);
@@ -214,7 +212,7 @@ function buildClientApi(
 interface Stores {
   readonly catalog: Catalog;
   readonly storage: LocalDirStorage;
-  readonly wal: Wal;
+  readonly logs: LocalLogStore;
 }
 
 /** Opens what is on the disk. @throws MilvusError when the metadata or a folder is unusable */
@@ -245,15 +243,13 @@ async function openStores(
   const storage = await LocalDirStorage.open({ root, fileSystem, crc32c });
   const logs = new LocalLogStore({
     directory: join(dataPath, 'wal'),
-    firstPchannel: namePchannel(0),
+    firstPchannel: PCHANNELS[0],
     fileSystem,
     fileBytes: config['elanus.wal.fileBytes'],
     crc32c,
     onFailure: watch('streamingnode', 'writing the write-ahead log'),
   });
-  const wal = await logs.open(namePchannel(0), 1);
-  stops.push(() => wal.close());
-  return { catalog, storage, wal };
+  return { catalog, storage, logs };
 }
 
 function lockDataDirectory(path: string): number {

@@ -18,6 +18,11 @@ export function nameVchannel({ pchannel, collectionId, shardIndex }: VchannelNam
   return `${pchannel}_${collectionId}v${shardIndex}`;
 }
 
+/** Of a vchannel's name. */
+export function getPchannel(vchannel: string): string {
+  return vchannel.slice(0, vchannel.lastIndexOf('_'));
+}
+
 /** Undefined for what is no vchannel's name. */
 export function parseVchannel(name: string): VchannelName | undefined {
   const [, pchannel, collection, shard] = VCHANNEL.exec(name) ?? [];

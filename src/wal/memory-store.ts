@@ -11,6 +11,7 @@ interface Log {
   term: number;
   owner: MemoryWal | undefined;
   entries: WalEntry[];
+  bytes: number;
   last: bigint;
 }
 
@@ -24,7 +25,8 @@ export class MemoryLogStore implements LogStore {
   }
 
   async open(pchannel: string, term: number): Promise<MemoryWal> {
-    const log = this.#logs.get(pchannel) ?? { term, owner: undefined, entries: [], last: 0n };
+    const empty = { entries: [], bytes: 0, last: 0n };
+    const log: Log = this.#logs.get(pchannel) ?? { term, owner: undefined, ...empty };
     if (term < log.term) throw createOldTermError(pchannel, term, log.term);
     log.term = term;
     log.owner = new MemoryWal(log, this.#step);
@@ -59,6 +61,7 @@ class MemoryWal implements Wal {
       at += piece.byteLength;
     }
     log.last += this.#step;
+    log.bytes += bytes;
     const place = `memory, record ${log.last}`;
     log.entries.push({ position: log.last, place, record: copy });
     return log.last;
@@ -83,10 +86,11 @@ class MemoryWal implements Wal {
     this.#requireOwner();
     const log = this.#log;
     log.entries = log.entries.filter((entry) => entry.position >= before);
+    log.bytes = sumBytes(log.entries.map(({ record }) => record));
   }
 
   bytes(): number {
-    return sumBytes(this.#log.entries.map((entry) => entry.record));
+    return this.#log.bytes;
   }
 
   firstPosition(): bigint {

@@ -26,7 +26,8 @@ import { QueryCoordRole } from '../../src/roles/querycoord/querycoord.ts';
 import { QueryNodeRole } from '../../src/roles/querynode/querynode.ts';
 import { RootCoordRole } from '../../src/roles/rootcoord/rootcoord.ts';
 import { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
-import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts';
+import { ROLE_NAMES } from '../../src/rpc/contract.ts';
+import type { Peers, RoleName, StreamingNode } from '../../src/rpc/contract.ts';
 import { grpcPeer, startRoleServer } from '../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../src/rpc/local.ts';
 import { ReadSlots } from '../../src/segment/read-slots.ts';
@@ -34,7 +35,7 @@ import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
 import { LocalLogStore } from '../../src/wal/local-store.ts';
 import { MemoryLogStore } from '../../src/wal/memory-store.ts';
-import type { Wal } from '../../src/wal/wal.ts';
+import type { LogStore, Wal } from '../../src/wal/wal.ts';
 
 export interface SandboxOptions {
   /** Requests and replies between roles go through the wire's encoding. Default true. */
@@ -43,6 +44,8 @@ export interface SandboxOptions {
   readonly isGrpc?: boolean;
   /** In files, which are cut a file at a time, or in memory, which is cut exactly. Default file. */
   readonly wal?: 'file' | 'memory';
+  /** Default 1. */
+  readonly pchannelCount?: number;
   readonly mvccRetentionMs?: number;
   readonly segmentBytesMax?: number;
   readonly walBytesMax?: number;
@@ -86,19 +89,21 @@ export class ClusterSandbox {
   readonly folder: string;
   readonly #kv: Kv;
   readonly #memoryLogs = new MemoryLogStore(POSITION_STEP);
-  /** Of the roles that run now. */
-  wal!: Wal;
+  /** By pchannel: the logs that have been opened last. */
+  readonly wals = new Map<string, Wal>();
   health = new Health();
   #roles: Partial<Record<RoleName, object>> = {};
   /** What stands between a caller and the role when calls are gRPC calls. */
   #remotes: Partial<Record<RoleName, object>> = {};
   #stops: Stop[] = [];
+  #makeStreamingnode!: () => StreamingNodeRole;
 
   private constructor(options: SandboxOptions, folder: string) {
     this.#options = {
       copy: true,
       isGrpc: false,
       wal: 'file',
+      pchannelCount: 1,
       mvccRetentionMs: TEN_MINUTES_MS,
       segmentBytesMax: 64 * MIB,
       walBytesMax: 256 * MIB,
@@ -142,6 +147,18 @@ export class ClusterSandbox {
     const keys: string[] = [];
     for await (const { key } of this.#kv.range('')) if (key.includes(text)) keys.push(key);
     return keys;
+  }
+
+  /** Starts another streaming node over what this one owns, and returns the one that had it. */
+  async takeOver(): Promise<StreamingNode> {
+    const former = this.#roles.streamingnode as StreamingNodeRole;
+    const next = this.#makeStreamingnode();
+    this.#stops.push(() => next.stop());
+    await next.start();
+    this.#roles.streamingnode = next;
+    // Tells it what is loaded.
+    await (this.#roles.querycoord as QueryCoordRole).start();
+    return former;
   }
 
   /** Memory of growing segments, as the streaming node counts it. */
@@ -190,9 +207,24 @@ export class ClusterSandbox {
     };
   }
 
-  async #openWal(): Promise<Wal> {
-    if (this.#options.wal === 'memory') return this.#memoryLogs.open(namePchannel(0), 1);
-    const logs = new LocalLogStore({
+  /** That of the first pchannel, which is the only one unless there are to be more. */
+  get wal(): Wal {
+    return this.wals.get(namePchannel(0))!;
+  }
+
+  #makeLogs(): LogStore {
+    const store = this.#options.wal === 'memory' ? this.#memoryLogs : this.#makeLocalLogs();
+    return {
+      open: async (pchannel, term) => {
+        const wal = await store.open(pchannel, term);
+        this.wals.set(pchannel, wal);
+        return wal;
+      },
+    };
+  }
+
+  #makeLocalLogs(): LogStore {
+    return new LocalLogStore({
       directory: join(this.folder, 'wal'),
       firstPchannel: namePchannel(0),
       fileSystem: new NodeFileSystem(),
@@ -200,9 +232,6 @@ export class ClusterSandbox {
       firstFileBytes: MIB,
       crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
-    const wal = await logs.open(namePchannel(0), 1);
-    this.#stops.push(() => wal.close());
-    return wal;
   }
 
   async #start(options = this.#options): Promise<void> {
@@ -224,8 +253,10 @@ export class ClusterSandbox {
     });
     const openLocal = storage.openLocal.bind(storage);
     storage.openLocal = async (key) => this.#count(await openLocal(key));
-    const wal = await this.#openWal();
-    this.wal = wal;
+    const logs = this.#makeLogs();
+    const pchannels = Array.from({ length: this.#options.pchannelCount }, (_, i) =>
+      namePchannel(i),
+    );
     const rootcoord = new RootCoordRole({
       catalog,
       peers,
@@ -240,7 +271,7 @@ export class ClusterSandbox {
         maxCollectionNum: 65536,
         maxCollectionNumPerDb: 65536,
         defaultPartitionName: '_default',
-        pchannelCount: 1,
+        pchannels,
       },
     });
     const datacoord = new DataCoordRole({
@@ -269,22 +300,26 @@ export class ClusterSandbox {
     });
     const datanode = new DataNodeRole({ storage, buildMemory });
     const indexnode = new IndexNodeRole({ storage, buildMemory, nowMs, onBuilt: () => undefined });
-    const streamingnode = new StreamingNodeRole({
-      wal,
-      storage,
-      peers,
-      logger,
-      runtime,
-      health,
-      isDamageAccepted,
-      mvccRetentionMs,
-      segmentBytesMax,
-      walBytesMax,
-      growingBytesMax,
-      growingLifeMsMax,
-      onRead: () => undefined,
-      reads,
-    });
+    const makeStreamingnode = (): StreamingNodeRole =>
+      new StreamingNodeRole({
+        logs,
+        pchannels,
+        storage,
+        peers,
+        logger,
+        runtime,
+        health,
+        isDamageAccepted,
+        mvccRetentionMs,
+        segmentBytesMax,
+        walBytesMax,
+        growingBytesMax,
+        growingLifeMsMax,
+        onRead: () => undefined,
+        reads,
+      });
+    this.#makeStreamingnode = makeStreamingnode;
+    const streamingnode = makeStreamingnode();
     const coordinators = { rootcoord, datacoord, indexcoord, querycoord };
     const roles = { ...coordinators, querynode, datanode, indexnode, streamingnode };
     this.#roles = roles;

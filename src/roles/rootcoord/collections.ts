@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
-import { namePchannel, nameVchannel } from '../../model/channel-name.ts';
+import { nameVchannel } from '../../model/channel-name.ts';
 import {
   MAX_COLLECTIONS,
   type CollectionInfo,
@@ -20,6 +20,7 @@ import {
 } from '../../model/schema.ts';
 import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
+import { choosePchannels } from './pchannel-choice.ts';
 import type { RootCoordState } from './state.ts';
 
 type Properties = Readonly<Record<string, string>>;
@@ -64,10 +65,9 @@ export async function createCollection(
     dbId: database.dbId,
     dbName,
     schema: withIds,
-    vchannels: Array.from({ length: request.shardCount }, (_unused, shardIndex) => {
-      const pchannel = namePchannel(shardIndex % deps.limits.pchannelCount);
-      return nameVchannel({ pchannel, collectionId, shardIndex });
-    }),
+    vchannels: choosePchannels(names.list(), deps.limits.pchannels, request.shardCount).map(
+      (pchannel, shardIndex) => nameVchannel({ pchannel, collectionId, shardIndex }),
+    ),
     partitions: nameInitialPartitions(state, request, collectionId, timestamp),
     aliases: [],
     consistencyLevel: request.consistencyLevel,

@@ -86,7 +86,10 @@ async function readView<Reply extends object>(
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);
     const segmentIds = shard.view.selectSealed(partitionIds);
     try {
-      return { ...(await read(growing, segmentIds, timestamp)), timestamp };
+      const reply = await read(growing, segmentIds, timestamp);
+      // Another node may have taken the shard meanwhile: then this is not the whole truth (R14).
+      if (!shard.isSurelyOwned()) await shard.deps.wal.confirm();
+      return { ...reply, timestamp };
     } catch (error) {
       const isStale = error instanceof MilvusError && error.errorName === 'SegmentNotFound';
       if (!isStale || attempt >= VIEW_RETRIES_MAX) throw error;

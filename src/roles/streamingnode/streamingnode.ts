@@ -1,32 +1,28 @@
-// The streaming node: single writer of its channels. Owns growing data and leads the reads of its
-// shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
+// The streaming node: single writer of its pchannels. Owns growing data and leads the reads of its
+// shards. Start-up replays the logs' tails (R2); afterwards each shard runs by itself.
 
-import { decodeWalTarget, type WalMessage } from '../../codec/wal-message.ts';
-import { parseVchannel } from '../../model/channel-name.ts';
+import assert from 'node:assert/strict';
+import { getPchannel } from '../../model/channel-name.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
-import { describeDamage, type WalDamage } from '../../wal/wal.ts';
 import { AgeSealer } from './age-sealer.ts';
 import type { ReadKind, StreamingNodeDeps } from './deps.ts';
 import { GrowingBudget } from './growing-budget.ts';
+import { Pchannel } from './pchannel.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
-
-type ShardTarget = Pick<WalMessage, 'collectionId' | 'shardIndex'>;
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
   readonly #budget: GrowingBudget;
   readonly #ages: AgeSealer;
+  readonly #pchannels = new Map<string, Pchannel>();
   /** Collection id → its shards, by index. */
   readonly #collections = new Map<bigint, Shard[]>();
   readonly #sealer: Sealer;
-  #truncating: Promise<void> = Promise.resolve();
-  #isStopping = false;
-  #isLogDamaged = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
@@ -36,15 +32,19 @@ export class StreamingNodeRole implements StreamingNode {
       ...deps,
       budget: this.#budget,
       listShards: () => this.#shards(),
-      whenCut: () => this.#truncating,
+      listLogs: () => [...this.#pchannels.values()],
       sleep: (delayMs, signal) => deps.runtime.sleep(delayMs, signal),
     });
   }
 
   async start(): Promise<void> {
-    const { collections } = await this.#deps.peers.rootcoord.listCollections({}, {});
+    const { pchannels, peers } = this.#deps;
+    for (const name of pchannels) {
+      this.#pchannels.set(name, await Pchannel.open(this.#deps, name));
+    }
+    const { collections } = await peers.rootcoord.listCollections({}, {});
     for (const info of collections) await this.#openShards(info);
-    await this.#replay();
+    for (const pchannel of this.#pchannels.values()) await pchannel.replay();
     for (const shard of this.#shards()) await shard.openSealed();
     this.#ages.start();
     // What the log has held may be more than is left for writes, which would wake it.
@@ -52,23 +52,20 @@ export class StreamingNodeRole implements StreamingNode {
   }
 
   async stop(): Promise<void> {
-    // A closed shard no longer says what it needs of the log: from here on nothing is cut.
-    this.#isStopping = true;
     await this.#sealer.stop();
     await this.#ages.stop();
-    for (const shard of this.#shards()) await shard.close();
-    await this.#truncating;
+    for (const pchannel of this.#pchannels.values()) await pchannel.close();
   }
 
   /** A collection that is open stays as it is: the call may be a repeated one. */
   readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
     if (this.#collections.has(info.collectionId)) return EMPTY;
     await this.#openShards(info);
-    // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
-    for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.openSealed();
-    if (this.#isLogDamaged) {
+    for (const shard of this.#collections.get(info.collectionId) ?? []) {
+      // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
+      await shard.openSealed();
       // Damage in what was written before it was there must not stop it at the next start.
-      for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
+      if (this.#pchannelOf(shard).isDamaged) await shard.skipLog();
     }
     return EMPTY;
   };
@@ -82,8 +79,12 @@ export class StreamingNodeRole implements StreamingNode {
   readonly dropCollection: StreamingNode['dropCollection'] = async ({ collectionId }) => {
     const shards = this.#collections.get(collectionId) ?? [];
     this.#collections.delete(collectionId);
-    for (const shard of shards) await shard.drop();
-    this.#truncateWal();
+    for (const shard of shards) {
+      const pchannel = this.#pchannelOf(shard);
+      pchannel.remove(shard);
+      await shard.drop();
+      pchannel.truncate();
+    }
     return EMPTY;
   };
 
@@ -93,8 +94,8 @@ export class StreamingNodeRole implements StreamingNode {
   }) => {
     for (const shard of this.#collections.get(collectionId) ?? []) {
       await shard.dropPartition(partitionId);
+      this.#pchannelOf(shard).truncate();
     }
-    this.#truncateWal();
     return EMPTY;
   };
 
@@ -197,10 +198,6 @@ export class StreamingNodeRole implements StreamingNode {
     return totals;
   }
 
-  #findShard({ collectionId, shardIndex }: ShardTarget): Shard | undefined {
-    return this.#collections.get(collectionId)?.[shardIndex];
-  }
-
   async #observe<Reply>(kind: ReadKind, read: () => Promise<Reply>): Promise<Reply> {
     const { runtime, onRead } = this.#deps;
     const started = runtime.monotonicMs();
@@ -218,6 +215,12 @@ export class StreamingNodeRole implements StreamingNode {
     return [...this.#collections.values()].flat();
   }
 
+  #pchannelOf({ vchannel }: { readonly vchannel: string }): Pchannel {
+    const pchannel = this.#pchannels.get(getPchannel(vchannel));
+    assert(pchannel !== undefined, `${vchannel} is of a pchannel of this node`);
+    return pchannel;
+  }
+
   #require(collectionId: bigint, vchannel: string): Shard {
     const shard = this.#collections.get(collectionId)?.find((s) => s.vchannel === vchannel);
     if (shard === undefined) {
@@ -233,76 +236,25 @@ export class StreamingNodeRole implements StreamingNode {
         { collectionId: info.collectionId, vchannel },
         {},
       );
+      const pchannel = this.#pchannelOf({ vchannel });
       const hooks = {
-        onCheckpoint: () => this.#truncateWal(),
+        onCheckpoint: () => pchannel.truncate(),
         onWritten: () => this.#sealer.wake(),
         onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
         onBorn: (segmentId: bigint, timestamp: bigint) =>
           this.#ages.add(shard, segmentId, timestamp),
       };
-      const deps = { ...this.#deps, budget: this.#budget, ...hooks };
+      const { wal, term } = pchannel;
+      const deps = { ...this.#deps, wal, term, budget: this.#budget, ...hooks };
       const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
       shards.push(shard);
     }
     this.#collections.set(info.collectionId, shards);
-  }
-
-  /**
-   * One pass over the WAL for all shards: it is one stream (R9). What it has lost stops the shards
-   * that may have been in it.
-   */
-  async #replay(): Promise<void> {
-    const { wal } = this.#deps;
-    const onDamage = (damage: WalDamage): void =>
-      this.#meetDamage(damage.to, describeDamage(damage), damage.prefixes);
-    for await (const { position, place, record } of wal.read(0n, onDamage)) {
-      const target = decodeWalTarget(record);
-      if (target === undefined) {
-        this.#meetDamage(position, `${place}: a record of an unknown form`);
-        continue;
-      }
-      this.#findShard(target)?.replay(record, position, place);
-    }
-  }
-
-  /** Records up to `to` are missing: those that began so, or nobody knows which. */
-  #meetDamage(to: bigint, reason: string, prefixes: readonly Uint8Array[] = []): void {
-    const targets = prefixes.map(readTarget);
-    const isKnown = targets.length > 0 && !targets.includes(undefined);
-    if (!isKnown) this.#isLogDamaged = true;
-    if (this.#deps.isDamageAccepted) {
-      this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
-      return;
-    }
-    const concerned = new Set<Shard | undefined>(this.#shards());
-    if (isKnown) {
-      concerned.clear();
-      for (const target of targets) concerned.add(this.#findShard(target!));
-    }
-    for (const shard of concerned) shard?.replayDamage(to, reason);
+    for (const shard of shards) this.#pchannelOf(shard).add(shard);
   }
 
   /** What its shards hold belongs together: a collection serves with all of them or not at all. */
   #stopCollection(collectionId: bigint, reason: string): void {
     for (const shard of this.#collections.get(collectionId) ?? []) shard.stop(reason);
   }
-
-  #truncateWal(): void {
-    this.#truncating = this.#truncating.then(async () => {
-      if (this.#isStopping) return;
-      let before = this.#deps.wal.lastPosition() + 1n;
-      for (const shard of this.#shards()) {
-        const low = shard.lowWater();
-        if (low < before) before = low;
-      }
-      await this.#deps.wal.truncate(before).catch((error: unknown) => {
-        this.#deps.logger.warn({ error }, 'WAL not cut; the next checkpoint tries again');
-      });
-    });
-  }
-}
-
-/** Older records began with the name of their vchannel. */
-function readTarget(prefix: Uint8Array): ShardTarget | undefined {
-  return decodeWalTarget(prefix) ?? parseVchannel(Buffer.from(prefix).toString('utf8'));
 }
