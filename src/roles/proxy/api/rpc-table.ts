@@ -6,9 +6,12 @@ import {
   decodeInsertRequest,
   decodeUpsertRequest,
 } from '../../../codec/insert-request.ts';
-import { decodeQueryRequest } from '../../../codec/query-request.ts';
 import { encodeQueryResults } from '../../../codec/query-results.ts';
-import { decodeHybridSearchRequest, decodeSearchRequest } from '../../../codec/search-request.ts';
+import {
+  decodeHybridSearchRequest,
+  decodeQueryRequest,
+  decodeSearchRequest,
+} from '../../../codec/read-requests.ts';
 import { encodeSearchResults } from '../../../codec/search-results.ts';
 import type { Status } from '../../../rpc/status.ts';
 import { requireAccess, type Access } from './access.ts';

@@ -6,7 +6,7 @@ import { runInTurns, type Steps } from '../../../base/turns.ts';
 import { takeRowsOf } from '../../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { findValue, type KeyValue } from '../../../codec/request-parts.ts';
-import type { HybridSearchRequest } from '../../../codec/search-request.ts';
+import type { HybridSearchRequest } from '../../../codec/read-requests.ts';
 import { encodeSearchResultsInTurns } from '../../../codec/search-results.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { invalidParameter } from '../../../model/error.ts';

@@ -1,7 +1,7 @@
 // Query: filter → plan → shard leaders → merge by primary key → rows. Also count(*).
 
 import { runInTurns, VALUES_PER_TURN } from '../../../base/turns.ts';
-import type { QueryRequest } from '../../../codec/query-request.ts';
+import type { QueryRequest } from '../../../codec/read-requests.ts';
 import { encodeQueryResultsInTurns } from '../../../codec/query-results.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRowsOf } from '../../../codec/row-batch-ops.ts';

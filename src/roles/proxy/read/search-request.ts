@@ -8,7 +8,7 @@ import {
   PlaceholderType,
 } from '../../../codec/placeholder-group.ts';
 import type { KeyValue } from '../../../codec/request-parts.ts';
-import type { SearchRequest } from '../../../codec/search-request.ts';
+import type { SearchRequest } from '../../../codec/read-requests.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findField, getVectorFields, type FieldSchema } from '../../../model/schema.ts';

@@ -5,7 +5,7 @@ import { runInTurns } from '../../../base/turns.ts';
 import type { Ids } from '../../../codec/ids.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRowsOf } from '../../../codec/row-batch-ops.ts';
-import type { SearchRequest } from '../../../codec/search-request.ts';
+import type { SearchRequest } from '../../../codec/read-requests.ts';
 import { encodeSearchResultsInTurns } from '../../../codec/search-results.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { DataType } from '../../../model/data-type.ts';
