@@ -59,7 +59,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
     ].join('|')})\\.ts$`,
   ),
   'node:http': /^http\//,
-  'node:http2': /^rpc\/grpc-(http2|milvus|window)\.ts$/,
+  'node:http2': /^rpc\/grpc-(http2|window)\.ts$/,
   'node:net': /^(http\/|rpc\/grpc-http2\.ts$)/,
   'node:os': /^machine\.ts$/,
   'node:v8': /^rpc\/payload\.ts$/,

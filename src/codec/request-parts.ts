@@ -1,4 +1,4 @@
-// What several requests share: the header, key-value pairs, string lists, raw sub-messages.
+// What several requests share: the header and key-value pairs.
 // All bytes in decoded requests are views of the message and live only as long as the request.
 
 import { decodeInside } from './field-data.ts';
@@ -59,9 +59,4 @@ export function decodeMsgBase(reader: WireReader): MsgBase {
     else reader.skip(tag);
   }
   return base;
-}
-
-/** Returns the value of the last pair with this key. */
-export function findValue(pairs: readonly KeyValue[], key: string): string | undefined {
-  return pairs.findLast((pair) => pair.key === key)?.value;
 }
