@@ -19,6 +19,7 @@ import {
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import type { ShardReadRequest } from '../../../rpc/contract.ts';
 import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
 
@@ -44,7 +45,7 @@ export interface ShardSearch {
 }
 
 /** Searches that run together, each at every shard. */
-export async function searchShards(
+export function searchShards(
   proxy: Proxy,
   info: CollectionInfo,
   searches: readonly ShardSearch[],
@@ -52,9 +53,9 @@ export async function searchShards(
 ): Promise<readonly (SearchReply & Timed)[]> {
   const { schema } = info;
   return readWithin(proxy, context, {
-    sizes: searches.map(({ params: { outputFieldIds, nq, k }, spareRows }) => ({
-      ...{ schema, fieldIds: outputFieldIds, rows: nq * k, rowsEach: k, spareRows },
-    })),
+    sizes: searches.map(({ params: { outputFieldIds: fieldIds, nq, k }, spareRows }) => {
+      return { schema, fieldIds, rows: nq * k, rowsEach: k, spareRows };
+    }),
     read: (bounds) =>
       Promise.all(
         searches.map((search, i) => searchWithin(proxy, info, search, bounds[i]!, context)),
@@ -65,21 +66,19 @@ export async function searchShards(
 
 async function searchWithin(
   proxy: Proxy,
-  { collectionId, schema, vchannels }: CollectionInfo,
+  info: CollectionInfo,
   search: ShardSearch,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<SearchReply & Timed> {
-  const { target } = search;
   const params = { ...search.params, bounds };
-  const { streamingnode } = proxy.peers;
   const replies = await Promise.all(
-    vchannels.map((vchannel) =>
-      streamingnode.search({ collectionId, vchannel, ...target, params }, context),
+    info.vchannels.map((vchannel) =>
+      proxy.peers.streamingnode.search(toRequest(info, vchannel, search.target, params), context),
     ),
   );
   if (replies.length === 1) return replies[0]!;
-  const merged = await mergeSearches(replies, params, getPrimaryKeyField(schema));
+  const merged = await mergeSearches(replies, params, getPrimaryKeyField(info.schema));
   return { ...merged, timestamp: getLatest(replies) };
 }
 
@@ -95,7 +94,7 @@ export interface ShardQuery {
 }
 
 /** `limit` and keys hold for each shard as for the whole. */
-export async function queryShards(
+export function queryShards(
   proxy: Proxy,
   info: CollectionInfo,
   query: ShardQuery,
@@ -114,7 +113,7 @@ export async function queryShards(
 }
 
 /** Returns what each shard that is asked finds, in the order of the shards. */
-export async function queryEachShard(
+export function queryEachShard(
   proxy: Proxy,
   info: CollectionInfo,
   query: ShardQuery,
@@ -131,21 +130,32 @@ function getQuerySize({ schema }: CollectionInfo, { params, size }: ShardQuery):
   return { ...size, schema, fieldIds: params.outputFieldIds };
 }
 
-async function queryWithin(
+function queryWithin(
   proxy: Proxy,
-  { collectionId, vchannels }: CollectionInfo,
-  { target, params, ofShard = () => ({}) }: ShardQuery,
+  info: CollectionInfo,
+  { target, params, ofShard }: ShardQuery,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<(QueryReply & Timed)[]> {
-  const { streamingnode } = proxy.peers;
-  const replies = vchannels.flatMap((vchannel, shard) => {
-    const own = ofShard(shard);
-    if (own === undefined) return [];
-    const request = { collectionId, vchannel, ...target, params: { ...params, ...own, bounds } };
-    return [streamingnode.query(request, context)];
-  });
+  const bounded = { ...params, bounds };
+  const replies: Promise<QueryReply & Timed>[] = [];
+  for (const [shard, vchannel] of info.vchannels.entries()) {
+    const own = ofShard?.(shard);
+    if (ofShard !== undefined && own === undefined) continue;
+    const request = toRequest(info, vchannel, target, own ? { ...bounded, ...own } : bounded);
+    replies.push(proxy.peers.streamingnode.query(request, context));
+  }
   return Promise.all(replies);
+}
+
+/** Written out: spreading the target costs as much as reading a small message. */
+function toRequest<Params>(
+  { collectionId }: CollectionInfo,
+  vchannel: string,
+  { partitionIds, ignoreGrowing, pinnedTimestamp }: ReadTarget,
+  params: Params,
+): ShardReadRequest & { params: Params } {
+  return { collectionId, vchannel, partitionIds, ignoreGrowing, pinnedTimestamp, params };
 }
 
 function getLatest(replies: readonly Timed[]): bigint {
