@@ -29,6 +29,8 @@ export interface UnaryCall {
   /** What it holds and may hold for its reply. */
   readonly memory: CallMemory;
   readonly headers: IncomingHttpHeaders;
+  /** So long the client waits; undefined = for ever. */
+  readonly timeoutMs: number | undefined;
   /** Set once, it is called when the client cancels, vanishes, or its deadline passes. */
   onCancel: (() => void) | undefined;
 }
@@ -158,6 +160,7 @@ interface Surroundings {
 /** One call, from its first header to its trailers. */
 class Exchange implements UnaryCall, Stallable {
   readonly headers: IncomingHttpHeaders;
+  readonly timeoutMs: number | undefined;
   onCancel: (() => void) | undefined;
   message: Buffer = EMPTY;
   readonly #stream: ServerHttp2Stream;
@@ -178,6 +181,7 @@ class Exchange implements UnaryCall, Stallable {
     const { options } = around;
     this.#stream = stream;
     this.headers = headers;
+    this.timeoutMs = readTimeoutMs(headers['grpc-timeout']);
     this.#around = around;
     this.#method = options.methods.get(headers[':path'] ?? '');
     stream.on('error', ignore); // Of the transport: 'close' follows.
@@ -223,7 +227,7 @@ class Exchange implements UnaryCall, Stallable {
   }
 
   #startDeadline(): void {
-    const timeoutMs = readTimeoutMs(this.headers['grpc-timeout']);
+    const { timeoutMs } = this;
     if (timeoutMs === undefined || timeoutMs > TIMER_MS_MAX) return;
     this.#deadline = setTimeout(() => {
       const { onCancel } = this;

@@ -39,6 +39,8 @@ interface CallCollection {
 export interface RpcContext {
   readonly dbName: string;
   readonly signal: AbortSignal;
+  /** When the client gives up, on the monotonic clock; absent = never. */
+  readonly deadlineMs?: number;
   /** For its reply. */
   readonly memory: CallMemory;
   /** What the handler has found out about the call, for the observer. */
@@ -112,6 +114,7 @@ function serve(
   const run: UnaryMethod['run'] = async (call) => {
     const started = nowMs();
     const context = new CallContext(getDbName(call.headers), call.memory);
+    if (call.timeoutMs !== undefined) context.deadlineMs = started + call.timeoutMs;
     call.onCancel = () => context.cancel();
     const finish = (reply: Uint8Array, error?: MilvusError): Uint8Array => {
       observe(name, call.message, reply.byteLength, nowMs() - started, error, context);
@@ -144,6 +147,7 @@ class CallContext implements RpcContext {
   readonly memory: CallMemory;
   collection: CallCollection | undefined;
   units = 0;
+  deadlineMs?: number;
   isCanceled = false;
   #abort: AbortController | undefined;
   readonly #listeners = new Set<() => void>();

@@ -15,6 +15,8 @@ export interface StreamingNodeDeps {
   readonly wal: Wal;
   readonly storage: ObjectStorage;
   readonly peers: Peers;
+  /** Whether this node owns the shard's pchannel. */
+  readonly isOwner: (vchannel: string) => boolean;
   readonly logger: Logger;
   readonly runtime: Runtime;
   readonly health: Health;
@@ -42,6 +44,6 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onWritten: () => void;
   /** A growing segment has got its first record. */
   readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
-  /** The shard has stopped; its collection cannot be served without it. */
+  /** The shard has stopped, in this turn; its collection cannot be served without it. */
   readonly onStopped: (reason: string) => void;
 }

@@ -22,6 +22,7 @@ export interface WriteSource {
 export interface ShardLogDeps {
   readonly wal: Wal;
   readonly vchannel: string;
+  readonly collectionId: bigint;
   readonly shardIndex: number;
   readonly source: WriteSource;
   /** Where rows and deletes will go. */
@@ -139,7 +140,7 @@ export class ShardLog {
 
   /** One turn: check, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
   #append(prepared: PreparedWrite, timestamp: bigint): void {
-    const { wal, vchannel, shardIndex, check } = this.#deps;
+    const { wal, vchannel, collectionId, shardIndex, check } = this.#deps;
     const { parts, write } = prepared;
     try {
       // What holds may have changed while the write was being prepared.
@@ -149,7 +150,7 @@ export class ShardLog {
       write.reject(error);
       return;
     }
-    const { collectionId, schemaVersion } = write.request;
+    const { schemaVersion } = write.request;
     const message: WalMessage = { collectionId, timestamp, schemaVersion, shardIndex, parts };
     this.#lastStamped = timestamp;
     const durable = wal.append(vchannel, encodeWalMessage(message));

@@ -3,6 +3,7 @@
 import { invalidParameter, MilvusError } from '../../../model/error.ts';
 import { SegmentState } from '../../../model/segment-info.ts';
 import type { FlushReply, LoadStatus } from '../../../rpc/contract.ts';
+import { listGrowing } from '../../../rpc/shards.ts';
 import { OK_STATUS } from '../../../rpc/status.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
 
@@ -90,11 +91,11 @@ export async function getFlushAllState(
   context: RequestContext,
 ): Promise<object> {
   const before = BigInt(request.flush_all_ts);
-  const { rootcoord, datacoord, streamingnode } = proxy.peers;
+  const { rootcoord, datacoord } = proxy.peers;
   const { collections } = await rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
-    const request = { collectionId, mustServe: true };
-    const { segments } = await streamingnode.listGrowing(request, context);
+    const options = { mustServe: true, call: context };
+    const segments = await listGrowing(proxy.peers, collectionId, options);
     const left = segments.filter(
       ({ firstTimestamp }) => before === 0n || firstTimestamp <= before,
     );

@@ -4,6 +4,7 @@ import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findPartitionKeyField } from '../../../model/schema.ts';
 import { getPhysicalMs } from '../../../model/timestamp.ts';
+import { askShards } from '../../../rpc/shards.ts';
 import { OK_STATUS } from '../../../rpc/status.ts';
 import { checkName } from '../names.ts';
 import {
@@ -165,9 +166,11 @@ async function countRows(
   partitionId: bigint | undefined,
   context: RequestContext,
 ): Promise<KeyValuePair[]> {
-  const { collectionId } = info;
-  const { partitions } = await proxy.peers.streamingnode.getStats({ collectionId }, context);
-  const rows = partitions
+  const replies = await askShards(proxy.peers, info.vchannels, (shard, vchannel) =>
+    shard.getStats({ vchannel }, context),
+  );
+  const rows = replies
+    .flatMap(({ partitions }) => partitions)
     .filter((stats) => partitionId === undefined || stats.partitionId === partitionId)
     .reduce((sum, stats) => sum + stats.rows, 0);
   return [{ key: 'row_count', value: String(rows) }];

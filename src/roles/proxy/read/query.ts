@@ -24,7 +24,6 @@ import {
   readInteger,
   requirePartitionKey,
   selectPartitions,
-  toShardRead,
 } from './read-target.ts';
 
 const COUNT = 'count(*)';
@@ -120,7 +119,7 @@ async function readShards(
 ): Promise<QueryReply & { timestamp: bigint }> {
   const replies = await Promise.all(
     info.vchannels.map((vchannel) =>
-      proxy.peers.streamingnode.query({ ...toShardRead(info, vchannel, target), params }, context),
+      proxy.peers.shard(vchannel).query({ vchannel, ...target, params }, context),
     ),
   );
   if (replies.length === 1) return replies[0]!;

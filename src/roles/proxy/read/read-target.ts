@@ -4,7 +4,6 @@ import type { KeyValue } from '../../../codec/request-parts.ts';
 import { findPartitions, type CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findPartitionKeyField } from '../../../model/schema.ts';
-import type { ShardReadRequest } from '../../../rpc/contract.ts';
 import type { Filter } from './filter.ts';
 import type { ProxyLimits } from '../proxy.ts';
 
@@ -43,14 +42,6 @@ export function requirePartitionKey(
   throw invalidParameter(
     `must use partition key in the ${verb} request because the mustUsePartitionKey config is true`,
   );
-}
-
-export function toShardRead(
-  info: CollectionInfo,
-  vchannel: string,
-  options: { partitionIds: readonly bigint[]; ignoreGrowing: boolean; pinnedTimestamp: bigint },
-): ShardReadRequest {
-  return { collectionId: info.collectionId, vchannel, ...options };
 }
 
 /**

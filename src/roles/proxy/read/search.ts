@@ -13,6 +13,7 @@ import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
 import type { Keys } from '../../../model/keys.ts';
 import type { ReadBounds, SearchParams, SearchReply } from '../../../model/read.ts';
+import type { ShardReadRequest } from '../../../rpc/contract.ts';
 import { OK_STATUS } from '../../../rpc/status.ts';
 import { KeyReader, mergeSearches } from '../../../segment/reduce.ts';
 import { compileRequestFilter } from './filter.ts';
@@ -24,7 +25,6 @@ import {
   getPinnedTimestamp,
   requirePartitionKey,
   selectPartitions,
-  toShardRead,
 } from './read-target.ts';
 import { readPage, toIteratorResult } from './search-iterator.ts';
 import { readQueryVectors, readSearchSettings, type SearchSettings } from './search-request.ts';
@@ -78,7 +78,7 @@ export async function search(
 export interface SearchPlan {
   readonly settings: SearchSettings;
   readonly params: SearchParams;
-  readonly target: Parameters<typeof toShardRead>[2];
+  readonly target: Omit<ShardReadRequest, 'vchannel'>;
 }
 
 /** Also for the sub-searches of a hybrid one. */
@@ -194,7 +194,7 @@ export async function runSearch(
   const params = { ...plan.params, k, bounds };
   const replies = await Promise.all(
     info.vchannels.map((vchannel) =>
-      proxy.peers.streamingnode.search({ ...toShardRead(info, vchannel, target), params }, context),
+      proxy.peers.shard(vchannel).search({ vchannel, ...target, params }, context),
     ),
   );
   const merged =
@@ -287,8 +287,8 @@ async function readVectorRows(
       const params = { keys, limit: 0, outputFieldIds, countOnly: false, bounds: bounds! };
       const batches: Uint8Array[] = [];
       for (const vchannel of info.vchannels) {
-        const request = { ...toShardRead(info, vchannel, target), params };
-        batches.push((await proxy.peers.streamingnode.query(request, context)).rows);
+        const request = { vchannel, ...target, params };
+        batches.push((await proxy.peers.shard(vchannel).query(request, context)).rows);
       }
       return batches;
     },

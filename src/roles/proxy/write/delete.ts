@@ -143,7 +143,6 @@ async function deleteKeys(
 /** Reads the matching keys of each shard and deletes just the versions read. */
 async function deleteMatching(work: DeleteWork, filter: Filter): Promise<void> {
   const { proxy, info, partitionId, context } = work;
-  const { collectionId } = info;
   const partitionIds = partitionId !== 0n ? [partitionId] : (filter.partitionIds ?? []);
   const plan = await filter.encode();
   const primary = getPrimaryKeyField(info.schema);
@@ -155,9 +154,8 @@ async function deleteMatching(work: DeleteWork, filter: Filter): Promise<void> {
     const read = await readWithin(proxy, context, {
       sizes: [size],
       read: ([bounds]) =>
-        proxy.peers.streamingnode.query(
+        proxy.peers.shard(vchannel).query(
           {
-            collectionId,
             vchannel,
             partitionIds,
             ignoreGrowing: false,

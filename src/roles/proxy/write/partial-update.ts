@@ -36,7 +36,6 @@ import {
   type RowsTry,
 } from './prepare-rows.ts';
 import { readWithin } from '../read/read-bounds.ts';
-import { toShardRead } from '../read/read-target.ts';
 import type { ShardWrites } from './shard-writes.ts';
 import { hashKey, splitKeys } from './sharding.ts';
 
@@ -169,8 +168,8 @@ async function readRows(
         const keys = keysByShard[shard];
         if (keys === undefined || writes.isWritten(shard)) return [];
         const params = { keys, limit: 0, outputFieldIds, countOnly: false, bounds };
-        const request = { ...toShardRead(info, vchannel, target), params };
-        return [(await proxy.peers.streamingnode.query(request, context)).rows];
+        const request = { vchannel, ...target, params };
+        return [(await proxy.peers.shard(vchannel).query(request, context)).rows];
       }),
     );
     return replies.flat();
