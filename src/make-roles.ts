@@ -8,6 +8,7 @@ import type { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
 import type { Config } from './config.ts';
 import type { Catalog } from './meta/catalog.ts';
+import { namePchannel } from './model/channel-name.ts';
 import { MilvusError } from './model/error.ts';
 import { DataCoordRole } from './roles/datacoord/datacoord.ts';
 import { DataNodeRole } from './roles/datanode/datanode.ts';
@@ -24,7 +25,7 @@ import type { Peers } from './rpc/contract.ts';
 import { Directory } from './rpc/directory.ts';
 import { ReadSlots } from './segment/read-slots.ts';
 import type { ObjectStorage } from './storage/object-storage.ts';
-import type { Wal } from './wal/wal.ts';
+import type { LogStore } from './wal/wal.ts';
 
 /** Numbers that roles obey; see the settings of the same names. */
 export interface RoleSettings {
@@ -49,6 +50,7 @@ export interface RoleSettings {
 export interface RoleParts {
   readonly catalog: Catalog;
   readonly storage: ObjectStorage;
+  readonly logs: LogStore;
   readonly peers: Peers;
   readonly directory: Directory;
   readonly logger: Logger;
@@ -63,41 +65,42 @@ export interface RoleParts {
 const MIB = 1024 * 1024;
 const BUILDS_WAITING_MAX = 64;
 
+/** One log serves all shards of a process (R9), so that one fsync does. */
+export const PCHANNELS = [namePchannel(0)] as const;
+
 export function readRoleSettings(config: Config): RoleSettings {
-  const { rootCoord, dataCoord, queryNode, quotaAndLimits, common, elanus } = config;
-  const { segment } = dataCoord;
+  const segmentBytesMax = config['dataCoord.segment.maxSize'] * MIB;
   return {
     limits: {
-      maxDatabaseNum: rootCoord.maxDatabaseNum,
-      maxPartitionNum: rootCoord.maxPartitionNum,
-      maxGeneralCapacity: rootCoord.maxGeneralCapacity,
-      maxCollectionNum: quotaAndLimits.limits.maxCollectionNum,
-      maxCollectionNumPerDb: quotaAndLimits.limits.maxCollectionNumPerDB,
-      defaultPartitionName: common.defaultPartitionName,
-      // One WAL stream serves all shards of a process (R9): more channels would be names only.
-      pchannelCount: 1,
+      maxDatabaseNum: config['rootCoord.maxDatabaseNum'],
+      maxPartitionNum: config['rootCoord.maxPartitionNum'],
+      maxGeneralCapacity: config['rootCoord.maxGeneralCapacity'],
+      maxCollectionNum: config['quotaAndLimits.limits.maxCollectionNum'],
+      maxCollectionNumPerDb: config['quotaAndLimits.limits.maxCollectionNumPerDB'],
+      defaultPartitionName: config['common.defaultPartitionName'],
+      pchannels: PCHANNELS,
     },
-    segmentBytesMax: segment.maxSize * MIB,
-    growingSegmentBytesMax: segment.maxSize * MIB * segment.sealProportion,
-    isAutoCompactionOn: dataCoord.compaction.enableAutoCompaction,
-    mvccRetentionMs: elanus.mvccRetentionSeconds * 1000,
-    scrubIntervalMs: elanus.scrubIntervalSeconds * 1000,
-    indexRowsMin: rootCoord.minSegmentSizeToEnableIndex,
-    searchThreads: elanus.threads.search,
-    waitingReadsMax: queryNode.scheduler.unsolvedQueueSize,
-    isDamageAccepted: elanus.wal.acceptDamage,
-    walBytesMax: elanus.walBytesMax,
-    growingBytesMax: elanus.growingBytesMax,
-    growingLifeMsMax: segment.maxLife * 1000,
-    buildBytesMax: elanus.build.memoryBytesMax,
+    segmentBytesMax,
+    growingSegmentBytesMax: segmentBytesMax * config['dataCoord.segment.sealProportion'],
+    isAutoCompactionOn: config['dataCoord.compaction.enableAutoCompaction'],
+    mvccRetentionMs: config['elanus.mvccRetentionSeconds'] * 1000,
+    scrubIntervalMs: config['elanus.scrubIntervalSeconds'] * 1000,
+    indexRowsMin: config['rootCoord.minSegmentSizeToEnableIndex'],
+    searchThreads: config['elanus.threads.search'],
+    waitingReadsMax: config['queryNode.scheduler.unsolvedQueueSize'],
+    isDamageAccepted: config['elanus.wal.acceptDamage'],
+    walBytesMax: config['elanus.walBytesMax'],
+    growingBytesMax: config['elanus.growingBytesMax'],
+    growingLifeMsMax: config['dataCoord.segment.maxLife'] * 1000,
+    buildBytesMax: config['elanus.build.memoryBytesMax'],
   };
 }
 
 /** A node: a process, or in tests a part of one. */
 export interface NodePlan {
   readonly nodeId: number;
-  /** Of the shards of its streaming node; absent = it has none. */
-  readonly wal?: Wal;
+  /** That its streaming node owns; none = it has no such role. */
+  readonly pchannels: readonly string[];
   readonly hasQueryNode: boolean;
 }
 
@@ -116,11 +119,11 @@ export interface System {
 }
 
 export function makeDirectory(plans: readonly NodePlan[]): Directory {
-  const listIds = (isMeant: (plan: NodePlan) => boolean): number[] =>
-    plans.filter(isMeant).map(({ nodeId }) => nodeId);
   return new Directory({
-    streamingNodes: listIds(({ wal }) => wal !== undefined),
-    queryNodes: listIds(({ hasQueryNode }) => hasQueryNode),
+    owners: plans.flatMap(({ nodeId, pchannels }) =>
+      pchannels.map((pchannel) => [pchannel, nodeId] as const),
+    ),
+    queryNodes: plans.filter(({ hasQueryNode }) => hasQueryNode).map(({ nodeId }) => nodeId),
   });
 }
 
@@ -190,9 +193,9 @@ function makeWorkers({ storage, runtime, onBuilt }: RoleParts, buildMemory: Byte
   };
 }
 
-function makeNode(settings: RoleSettings, parts: RoleParts, plan: NodePlan): Node {
-  const { storage, peers, runtime, health, directory, logger, onRead } = parts;
-  const { nodeId, wal, hasQueryNode } = plan;
+export function makeNode(settings: RoleSettings, parts: RoleParts, plan: NodePlan): Node {
+  const { storage, logs, peers, runtime, health, logger, onRead } = parts;
+  const { nodeId, pchannels, hasQueryNode } = plan;
   // A streaming node and a query node of one process read with the same threads.
   const reads = new ReadSlots(settings.searchThreads, settings.waitingReadsMax);
   const node: { -readonly [Name in keyof Node]: Node[Name] } = { nodeId };
@@ -202,11 +205,10 @@ function makeNode(settings: RoleSettings, parts: RoleParts, plan: NodePlan): Nod
       logger: logger.child({ role: 'querynode' }),
     });
   }
-  if (wal === undefined) return node;
+  if (pchannels.length === 0) return node;
   const { isDamageAccepted, mvccRetentionMs, walBytesMax, growingBytesMax } = settings;
   node.streamingnode = new StreamingNodeRole({
-    ...{ wal, storage, peers, runtime, health, reads, onRead },
-    isOwner: (vchannel) => directory.findOwner(vchannel) === nodeId,
+    ...{ logs, pchannels, storage, peers, runtime, health, reads, onRead },
     logger: logger.child({ role: 'streamingnode' }),
     ...{ isDamageAccepted, mvccRetentionMs, walBytesMax, growingBytesMax },
     segmentBytesMax: settings.growingSegmentBytesMax,
@@ -234,8 +236,9 @@ export async function startRoles(
   for (const { querynode } of nodes) if (querynode) stops.push(() => querynode.stop());
   for (const { streamingnode } of nodes) {
     if (streamingnode === undefined) continue;
-    await streamingnode.start();
+    // Before: a start that fails leaves logs open.
     stops.push(() => streamingnode.stop());
+    await streamingnode.start();
   }
   await querycoord.start();
   await rootcoord.finishDrops();

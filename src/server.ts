@@ -22,6 +22,7 @@ import {
   addToRoleSet,
   makeDirectory,
   makeSystem,
+  PCHANNELS,
   readRoleSettings,
   startRoles,
   type NodePlan,
@@ -35,7 +36,7 @@ import { MilvusServer } from './rpc/grpc-milvus.ts';
 import { MilvusProto } from './rpc/milvus-proto.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
-import { LocalFileWal } from './wal/local-file.ts';
+import { LocalLogStore } from './wal/local-store.ts';
 
 export interface RunningServer {
   readonly port: number;
@@ -76,9 +77,9 @@ export async function startServer(config: Config, seams: Seams = {}): Promise<Ru
 let areThreadsConfigured = false;
 
 /** The pool is the process's: a later server in the same process gets the first one's threads. */
-function configureThreadsOnce({ elanus }: Config): void {
+function configureThreadsOnce(config: Config): void {
   if (areThreadsConfigured) return;
-  native.configureThreads(elanus.threads.search, elanus.threads.build);
+  native.configureThreads(config['elanus.threads.search'], config['elanus.threads.build']);
   areThreadsConfigured = true;
 }
 
@@ -103,8 +104,11 @@ async function start(
 ): Promise<RunningServer> {
   const root = findRoot();
   const version = readVersion(root);
-  const dataPath = config.localStorage.path;
-  const logger = seams.logger ?? createPinoLogger(config.log);
+  const dataPath = config['localStorage.path'];
+  const logger = seams.logger ?? createPinoLogger({
+    level: config['log.level'],
+    format: config['log.format'],
+  });
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
@@ -114,12 +118,12 @@ async function start(
   const metrics = new ServerMetrics(version, health);
   // Before anything that takes time: probes are answered while the server starts and while it
   // stops.
-  const { ip, port: wantedPort } = config.proxy;
-  const metricsPort = await metrics.listen(ip, config.elanus.metrics.port, logger);
+  const ip = config['proxy.ip'];
+  const metricsPort = await metrics.listen(ip, config['elanus.metrics.port'], logger);
   stops.push(() => metrics.close());
 
-  const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
-  const plans: NodePlan[] = [{ nodeId: NODE_ID, wal, hasQueryNode: true }];
+  const { catalog, storage, logs } = await openStores(config, seams, { health, stops });
+  const plans: NodePlan[] = [{ nodeId: NODE_ID, pchannels: PCHANNELS, hasQueryNode: true }];
   const directory = makeDirectory(plans);
   const roleSet = new RoleSet({
     ...{ directory, runtime: systemRuntime },
@@ -127,7 +131,7 @@ async function start(
   });
   const { peers } = roleSet;
   const parts = {
-    ...{ catalog, storage, peers, directory, logger, health },
+    ...{ catalog, storage, logs, peers, directory, logger, health },
     runtime: systemRuntime,
     onNameGone: metrics.forget,
     onBuilt: metrics.observeBuild,
@@ -135,7 +139,7 @@ async function start(
   };
   const system = makeSystem(readRoleSettings(config), parts, plans);
   addToRoleSet(roleSet, system);
-  if (config.elanus.grpcBetweenRoles) stops.push(await roleSet.connectByGrpc());
+  if (config['elanus.grpcBetweenRoles']) stops.push(await roleSet.connectByGrpc());
   await startRoles(system, stops);
   metrics.watch(system);
   const admission = makeAdmission(config);
@@ -149,7 +153,7 @@ async function start(
     () => system.buildMemory.released,
   ]);
   stops.push(() => memoryReturn.stop());
-  const port = await server.listen(ip, wantedPort);
+  const port = await server.listen(ip, config['proxy.port']);
   stops.push(() => server.stop(STOP_GRACE_MS));
   health.enter('serving');
   stops.push(async () => health.enter('stopping'));
@@ -157,10 +161,10 @@ async function start(
   return { port, metricsPort, banner, logger, stop };
 }
 
-function makeAdmission({ elanus, proxy }: Config): Admission {
+function makeAdmission(config: Config): Admission {
   return new Admission({
-    bytesMax: elanus.requestBytesMax,
-    callsMax: proxy.maxTaskNum,
+    bytesMax: config['elanus.requestBytesMax'],
+    callsMax: config['proxy.maxTaskNum'],
     sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
   });
 }
@@ -193,18 +197,17 @@ function buildClientApi(
     peers,
     logger: logger.child({ role: 'proxy' }),
     limits: readLimits(config),
-    defaultPartitionName: config.common.defaultPartitionName,
+    defaultPartitionName: config['common.defaultPartitionName'],
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
     runtime: systemRuntime,
     health,
-    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
   return new MilvusServer({
     proto,
-    handlers: createHandlers(proxy, proto.methods),
-    receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
-    sendBytesMax: config.proxy.grpc.serverMaxSendSize,
+    handlers: createHandlers(proxy, proto),
+    receiveBytesMax: config['proxy.grpc.serverMaxRecvSize'],
+    sendBytesMax: config['proxy.grpc.serverMaxSendSize'],
     admission,
     observe: metrics.observeRpc,
     nowMs: monotonicMs,
@@ -215,7 +218,7 @@ function buildClientApi(
 interface Stores {
   readonly catalog: Catalog;
   readonly storage: LocalDirStorage;
-  readonly wal: LocalFileWal;
+  readonly logs: LocalLogStore;
 }
 
 /** Opens what is on the disk. @throws MilvusError when the metadata or a folder is unusable */
@@ -224,7 +227,7 @@ async function openStores(
   seams: Seams,
   { health, stops }: { health: Health; stops: (() => Promise<void>)[] },
 ): Promise<Stores> {
-  const dataPath = config.localStorage.path;
+  const dataPath = config['localStorage.path'];
   const fileSystem = seams.fileSystem ?? new NodeFileSystem();
   const watch = (component: string, subject: string) => (error: MilvusError | undefined) => {
     if (error === undefined) health.clear(component, subject);
@@ -244,15 +247,15 @@ async function openStores(
   await catalog.open();
   const root = join(dataPath, 'storage');
   const storage = await LocalDirStorage.open({ root, fileSystem, crc32c });
-  const wal = await LocalFileWal.open({
+  const logs = new LocalLogStore({
     directory: join(dataPath, 'wal'),
+    firstPchannel: PCHANNELS[0],
     fileSystem,
-    fileBytes: config.elanus.wal.fileBytes,
+    fileBytes: config['elanus.wal.fileBytes'],
     crc32c,
     onFailure: watch('streamingnode', 'writing the write-ahead log'),
   });
-  stops.push(() => wal.close());
-  return { catalog, storage, wal };
+  return { catalog, storage, logs };
 }
 
 function lockDataDirectory(path: string): number {
@@ -289,26 +292,25 @@ async function requireNoData(fileSystem: FileSystem, dataPath: string): Promise<
 }
 
 function readLimits(config: Config): ProxyLimits {
-  const { proxy, quotaAndLimits, common, rootCoord } = config;
   return {
-    maxNameLength: proxy.maxNameLength,
-    maxFieldNum: proxy.maxFieldNum,
-    maxVectorFieldNum: proxy.maxVectorFieldNum,
-    maxShardNum: proxy.maxShardNum,
-    maxDimension: proxy.maxDimension,
-    maxVarCharLength: proxy.maxVarCharLength,
-    maxArrayCapacity: proxy.maxArrayCapacity,
-    maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
-    maxIndexParamsSize: proxy.maxIndexParamsSize,
-    maxPartitionNum: rootCoord.maxPartitionNum,
-    mustUsePartitionKey: proxy.mustUsePartitionKey,
-    jsonMaxLength: common.JSONMaxLength,
-    topK: quotaAndLimits.limits.topK,
-    nq: quotaAndLimits.limits.nq,
-    maxResultEntries: proxy.maxResultEntries,
-    maxQueryResultWindow: quotaAndLimits.limits.maxQueryResultWindow,
-    maxOutputSize: quotaAndLimits.limits.maxOutputSize,
-    maxInsertSize: quotaAndLimits.limits.maxInsertSize,
+    maxNameLength: config['proxy.maxNameLength'],
+    maxFieldNum: config['proxy.maxFieldNum'],
+    maxVectorFieldNum: config['proxy.maxVectorFieldNum'],
+    maxShardNum: config['proxy.maxShardNum'],
+    maxDimension: config['proxy.maxDimension'],
+    maxVarCharLength: config['proxy.maxVarCharLength'],
+    maxArrayCapacity: config['proxy.maxArrayCapacity'],
+    maxCollectionDescriptionLength: config['proxy.maxCollectionDescriptionLength'],
+    maxIndexParamsSize: config['proxy.maxIndexParamsSize'],
+    maxPartitionNum: config['rootCoord.maxPartitionNum'],
+    mustUsePartitionKey: config['proxy.mustUsePartitionKey'],
+    jsonMaxLength: config['common.JSONMaxLength'],
+    topK: config['quotaAndLimits.limits.topK'],
+    nq: config['quotaAndLimits.limits.nq'],
+    maxResultEntries: config['proxy.maxResultEntries'],
+    maxQueryResultWindow: config['quotaAndLimits.limits.maxQueryResultWindow'],
+    maxOutputSize: config['quotaAndLimits.limits.maxOutputSize'],
+    maxInsertSize: config['quotaAndLimits.limits.maxInsertSize'],
   };
 }
 

@@ -7,6 +7,8 @@ import type { Keys } from '../model/keys.ts';
 
 const MAGIC = 0x314d4c45; // "ELM1"
 const HEADER_BYTES = 40;
+/** So much of a message says whose it is. */
+const TARGET_BYTES = 32;
 const PART_HEADER_BYTES = 40;
 const PART_INSERT = 1;
 const PART_DELETE = 2;
@@ -110,12 +112,12 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   return pieces;
 }
 
-/** Whose record it is; undefined when it is of no known form. */
+/** Whose record begins so; undefined when it is of no known form. */
 export function decodeWalTarget(
-  record: Uint8Array,
+  prefix: Uint8Array,
 ): Pick<WalMessage, 'collectionId' | 'shardIndex'> | undefined {
-  if (record.byteLength < HEADER_BYTES) return undefined;
-  const view = new DataView(record.buffer, record.byteOffset, HEADER_BYTES);
+  if (prefix.byteLength < TARGET_BYTES) return undefined;
+  const view = new DataView(prefix.buffer, prefix.byteOffset, TARGET_BYTES);
   if (view.getUint32(0, true) !== MAGIC) return undefined;
   return { collectionId: view.getBigInt64(8, true), shardIndex: view.getUint32(28, true) };
 }

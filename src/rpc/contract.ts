@@ -110,6 +110,11 @@ export interface CompactionStatus {
 }
 
 export interface DataCoord {
+  /**
+   * Makes the caller the owner of a pchannel, with a term above all before: from then on commits
+   * with a lower one are refused.
+   */
+  readonly openPchannel: Method<{ pchannel: string }, { term: number }>;
   /** The shard's checkpoint, delete files and segments (tombstones too), for recovery. */
   readonly openChannel: Method<
     { collectionId: bigint; vchannel: string },
@@ -126,7 +131,7 @@ export interface DataCoord {
    * Records, in one transaction, segments written from growing ones, a delete file, and the
    * checkpoint. A commit whose outcome is unknown is repeated with the same number: it succeeds
    * without effect when it was recorded. One with a lower number than the last is refused, and so
-   * is one that names a file that was given up.
+   * is one of an earlier owner of the pchannel, or one that names a file that was given up.
    */
   readonly commitChannel: Method<ChannelCommit, Empty>;
   /** A shard holds deletes that are in no file yet: told once until they are in one. */

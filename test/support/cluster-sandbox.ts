@@ -16,27 +16,32 @@ import type { Kv } from '../../src/meta/kv.ts';
 import {
   addToRoleSet,
   makeDirectory,
+  makeNode,
   makeSystem,
   startRoles,
   type NodePlan,
   type RoleSettings,
   type System,
 } from '../../src/make-roles.ts';
+import { namePchannel } from '../../src/model/channel-name.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
 import { RoleSet } from '../../src/role-set.ts';
-import type { Peers, RoleName } from '../../src/rpc/contract.ts';
+import type { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
+import type { Peers, RoleName, StreamingNode } from '../../src/rpc/contract.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
-import { LocalFileWal } from '../../src/wal/local-file.ts';
-import { MemoryWal } from '../../src/wal/memory.ts';
-import type { Wal } from '../../src/wal/wal.ts';
+import { LocalLogStore } from '../../src/wal/local-store.ts';
+import { MemoryLogStore } from '../../src/wal/memory-store.ts';
+import type { LogStore, Wal } from '../../src/wal/wal.ts';
 
 export interface SandboxOptions {
   /** Requests and replies between roles go through the wire's encoding. Default true. */
   readonly copy?: boolean;
   /** Calls between roles are gRPC calls over loopback. Default false, see VARIANT. */
   readonly isGrpc?: boolean;
-  /** Each with a log of its own. Default 1, which is one node with the query node; see VARIANT. */
+  /** Default 1, or as many as there are streaming nodes. */
+  readonly pchannelCount?: number;
+  /** Each with pchannels of its own. Default 1, one node with the query node; see VARIANT. */
   readonly streamingNodes?: number;
   readonly queryNodes?: number;
   /** In files, which are cut a file at a time, or in memory, which is cut exactly. Default file. */
@@ -62,6 +67,8 @@ export interface SandboxOptions {
 const VARIANT = process.env['ELANUS_TEST_SANDBOX'] ?? '';
 const NODES = VARIANT.includes('nodes') ? 2 : 1;
 const MIB = 1024 * 1024;
+/** Of logs in memory: nobody may rely on positions that rise by one. */
+const POSITION_STEP = 3n;
 const TEN_MINUTES_MS = 600_000;
 const DAY_MS = 86_400_000;
 
@@ -84,18 +91,21 @@ export class ClusterSandbox {
   /** Where it keeps everything. */
   readonly folder: string;
   readonly #kv: Kv;
-  readonly #memoryWals: readonly Wal[];
-  /** Of the first streaming node that runs now. */
-  wal: Wal;
+  readonly #memoryLogs = new MemoryLogStore(POSITION_STEP);
+  /** By pchannel: the logs that have been opened last. */
+  readonly wals = new Map<string, Wal>();
   health = new Health();
   #roleSet: RoleSet | undefined;
   #system: System | undefined;
+  /** Makes another streaming node for what the first one owns. */
+  #makeSuccessor!: () => StreamingNodeRole;
   #stops: Stop[] = [];
 
   private constructor(options: SandboxOptions, folder: string) {
     this.#options = {
       copy: true,
       isGrpc: VARIANT.includes('grpc'),
+      pchannelCount: 1,
       streamingNodes: NODES,
       queryNodes: NODES,
       wal: 'file',
@@ -121,8 +131,6 @@ export class ClusterSandbox {
       await this.afterHooks.get('kv.transact')?.(transaction);
       return result;
     };
-    this.#memoryWals = Array.from({ length: this.#options.streamingNodes }, () => new MemoryWal());
-    this.wal = this.#memoryWals[0]!;
     this.peers = this.#makePeers();
   }
 
@@ -137,6 +145,18 @@ export class ClusterSandbox {
   async restart(more: Pick<SandboxOptions, 'isDamageAccepted'> = {}): Promise<void> {
     await this.#stop();
     await this.#start({ ...this.#options, ...more });
+  }
+
+  /** Starts another streaming node over what the first one owns, and returns that one. */
+  async takeOver(): Promise<StreamingNode> {
+    const { nodeId, streamingnode } = this.#system!.nodes[0]!;
+    const successor = this.#makeSuccessor();
+    this.#stops.push(() => successor.stop());
+    await successor.start();
+    this.#roleSet!.add(nodeId, { streamingnode: successor });
+    // Tells it what is loaded.
+    await this.#system!.coordinators.querycoord.start();
+    return streamingnode!;
   }
 
   /** The keys of all records that are in the catalog and contain the text. */
@@ -202,33 +222,31 @@ export class ClusterSandbox {
     };
   }
 
-  async #openWal(index: number): Promise<Wal> {
-    if (this.#options.wal === 'memory') return this.#memoryWals[index]!;
-    const wal = await LocalFileWal.open({
-      directory: join(this.folder, index === 0 ? 'wal' : `wal-${index}`),
+  /** That of the first pchannel, which is the only one unless there are to be more. */
+  get wal(): Wal {
+    return this.wals.get(namePchannel(0))!;
+  }
+
+  #makeLogs(): LogStore {
+    const store = this.#options.wal === 'memory' ? this.#memoryLogs : this.#makeLocalLogs();
+    return {
+      open: async (pchannel, term) => {
+        const wal = await store.open(pchannel, term);
+        this.wals.set(pchannel, wal);
+        return wal;
+      },
+    };
+  }
+
+  #makeLocalLogs(): LogStore {
+    return new LocalLogStore({
+      directory: join(this.folder, 'wal'),
+      firstPchannel: namePchannel(0),
       fileSystem: new NodeFileSystem(),
       fileBytes: MIB,
       firstFileBytes: MIB,
       crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
-    this.#stops.push(() => wal.close());
-    return wal;
-  }
-
-  /** One node where there is one of each; else every role of a kind has a node of its own. */
-  async #planNodes(): Promise<NodePlan[]> {
-    const { streamingNodes, queryNodes } = this.#options;
-    const hasOneNode = streamingNodes === 1 && queryNodes === 1;
-    const plans: NodePlan[] = [];
-    for (let i = 0; i < streamingNodes; i += 1) {
-      const wal = await this.#openWal(i);
-      if (i === 0) this.wal = wal;
-      plans.push({ nodeId: plans.length + 1, wal, hasQueryNode: hasOneNode });
-    }
-    for (let i = 0; i < queryNodes && !hasOneNode; i += 1) {
-      plans.push({ nodeId: plans.length + 1, hasQueryNode: true });
-    }
-    return plans;
   }
 
   async #start(options = this.#options): Promise<void> {
@@ -245,7 +263,7 @@ export class ClusterSandbox {
     });
     const openLocal = storage.openLocal.bind(storage);
     storage.openLocal = async (key) => this.#count(await openLocal(key));
-    const plans = await this.#planNodes();
+    const plans = planNodes(options);
     const directory = makeDirectory(plans);
     const copy = options.copy && !options.isGrpc;
     const onDefect = (name: string, error: unknown): void => {
@@ -253,12 +271,15 @@ export class ClusterSandbox {
     };
     this.#roleSet = new RoleSet({ directory, runtime, onDefect, copy });
     const parts = {
+      logs: this.#makeLogs(),
       ...{ catalog, storage, peers: this.peers, directory, logger, health, runtime },
       onNameGone: () => undefined,
       onBuilt: () => undefined,
       onRead: () => undefined,
     };
-    this.#system = makeSystem(readSettings(options), parts, plans);
+    const settings = readSettings(options);
+    this.#system = makeSystem(settings, parts, plans);
+    this.#makeSuccessor = () => makeNode(settings, parts, plans[0]!).streamingnode!;
     addToRoleSet(this.#roleSet, this.#system);
     if (options.isGrpc) this.#stops.push(await this.#roleSet.connectByGrpc());
     await startRoles(this.#system, this.#stops);
@@ -282,6 +303,32 @@ export class ClusterSandbox {
   }
 }
 
+/** As many as are wanted, and at least one for each streaming node. */
+function listPchannels({ pchannelCount, streamingNodes }: Required<SandboxOptions>): string[] {
+  const count = Math.max(pchannelCount, streamingNodes);
+  return Array.from({ length: count }, (_unused, i) => namePchannel(i));
+}
+
+/** One node where there is one of each; else every role of a kind has a node of its own. */
+function planNodes(options: Required<SandboxOptions>): NodePlan[] {
+  const { streamingNodes, queryNodes } = options;
+  const all = listPchannels(options);
+  if (streamingNodes === 1 && queryNodes === 1) {
+    return [{ nodeId: 1, pchannels: all, hasQueryNode: true }];
+  }
+  const writers = Array.from({ length: streamingNodes }, (_unused, i) => ({
+    nodeId: i + 1,
+    pchannels: all.filter((_name, at) => at % streamingNodes === i),
+    hasQueryNode: false,
+  }));
+  const holders = Array.from({ length: queryNodes }, (_unused, i) => ({
+    nodeId: streamingNodes + i + 1,
+    pchannels: [],
+    hasQueryNode: true,
+  }));
+  return [...writers, ...holders];
+}
+
 function readSettings(options: Required<SandboxOptions>): RoleSettings {
   return {
     ...options,
@@ -296,7 +343,7 @@ function readSettings(options: Required<SandboxOptions>): RoleSettings {
       maxCollectionNum: 65536,
       maxCollectionNumPerDb: 65536,
       defaultPartitionName: '_default',
-      pchannelCount: options.streamingNodes,
+      pchannels: listPchannels(options),
     },
   };
 }

@@ -74,6 +74,11 @@ export class SandboxCollection {
     return new SandboxCollection(peers, name, info);
   }
 
+  /** The same collection as others of its peers see it. */
+  through(peers: Peers): SandboxCollection {
+    return new SandboxCollection(peers, this.#name, this.info);
+  }
+
   get defaultPartition(): bigint {
     return this.info.partitions[0]!.partitionId;
   }

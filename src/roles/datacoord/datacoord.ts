@@ -8,6 +8,7 @@ import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { makeGarbage } from '../../meta/garbage.ts';
 import { WritingFiles } from '../../meta/writing-files.ts';
+import { getPchannel } from '../../model/channel-name.ts';
 import type { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { SegmentState, type ChannelCommit, type SegmentInfo } from '../../model/segment-info.ts';
@@ -88,6 +89,15 @@ export class DataCoordRole implements DataCoord {
     await this.#lines.whenIdle();
   }
 
+  readonly openPchannel: DataCoord['openPchannel'] = async ({ pchannel }) => {
+    const owner = await this.#deps.catalog.findOwner(pchannel);
+    const term = (owner?.term ?? 0) + 1;
+    const record = { pchannel, term };
+    const expected = owner?.revision ?? 'absent';
+    await this.#deps.catalog.write([{ key: KEYS.pchannel(pchannel), record, expected }]);
+    return { term };
+  };
+
   readonly openChannel: DataCoord['openChannel'] = async ({ collectionId, vchannel }) => ({
     channel: this.#table.getChannel(collectionId, vchannel),
     segments: this.#table.list(collectionId).filter((segment) => segment.vchannel === vchannel),
@@ -118,6 +128,7 @@ export class DataCoordRole implements DataCoord {
 
   async #commitChannel(commit: ChannelCommit): Promise<void> {
     const { collectionId, vchannel, segments, checkpoint, commitSeq } = commit;
+    const owned = await this.#requireOwner(commit);
     const before = this.#table.getChannel(collectionId, vchannel);
     const lastSeq = before.commitSeq ?? 0;
     if (commitSeq === lastSeq) return;
@@ -149,8 +160,28 @@ export class DataCoordRole implements DataCoord {
       channel: { vchannel, collectionId, checkpoint, deleteFiles, commitSeq },
       removedSegments: passed,
       more: [...this.#writing.listRemovals(written), ...garbage],
+      unchanged: [owned],
     });
     this.#writing.end(written);
+  }
+
+  /**
+   * Returns what must not change until the commit is recorded: who owns the pchannel. Before the
+   * number of the commit is looked at, because two owners count alike.
+   */
+  async #requireOwner({
+    vchannel,
+    term,
+  }: ChannelCommit): Promise<{ key: string; revision: bigint }> {
+    const pchannel = getPchannel(vchannel);
+    const owner = await this.#deps.catalog.findOwner(pchannel);
+    if (owner?.term !== term) {
+      throw new MilvusError('ChannelNotAvailable', {
+        message: 'the channel has another owner',
+        fields: { channel: vchannel, got: term, expected: owner?.term ?? 'none' },
+      });
+    }
+    return { key: KEYS.pchannel(pchannel), revision: owner.revision };
   }
 
   /** Which files a commit names for the first time, and which it is the first not to name. */

@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
+import { nameVchannel } from '../../model/channel-name.ts';
 import {
   MAX_COLLECTIONS,
   type CollectionInfo,
@@ -17,10 +18,10 @@ import {
   type CollectionSchema,
   type FieldSchema,
 } from '../../model/schema.ts';
-import { makeVchannel } from '../../model/vchannel.ts';
 import { askShards } from '../../rpc/shards.ts';
 import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
+import { choosePchannels } from './pchannel-choice.ts';
 import type { RootCoordState } from './state.ts';
 
 type Properties = Readonly<Record<string, string>>;
@@ -65,8 +66,8 @@ export async function createCollection(
     dbId: database.dbId,
     dbName,
     schema: withIds,
-    vchannels: Array.from({ length: request.shardCount }, (_unused, shard) =>
-      makeVchannel(shard % deps.limits.pchannelCount, collectionId, shard),
+    vchannels: choosePchannels(names.list(), deps.limits.pchannels, request.shardCount).map(
+      (pchannel, shardIndex) => nameVchannel({ pchannel, collectionId, shardIndex }),
     ),
     partitions: nameInitialPartitions(state, request, collectionId, timestamp),
     aliases: [],

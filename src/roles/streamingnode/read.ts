@@ -89,8 +89,11 @@ async function readView<Reply extends object>(
         parts.push(read.readSealed(peers.querynode(nodeId), segmentIds, timestamp));
       }
       const replies = await Promise.all(parts);
-      if (replies.length > 1) return { ...(await read.merge(replies)), timestamp };
-      return { ...(replies[0] ?? read.makeEmpty()), timestamp };
+      const reply =
+        replies.length > 1 ? await read.merge(replies) : (replies[0] ?? read.makeEmpty());
+      // Another node may have taken the shard meanwhile: then this is not the whole truth (R14).
+      if (!shard.isSurelyOwned()) await shard.deps.wal.confirm();
+      return { ...reply, timestamp };
     } catch (error) {
       const isStale = error instanceof MilvusError && error.errorName === 'SegmentNotFound';
       if (!isStale || attempt >= VIEW_RETRIES_MAX) throw error;

@@ -21,7 +21,6 @@ export interface WriteSource {
 
 export interface ShardLogDeps {
   readonly wal: Wal;
-  readonly vchannel: string;
   readonly collectionId: bigint;
   readonly shardIndex: number;
   readonly source: WriteSource;
@@ -140,7 +139,7 @@ export class ShardLog {
 
   /** One turn: check, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
   #append(prepared: PreparedWrite, timestamp: bigint): void {
-    const { wal, vchannel, collectionId, shardIndex, check } = this.#deps;
+    const { wal, collectionId, shardIndex, check } = this.#deps;
     const { parts, write } = prepared;
     try {
       // What holds may have changed while the write was being prepared.
@@ -153,7 +152,7 @@ export class ShardLog {
     const { schemaVersion } = write.request;
     const message: WalMessage = { collectionId, timestamp, schemaVersion, shardIndex, parts };
     this.#lastStamped = timestamp;
-    const durable = wal.append(vchannel, encodeWalMessage(message));
+    const durable = wal.append(encodeWalMessage(message));
     this.#inFlight += 1;
     this.#openLine().push(prepared, message, durable);
   }

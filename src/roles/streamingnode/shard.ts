@@ -119,7 +119,6 @@ export class Shard {
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
-      vchannel: this.vchannel,
       collectionId: this.info.collectionId,
       fillIds: (parts) => segmentIds.fill(parts),
       takeTimestamps: async (count) =>
@@ -264,7 +263,7 @@ export class Shard {
    */
   stop(reason: string, position?: bigint): void {
     if (this.#state !== 'open') return;
-    const needed = this.#isRecovered ? this.lowWater() : this.#replayFrom;
+    const needed = this.#isRecovered ? this.neededFrom() : this.#replayFrom;
     const keepFrom = position === undefined || needed < position ? needed : position;
     this.#stopped = { keepFrom, reason };
     this.#state = 'stopped';
@@ -360,18 +359,18 @@ export class Shard {
     });
   }
 
-  /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
-  async relieve(): Promise<boolean> {
-    const low = this.lowWater();
+  /** Writes out what needs its oldest part of the log; whether that is not needed any more. */
+  async writeOldest(): Promise<boolean> {
+    const low = this.neededFrom();
     const pinning = this.#growing.list().filter(({ firstPosition }) => firstPosition === low);
     await Promise.all(pinning.map(({ segmentId }) => this.seal(segmentId)));
     const isDue = this.#deletes.firstPosition() === low && this.#checkpoint.isDue();
     if (isDue) await this.#log.run(() => this.#checkpointDeletes());
-    return this.lowWater() > low;
+    return this.neededFrom() > low;
   }
 
   /** First WAL position that a restart must see (R1). */
-  lowWater(): bigint {
+  neededFrom(): bigint {
     if (this.#stopped !== undefined) return this.#stopped.keepFrom;
     let low = this.#deletes.firstPosition();
     const inFlight = this.#log.firstInFlight();
@@ -476,6 +475,12 @@ export class Shard {
   }
 
   // --- reads ---
+
+  /** Whether no other node can have written to it by now. */
+  isSurelyOwned(): boolean {
+    const { wal, runtime } = this.deps;
+    return runtime.monotonicMs() < wal.confirmedUntilMs();
+  }
 
   requireOpen(): void {
     if (this.#state === 'open') return;

@@ -1,16 +1,15 @@
-// The streaming node: single writer of its channels. Owns growing data and leads the reads of its
-// shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
+// The streaming node: single writer of its pchannels. Owns growing data and leads the reads of its
+// shards. Start-up replays the logs' tails (R2); afterwards each shard runs by itself.
 
-import { decodeWalTarget } from '../../codec/wal-message.ts';
+import { getPchannel, parseVchannel } from '../../model/channel-name.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
-import { parseVchannel } from '../../model/vchannel.ts';
 import { EMPTY, type StreamingNode } from '../../rpc/contract.ts';
-import { describeDamage, type WalDamage } from '../../wal/wal.ts';
 import { AgeSealer } from './age-sealer.ts';
 import type { ReadKind, StreamingNodeDeps } from './deps.ts';
 import { GrowingBudget } from './growing-budget.ts';
+import { Pchannel } from './pchannel.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
@@ -19,16 +18,14 @@ export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
   readonly #budget: GrowingBudget;
   readonly #ages: AgeSealer;
+  readonly #pchannels = new Map<string, Pchannel>();
   /** By vchannel; those that this node owns. */
   readonly #shards = new Map<string, Shard>();
   readonly #sealer: Sealer;
-  #truncating: Promise<void> = Promise.resolve();
   /** Messages to shards of stopped collections that are under way. */
   readonly #telling = new Set<Promise<void>>();
-  readonly #abort = new AbortController();
+  readonly #stopping = new AbortController();
   #isStarted = false;
-  #isStopping = false;
-  #isLogDamaged = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
@@ -38,21 +35,24 @@ export class StreamingNodeRole implements StreamingNode {
       ...deps,
       budget: this.#budget,
       listShards: () => [...this.#shards.values()],
-      whenCut: () => this.#truncating,
+      listLogs: () => [...this.#pchannels.values()],
       sleep: (delayMs, signal) => deps.runtime.sleep(delayMs, signal),
     });
   }
 
-  /** Opens the shards that this node owns, replays the log, opens their sealed segments. */
   async start(): Promise<void> {
-    const { peers, isOwner } = this.#deps;
+    const { pchannels, peers } = this.#deps;
+    for (const name of pchannels) {
+      this.#pchannels.set(name, await Pchannel.open(this.#deps, name));
+    }
     const { collections } = await peers.rootcoord.listCollections({}, {});
     for (const info of collections) {
       for (const vchannel of info.vchannels) {
-        if (isOwner(vchannel)) await this.#openShard(info, vchannel);
+        const pchannel = this.#pchannels.get(getPchannel(vchannel));
+        if (pchannel !== undefined) await this.#openShard(info, vchannel, pchannel);
       }
     }
-    await this.#replay();
+    for (const pchannel of this.#pchannels.values()) await pchannel.replay();
     for (const shard of this.#shards.values()) await shard.openSealed();
     this.#isStarted = true;
     this.#ages.start();
@@ -61,25 +61,22 @@ export class StreamingNodeRole implements StreamingNode {
   }
 
   async stop(): Promise<void> {
-    // A closed shard no longer says what it needs of the log: from here on nothing is cut.
-    this.#isStopping = true;
-    this.#abort.abort();
+    this.#stopping.abort();
     await this.#sealer.stop();
     await this.#ages.stop();
-    for (const shard of this.#shards.values()) await shard.close();
+    for (const pchannel of this.#pchannels.values()) await pchannel.close();
     await Promise.all(this.#telling);
-    await this.#truncating;
   }
 
   /** A shard that is open stays as it is: the call may be a repeated one. */
   readonly openShard: StreamingNode['openShard'] = async ({ vchannel, info }) => {
-    this.#requireOwner(vchannel);
+    const pchannel = this.#requirePchannel(vchannel);
     if (this.#shards.has(vchannel)) return EMPTY;
-    const shard = await this.#openShard(info, vchannel);
+    const shard = await this.#openShard(info, vchannel, pchannel);
     // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
     await shard.openSealed();
     // Damage in what was written before it was there must not stop it at the next start.
-    if (this.#isLogDamaged) await shard.skipLog();
+    if (pchannel.isDamaged) await shard.skipLog();
     return EMPTY;
   };
 
@@ -91,15 +88,18 @@ export class StreamingNodeRole implements StreamingNode {
   /** Dropping a shard that is not there succeeds: the call may be a repeated one. */
   readonly dropShard: StreamingNode['dropShard'] = async ({ vchannel }) => {
     const shard = this.#find(vchannel);
+    if (shard === undefined) return EMPTY;
+    const pchannel = this.#requirePchannel(vchannel);
     this.#shards.delete(vchannel);
-    await shard?.drop();
-    this.#truncateWal();
+    pchannel.remove(shard);
+    await shard.drop();
+    pchannel.truncate();
     return EMPTY;
   };
 
   readonly dropPartition: StreamingNode['dropPartition'] = async ({ vchannel, partitionId }) => {
     await this.#find(vchannel)?.dropPartition(partitionId);
-    this.#truncateWal();
+    this.#requirePchannel(vchannel).truncate();
     return EMPTY;
   };
 
@@ -209,7 +209,7 @@ export class StreamingNodeRole implements StreamingNode {
   #require(vchannel: string): Shard {
     const shard = this.#find(vchannel);
     if (shard !== undefined) return shard;
-    const { collectionId } = parseVchannel(vchannel);
+    const { collectionId = '' } = parseVchannel(vchannel) ?? {};
     throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
   }
 
@@ -217,74 +217,35 @@ export class StreamingNodeRole implements StreamingNode {
   #find(vchannel: string): Shard | undefined {
     const shard = this.#shards.get(vchannel);
     if (shard !== undefined) return shard;
-    this.#requireOwner(vchannel);
-    if (!this.#isStarted) {
-      throw new MilvusError('ServiceNotReady', {
-        fields: { channel: vchannel },
-        isUnexecuted: true,
-      });
-    }
-    return undefined;
+    this.#requirePchannel(vchannel);
+    if (this.#isStarted) return undefined;
+    throw new MilvusError('ServiceNotReady', { fields: { channel: vchannel }, isUnexecuted: true });
   }
 
-  #requireOwner(vchannel: string): void {
-    if (this.#deps.isOwner(vchannel)) return;
+  /** @throws MilvusError, unexecuted, for a shard of another node */
+  #requirePchannel(vchannel: string): Pchannel {
+    const pchannel = this.#pchannels.get(getPchannel(vchannel));
+    if (pchannel !== undefined) return pchannel;
     throw new MilvusError('ChannelNotFound', { fields: { channel: vchannel }, isUnexecuted: true });
   }
 
-  async #openShard(info: CollectionInfo, vchannel: string): Promise<Shard> {
+  async #openShard(info: CollectionInfo, vchannel: string, pchannel: Pchannel): Promise<Shard> {
     const { collectionId } = info;
     const request = { collectionId, vchannel };
     const { channel, segments } = await this.#deps.peers.datacoord.openChannel(request, {});
     const hooks = {
-      onCheckpoint: () => this.#truncateWal(),
+      onCheckpoint: () => pchannel.truncate(),
       onWritten: () => this.#sealer.wake(),
       onStopped: (reason: string) => this.#stopOthers(shard, reason),
       onBorn: (segmentId: bigint, timestamp: bigint) => this.#ages.add(shard, segmentId, timestamp),
     };
-    const deps = { ...this.#deps, budget: this.#budget, ...hooks };
-    const { shardIndex } = parseVchannel(vchannel);
+    const { wal, term } = pchannel;
+    const deps = { ...this.#deps, wal, term, budget: this.#budget, ...hooks };
+    const shardIndex = info.vchannels.indexOf(vchannel);
     const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
     this.#shards.set(vchannel, shard);
+    pchannel.add(shard);
     return shard;
-  }
-
-  /**
-   * One pass over the WAL for all shards: it is one stream (R9). What it has lost stops the shards
-   * that may have been in it.
-   */
-  async #replay(): Promise<void> {
-    const { wal } = this.#deps;
-    const onDamage = (damage: WalDamage): void =>
-      this.#meetDamage(damage.to, describeDamage(damage), damage.channels);
-    const byTarget = new Map<string, Shard>();
-    for (const shard of this.#shards.values()) {
-      const { collectionId, shardIndex } = parseVchannel(shard.vchannel);
-      byTarget.set(`${collectionId}/${shardIndex}`, shard);
-    }
-    for await (const { position, place, record } of wal.read(0n, onDamage)) {
-      const target = decodeWalTarget(record);
-      if (target === undefined) {
-        this.#meetDamage(position, `${place}: a record of an unknown form`);
-        continue;
-      }
-      // Records of what has been dropped have no shard any more (R10).
-      const shard = byTarget.get(`${target.collectionId}/${target.shardIndex}`);
-      shard?.replay(record, position, place);
-    }
-  }
-
-  /** Records up to `to` are missing: of these channels, or of nobody knows which. */
-  #meetDamage(to: bigint, reason: string, channels?: readonly string[]): void {
-    if (channels === undefined) this.#isLogDamaged = true;
-    if (this.#deps.isDamageAccepted) {
-      this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
-      return;
-    }
-    const concerned = channels === undefined ? undefined : new Set(channels);
-    for (const shard of this.#shards.values()) {
-      if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
-    }
   }
 
   /**
@@ -294,33 +255,20 @@ export class StreamingNodeRole implements StreamingNode {
    */
   #stopOthers(stopped: Shard, reason: string): void {
     const { peers, logger } = this.#deps;
+    const { signal } = this.#stopping;
     for (const vchannel of stopped.info.vchannels) {
       if (vchannel === stopped.vchannel) continue;
       const telling = peers
         .shard(vchannel)
-        .reportDamage({ vchannel, reason }, { signal: this.#abort.signal })
+        .reportDamage({ vchannel, reason }, { signal })
         .then(() => undefined)
         .catch((error: unknown) => {
-          if (this.#isStopping || isDropped(error)) return;
+          if (signal.aborted || isDropped(error)) return;
           logger.warn({ vchannel, reason, error }, 'a shard of a stopped collection not told');
         })
         .finally(() => this.#telling.delete(telling));
       this.#telling.add(telling);
     }
-  }
-
-  #truncateWal(): void {
-    this.#truncating = this.#truncating.then(async () => {
-      if (this.#isStopping) return;
-      let before = this.#deps.wal.lastPosition() + 1n;
-      for (const shard of this.#shards.values()) {
-        const low = shard.lowWater();
-        if (low < before) before = low;
-      }
-      await this.#deps.wal.truncate(before).catch((error: unknown) => {
-        this.#deps.logger.warn({ error }, 'WAL not cut; the next checkpoint tries again');
-      });
-    });
   }
 }
 

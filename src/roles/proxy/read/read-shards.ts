@@ -1,18 +1,167 @@
-// How large the rows of a read may get, and the memory for them, taken before the read begins (P6).
-// The bounds travel to whoever gathers rows, so that what is too large is refused where it is
-// found, and never made. How long values of variable width are is not known before: a read begins
-// with memory for short ones and is done again with more when they are longer.
-// Nothing here looks at rows.
+// Asks the leaders of a collection's shards and merges what they find, within memory that is taken
+// for the rows before the read begins (P6). The bounds travel to whoever gathers rows, so that what
+// is too large is refused where it is found, and never made. How long values of variable width are
+// is not known before: a read begins with memory for short ones and is done again with more when
+// they are longer.
 
+import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { DataType, getFixedWidth } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
-import type { ReadBounds } from '../../../model/read.ts';
+import type {
+  QueryParams,
+  QueryReply,
+  ReadBounds,
+  SearchParams,
+  SearchReply,
+} from '../../../model/read.ts';
 import {
   findFieldById,
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import { askShards } from '../../../rpc/shards.ts';
+import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
+
+/** Where a read looks, and as of when. */
+export interface ReadTarget {
+  /** Empty = all. */
+  readonly partitionIds: readonly bigint[];
+  readonly ignoreGrowing: boolean;
+  /** 0 = everything acknowledged so far. */
+  readonly pinnedTimestamp: bigint;
+}
+
+/** What a read at several shards is as of: the latest of theirs. */
+interface Timed {
+  readonly timestamp: bigint;
+}
+
+export interface ShardSearch {
+  readonly target: ReadTarget;
+  readonly params: SearchParams;
+  /** Hits of each query vector that the reply leaves out. */
+  readonly spareRows: number;
+}
+
+/** Searches that run together, each at every shard. */
+export async function searchShards(
+  proxy: Proxy,
+  info: CollectionInfo,
+  searches: readonly ShardSearch[],
+  context: RequestContext,
+): Promise<readonly (SearchReply & Timed)[]> {
+  const { schema } = info;
+  return readWithin(proxy, context, {
+    sizes: searches.map(({ params: { outputFieldIds, nq, k }, spareRows }) => ({
+      ...{ schema, fieldIds: outputFieldIds, rows: nq * k, rowsEach: k, spareRows },
+    })),
+    read: (bounds) =>
+      Promise.all(
+        searches.map((search, i) => searchWithin(proxy, info, search, bounds[i]!, context)),
+      ),
+    listRows: (replies) => replies.map(({ rows }) => rows),
+  });
+}
+
+async function searchWithin(
+  proxy: Proxy,
+  { schema, vchannels }: CollectionInfo,
+  search: ShardSearch,
+  bounds: ReadBounds,
+  context: RequestContext,
+): Promise<SearchReply & Timed> {
+  const { target } = search;
+  const params = { ...search.params, bounds };
+  const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
+    shard.search({ vchannel, ...target, params }, context),
+  );
+  if (replies.length === 1) return replies[0]!;
+  const merged = await mergeSearches(replies, params, getPrimaryKeyField(schema));
+  return { ...merged, timestamp: getLatest(replies) };
+}
+
+export interface ShardQuery {
+  readonly target: ReadTarget;
+  readonly params: QueryParams;
+  /**
+   * What a shard is asked besides, by its index; undefined = it is not asked. Left out: all shards
+   * are asked the same.
+   */
+  readonly ofShard?: (shard: number) => Partial<QueryParams> | undefined;
+  readonly size: Omit<ReadSize, 'schema' | 'fieldIds'>;
+}
+
+/** `limit` and keys hold for each shard as for the whole. */
+export async function queryShards(
+  proxy: Proxy,
+  info: CollectionInfo,
+  query: ShardQuery,
+  context: RequestContext,
+): Promise<QueryReply & Timed> {
+  return readWithin(proxy, context, {
+    sizes: [getQuerySize(info, query)],
+    read: async ([bounds]) => {
+      const replies = await queryWithin(proxy, info, query, bounds!, context);
+      if (replies.length === 1) return replies[0]!;
+      const merged = await mergeQueries(replies, query.params, getPrimaryKeyField(info.schema));
+      return { ...merged, timestamp: getLatest(replies) };
+    },
+    listRows: ({ rows }) => [rows],
+  });
+}
+
+/** Returns what each shard that is asked finds, in the order of the shards. */
+export async function queryEachShard(
+  proxy: Proxy,
+  info: CollectionInfo,
+  query: ShardQuery,
+  context: RequestContext,
+): Promise<readonly (QueryReply & Timed)[]> {
+  return readWithin(proxy, context, {
+    sizes: [getQuerySize(info, query)],
+    read: ([bounds]) => queryWithin(proxy, info, query, bounds!, context),
+    listRows: (replies) => replies.map(({ rows }) => rows),
+  });
+}
+
+function getQuerySize({ schema }: CollectionInfo, { params, size }: ShardQuery): ReadSize {
+  return { ...size, schema, fieldIds: params.outputFieldIds };
+}
+
+async function queryWithin(
+  proxy: Proxy,
+  { vchannels }: CollectionInfo,
+  { target, params, ofShard = () => ({}) }: ShardQuery,
+  bounds: ReadBounds,
+  context: RequestContext,
+): Promise<(QueryReply & Timed)[]> {
+  const replies = vchannels.flatMap((vchannel, shard) => {
+    const own = ofShard(shard);
+    if (own === undefined) return [];
+    const request = { vchannel, ...target, params: { ...params, ...own, bounds } };
+    return [proxy.peers.shard(vchannel).query(request, context)];
+  });
+  return Promise.all(replies);
+}
+
+function getLatest(replies: readonly Timed[]): bigint {
+  return replies.reduce((latest, { timestamp }) => (timestamp > latest ? timestamp : latest), 0n);
+}
+
+/** @throws MilvusError ParameterTooLarge for rows that are too many for a reply */
+export function requireOutputSize(
+  proxy: Proxy,
+  what: 'search' | 'query',
+  { byteLength }: Uint8Array,
+): void {
+  const { maxOutputSize } = proxy.deps.limits;
+  if (byteLength <= maxOutputSize) return;
+  throw new MilvusError('ParameterTooLarge', {
+    message: `${what} results exceed the maxOutputSize Limit`,
+    fields: { got: byteLength, limit: maxOutputSize },
+  });
+}
 
 export interface ReadSize {
   readonly schema: CollectionSchema;
