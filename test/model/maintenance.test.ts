@@ -110,8 +110,10 @@ test('R23 a FlushAll that a restart has cut short is carried out for who waits',
 
 test('R23 no flush of a collection that has stopped is said to be done', async () => {
   await withCollection({}, 1, async (collection, sandbox) => {
-    const { datacoord, streamingnode } = sandbox.peers;
-    const { collectionId, vchannels } = collection.info;
+    const { datacoord } = sandbox.peers;
+    const { collectionId } = collection.info;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const gate = createDeferred<void>();
     sandbox.hooks.set('datacoord.commitChannel', async () => {
       await gate.promise;
@@ -120,11 +122,11 @@ test('R23 no flush of a collection that has stopped is said to be done', async (
     await collection.insert(makeRows(0, 10));
     const client = openProxy(sandbox);
     const { flush_all_ts } = await client.call('FlushAll', {});
-    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const { segments } = await shard.listGrowing({ vchannel }, {});
     const segmentIds = segments.map(({ segmentId }) => segmentId);
     gate.resolve();
     const reason = 'a damaged file';
-    await streamingnode.reportDamage({ collectionId, vchannel: vchannels[0]!, reason }, {});
+    await shard.reportDamage({ vchannel, reason }, {});
     await until(async () => sandbox.growingBytes() === 0);
     const request = { collectionId, segmentIds, timestamp: 0n };
     await assert.rejects(datacoord.getFlushState(request, {}), STOPPED);

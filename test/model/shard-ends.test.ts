@@ -17,8 +17,9 @@ async function settle(): Promise<void> {
 for (const end of ['stops', 'is dropped'] as const) {
   test(`P2 a read that is under way when its collection ${end} gets no empty answer`, async () => {
     await withCollection({}, 1, async (collection, sandbox) => {
-      const { rootcoord, streamingnode } = sandbox.peers;
-      const { collectionId, vchannels } = collection.info;
+      const { rootcoord } = sandbox.peers;
+      const vchannel = collection.info.vchannels[0]!;
+      const shard = sandbox.peers.shard(vchannel);
       await collection.insert(makeRows(0, 10));
       await collection.flush();
       const gate = createDeferred<void>();
@@ -28,17 +29,14 @@ for (const end of ['stops', 'is dropped'] as const) {
         collection.query(),
         collection.count(),
         collection.search([0, 0, 0, 0], 3),
-        streamingnode.getStats({ collectionId }, {}),
-        streamingnode.flush({ collectionId }, {}),
+        shard.getStats({ vchannel }, {}),
+        shard.flush({ vchannel }, {}),
       ];
       const outcomes = Promise.allSettled(reads);
       await settle();
       const ended =
         end === 'stops'
-          ? streamingnode.reportDamage(
-              { collectionId, vchannel: vchannels[0]!, reason: 'a bad disk' },
-              {},
-            )
+          ? shard.reportDamage({ vchannel, reason: 'a bad disk' }, {})
           : rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
       await settle();
       gate.resolve();
@@ -56,8 +54,9 @@ for (const end of ['stops', 'is dropped'] as const) {
 test('P7 a drop does not wait for the next try of a segment that cannot be written', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { rootcoord, streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const { rootcoord } = sandbox.peers;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const gate = createDeferred<void>();
     await collection.insert(makeRows(0, 10));
     let isBegun = false;
@@ -66,7 +65,7 @@ test('P7 a drop does not wait for the next try of a segment that cannot be writt
       await gate.promise;
       throw new Error('the disk is full');
     });
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => isBegun);
     const dropped = rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
     await settle();
@@ -83,12 +82,12 @@ test('P7 a drop does not wait for the next try of a segment that cannot be writt
 test('health forgets a segment that could not be written with its partition', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const partitionId = await collection.createPartition('p');
     await collection.insert(makeRows(0, 10), partitionId);
     sandbox.hooks.set('datacoord.beginFile', () => Promise.reject(new Error('a full disk')));
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => sandbox.health.count === 1);
     await withTimePassing(runtime, 50, () => collection.dropPartition('p'));
     await runtime.advance(120_000);
@@ -100,20 +99,20 @@ test('health forgets a segment that could not be written with its partition', as
 test('health names a segment that cannot be written also after others have been', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const partitionId = await collection.createPartition('p');
     await collection.insert(makeRows(0, 10), partitionId);
-    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const { segments } = await shard.listGrowing({ vchannel }, {});
     const [broken] = segments;
     sandbox.hooks.set('datacoord.beginFile', async (request) => {
       const { segmentId } = request as { segmentId: bigint };
       if (segmentId === broken!.segmentId) throw new Error('a bad block');
     });
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => sandbox.health.count === 1);
     await collection.insert(makeRows(10, 20));
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => (await collection.segmentCount()) === 1);
     await settle();
     assert.equal(sandbox.health.count, 1);

@@ -21,6 +21,7 @@ export interface WriteSource {
 
 export interface ShardLogDeps {
   readonly wal: Wal;
+  readonly collectionId: bigint;
   readonly shardIndex: number;
   readonly source: WriteSource;
   /** Where rows and deletes will go. */
@@ -138,7 +139,7 @@ export class ShardLog {
 
   /** One turn: check, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
   #append(prepared: PreparedWrite, timestamp: bigint): void {
-    const { wal, shardIndex, check } = this.#deps;
+    const { wal, collectionId, shardIndex, check } = this.#deps;
     const { parts, write } = prepared;
     try {
       // What holds may have changed while the write was being prepared.
@@ -148,7 +149,7 @@ export class ShardLog {
       write.reject(error);
       return;
     }
-    const { collectionId, schemaVersion } = write.request;
+    const { schemaVersion } = write.request;
     const message: WalMessage = { collectionId, timestamp, schemaVersion, shardIndex, parts };
     this.#lastStamped = timestamp;
     const durable = wal.append(encodeWalMessage(message));

@@ -16,8 +16,8 @@ import { getPrimaryKeyField } from '../../model/schema.ts';
 import {
   SegmentState,
   type ChannelInfo,
-  type IndexFile,
   type SegmentInfo,
+  type SegmentStats,
 } from '../../model/segment-info.ts';
 import type { Keys } from '../../model/keys.ts';
 import type { CallContext, ShardStats, WriteRequest } from '../../rpc/contract.ts';
@@ -48,13 +48,13 @@ export class Shard {
   readonly vchannel: string;
   readonly view = new View();
   readonly loaded = new LoadedPartitions();
+  readonly sealed: SealedSegments;
   readonly timestamps: ReadTimestamps;
   info: CollectionInfo;
 
   readonly #line: WriteLine;
   readonly #log: ShardLog;
   readonly #growing: GrowingSegments;
-  readonly #sealed: SealedSegments;
   readonly #seals: Seals;
   readonly #deletes: DeleteBuffer;
   readonly #sealedDeletes: SealedDeletes;
@@ -95,8 +95,8 @@ export class Shard {
     });
     this.#commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
     const held = { peers: deps.peers, view, deletes: this.#deletes };
-    this.#sealed = new SealedSegments({ ...held, getInfo: () => this.info });
-    this.#sealedDeletes = new SealedDeletes((deletes) => this.#sealed.applyDeletes(deletes));
+    this.sealed = new SealedSegments({ ...held, getInfo: () => this.info });
+    this.#sealedDeletes = new SealedDeletes((deletes) => this.sealed.applyDeletes(deletes));
     this.#checkpoint = new Checkpoint(deps, { ...held, commits: this.#commits });
     this.#line = new WriteLine(deps.runtime, () => this.#log.pump());
     this.#log = this.#makeLog(shardIndex, segmentIds);
@@ -119,6 +119,7 @@ export class Shard {
     };
     return new ShardLog({
       ...{ wal, shardIndex, targets, source: this.#line },
+      collectionId: this.info.collectionId,
       fillIds: (parts) => segmentIds.fill(parts),
       takeTimestamps: async (count) =>
         (await peers.rootcoord.allocateTimestamps({ count }, {})).first,
@@ -136,7 +137,7 @@ export class Shard {
   #makeSeals(): Seals {
     return new Seals(this.deps, {
       ...{ vchannel: this.vchannel, view: this.view, growing: this.#growing, log: this.#log },
-      ...{ sealed: this.#sealed, commits: this.#commits, checkpoint: this.#checkpoint },
+      ...{ sealed: this.sealed, commits: this.#commits, checkpoint: this.#checkpoint },
       health: this.#health,
       getInfo: () => this.info,
       isOpen: () => this.#state === 'open',
@@ -164,7 +165,7 @@ export class Shard {
       this.#seals.begin(growing);
     }
     // After the segments that are just being opened with the schema before.
-    await this.#log.run(() => this.#sealed.updateSchema(schema));
+    await this.#log.run(() => this.sealed.updateSchema(schema));
   }
 
   // --- start-up ---
@@ -210,8 +211,7 @@ export class Shard {
     if (this.#stopped !== undefined) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
     try {
-      if (segments.length > 0) await this.#sealed.open(segments);
-      this.#sealed.show(segments);
+      if (segments.length > 0) this.sealed.show(await this.sealed.open(segments));
       await this.#requireOwnLog();
       this.#known = new Map();
       this.#isRecovered = true;
@@ -398,20 +398,19 @@ export class Shard {
   async replaceSegments(
     made: readonly SegmentInfo[],
     removed: readonly bigint[],
-    indexFiles: readonly IndexFile[],
   ): Promise<void> {
     await this.#log.run(async () => {
       if (this.#state !== 'open') return;
       // A partition that was dropped during the merge must not come back with its output (P3).
       const wanted = made.filter(({ partitionId }) => this.#hasPartition(partitionId));
-      const added = await this.#sealed.openOutputs(wanted, removed, indexFiles);
+      const added = await this.sealed.openOutputs(wanted, removed);
       // No output is left to say which versions are gone (R5).
       if (added.length === 0 && removed.some((id) => this.view.sealed.has(id))) {
         await this.#checkpoint.raiseHorizon(this.lastTimestamp);
       }
       // No read may be older than what a file in the view has left out.
       await this.deliverDeletes();
-      await this.#sealed.swap(added, removed);
+      await this.sealed.swap(added, removed);
     });
   }
 
@@ -424,7 +423,7 @@ export class Shard {
       for (const growing of [...this.view.growing.values()]) {
         if (growing.partitionId === partitionId) this.#growing.forget(growing);
       }
-      await this.#sealed.drop([partitionId]);
+      await this.sealed.drop([partitionId]);
     });
   }
 
@@ -449,7 +448,7 @@ export class Shard {
       for (const growing of [...this.view.growing.values()]) this.#growing.forget(growing);
       this.#deletes.clear();
       this.#sealedDeletes.clear();
-      await this.#sealed.drop([]);
+      await this.sealed.drop([]);
     });
   }
 
@@ -457,7 +456,13 @@ export class Shard {
   async getStats(): Promise<ShardStats[]> {
     await this.deliverDeletes();
     this.requireOpen();
-    return countRows(this.view, this.deps.peers.querynode);
+    return countRows(this.view, () => this.sealed.getStats(0n));
+  }
+
+  /** The sealed segments that readers see; `droppableRows` are those deleted up to `horizon`. */
+  async listSealed(horizon: bigint): Promise<SegmentStats[]> {
+    await this.deliverDeletes();
+    return this.sealed.getStats(horizon);
   }
 
   /** Resolves when the deletes applied so far are in files, or when they could not be written. */

@@ -15,7 +15,7 @@ const keysOf = (key: bigint): Keys => ({ kind: 'int64', values: BigInt64Array.of
 
 function makeDelete(key: bigint): WriteRequest {
   const part = { kind: 'delete', partitionId: 0n, keys: keysOf(key), killsUpTo: 0n } as const;
-  return { collectionId: 1n, vchannel: 'v', schemaVersion: 0, parts: [part] };
+  return { vchannel: 'v', schemaVersion: 0, parts: [part] };
 }
 
 /** Whether the promise has settled by now. */

@@ -20,6 +20,7 @@ import {
   type CollectionSchema,
 } from '../../../model/schema.ts';
 import type { ShardReadRequest } from '../../../rpc/contract.ts';
+import { askShards } from '../../../rpc/shards.ts';
 import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
 
@@ -66,19 +67,17 @@ export function searchShards(
 
 async function searchWithin(
   proxy: Proxy,
-  info: CollectionInfo,
+  { schema, vchannels }: CollectionInfo,
   search: ShardSearch,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<SearchReply & Timed> {
   const params = { ...search.params, bounds };
-  const replies = await Promise.all(
-    info.vchannels.map((vchannel) =>
-      proxy.peers.streamingnode.search(toRequest(info, vchannel, search.target, params), context),
-    ),
+  const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
+    shard.search(toRequest(vchannel, search.target, params), context),
   );
   if (replies.length === 1) return replies[0]!;
-  const merged = await mergeSearches(replies, params, getPrimaryKeyField(info.schema));
+  const merged = await mergeSearches(replies, params, getPrimaryKeyField(schema));
   return { ...merged, timestamp: getLatest(replies) };
 }
 
@@ -132,30 +131,29 @@ function getQuerySize({ schema }: CollectionInfo, { params, size }: ShardQuery):
 
 function queryWithin(
   proxy: Proxy,
-  info: CollectionInfo,
+  { vchannels }: CollectionInfo,
   { target, params, ofShard }: ShardQuery,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<(QueryReply & Timed)[]> {
   const bounded = { ...params, bounds };
   const replies: Promise<QueryReply & Timed>[] = [];
-  for (const [shard, vchannel] of info.vchannels.entries()) {
+  for (const [shard, vchannel] of vchannels.entries()) {
     const own = ofShard?.(shard);
     if (ofShard !== undefined && own === undefined) continue;
-    const request = toRequest(info, vchannel, target, own ? { ...bounded, ...own } : bounded);
-    replies.push(proxy.peers.streamingnode.query(request, context));
+    const request = toRequest(vchannel, target, own ? { ...bounded, ...own } : bounded);
+    replies.push(proxy.peers.shard(vchannel).query(request, context));
   }
   return Promise.all(replies);
 }
 
 /** Written out: spreading the target costs as much as reading a small message. */
 function toRequest<Params>(
-  { collectionId }: CollectionInfo,
   vchannel: string,
   { partitionIds, ignoreGrowing, pinnedTimestamp }: ReadTarget,
   params: Params,
 ): ShardReadRequest & { params: Params } {
-  return { collectionId, vchannel, partitionIds, ignoreGrowing, pinnedTimestamp, params };
+  return { vchannel, partitionIds, ignoreGrowing, pinnedTimestamp, params };
 }
 
 function getLatest(replies: readonly Timed[]): bigint {
