@@ -1,27 +1,63 @@
 // A shard's sealed segments: the query node holds their files, the view says which of them readers
-// see. Invariant: what readers see is open, with every delete that its file lacks (R3). Whoever
-// changes the view is in the shard's line.
+// see. Invariant: what readers see is open, with every delete that its file lacks (R3), but for
+// those that are delivered before the next read. Whoever changes the view is in the shard's line.
 
-import type { CollectionInfo } from '../../model/collection-info.ts';
+import type { DeleteRun } from '../../codec/delete-batch.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import type { Peers } from '../../rpc/contract.ts';
 import type { DeleteBuffer } from './delete-buffer.ts';
+import { SealedDeletes } from './sealed-deletes.ts';
+import type { ShardState } from './shard-state.ts';
 import type { View } from './view.ts';
 
 export interface SealedSegmentsOf {
   readonly peers: Peers;
   readonly view: View;
   readonly deletes: DeleteBuffer;
-  readonly getInfo: () => CollectionInfo;
+  readonly state: ShardState;
+  /** There are deletes that no file has. */
+  readonly onDeletes: () => void;
+  /** Deletes are acknowledged and not applied: what readers would see is not what the log says. */
+  readonly onDeletesLost: (error: unknown) => void;
 }
 
 export class SealedSegments {
   readonly #of: SealedSegmentsOf;
+  readonly #waiting = new SealedDeletes((deletes) => this.#applyDeletes(deletes));
 
   constructor(of: SealedSegmentsOf) {
     this.#of = of;
+  }
+
+  /** A delete for those that readers see; it reaches them by the next read. */
+  push(run: DeleteRun): void {
+    if (this.#of.view.sealed.size === 0) return;
+    this.#waiting.push(run);
+    this.#of.onDeletes();
+  }
+
+  /** Timestamp of the first delete that has not reached them; undefined = all have. */
+  firstUndelivered(): bigint | undefined {
+    return this.#waiting.first();
+  }
+
+  /** Resolves when all deletes applied so far have reached them. */
+  async deliverDeletes(): Promise<void> {
+    if (this.#waiting.first() === undefined) return;
+    this.#of.state.requireOpen();
+    try {
+      await this.#waiting.deliver();
+    } catch (error) {
+      this.#of.onDeletesLost(error);
+      throw error;
+    }
+  }
+
+  /** The same once they are many. Never rejects. */
+  async deliverMany(): Promise<void> {
+    if (this.#waiting.isFull) await this.deliverDeletes().catch(() => undefined);
   }
 
   /**
@@ -33,8 +69,8 @@ export class SealedSegments {
     segments: readonly SegmentInfo[],
     indexFiles: readonly IndexFile[] = [],
   ): Promise<void> {
-    const { peers, deletes, getInfo } = this.#of;
-    const { collectionId, schema } = getInfo();
+    const { peers, deletes, state } = this.#of;
+    const { collectionId, schema } = state.info;
     const known = { deleteFiles: deletes.files, deletes: deletes.encodePending() };
     const request = { collectionId, schema, segments, ...known, indexFiles };
     try {
@@ -54,6 +90,12 @@ export class SealedSegments {
   /** To readers, once they are open. */
   show(segments: readonly SegmentInfo[]): void {
     for (const segment of segments) this.#of.view.sealed.set(segment.segmentId, segment);
+  }
+
+  /** Nobody reads any more. */
+  async dropAll(): Promise<void> {
+    this.#waiting.clear();
+    await this.drop([]);
   }
 
   /** Takes those of the partitions from readers, and closes them; empty = all. */
@@ -98,7 +140,7 @@ export class SealedSegments {
     if (segmentIds.length > 0) await peers.querynode.updateSchema({ segmentIds, schema }, {});
   }
 
-  async applyDeletes(deletes: Uint8Array): Promise<void> {
+  async #applyDeletes(deletes: Uint8Array): Promise<void> {
     const { peers, view } = this.#of;
     await peers.querynode.applyDeletes({ segmentIds: [...view.sealed.keys()], deletes }, {});
   }

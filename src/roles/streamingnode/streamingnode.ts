@@ -14,6 +14,7 @@ import { Pchannel } from './pchannel.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
+import { ShardState } from './shard-state.ts';
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
@@ -105,13 +106,15 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly write: StreamingNode['write'] = (request, call) =>
-    this.#require(request.collectionId, request.vchannel).write(request, call);
+    this.#require(request.collectionId, request.vchannel).writes.write(request, call);
 
-  readonly lockKeys: StreamingNode['lockKeys'] = (request, call) =>
-    this.#require(request.collectionId, request.vchannel).lockKeys(request.keys, call);
+  readonly lockKeys: StreamingNode['lockKeys'] = async (request, call) => {
+    const { writes } = this.#require(request.collectionId, request.vchannel);
+    return { token: await writes.lock(request.keys, call) };
+  };
 
   readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ collectionId, vchannel, token }) => {
-    this.#require(collectionId, vchannel).unlockKeys(token);
+    this.#require(collectionId, vchannel).writes.unlock(token);
     return EMPTY;
   };
 
@@ -161,7 +164,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   readonly listSealed: StreamingNode['listSealed'] = async ({ collectionId, horizon }, call) => {
     const shards = this.#collections.get(collectionId) ?? [];
-    await Promise.all(shards.map((shard) => shard.deliverDeletes()));
+    await Promise.all(shards.map((shard) => shard.sealed.deliverDeletes()));
     const segmentIds = shards.flatMap(({ view }) => [...view.sealed.keys()]);
     return this.#deps.peers.querynode.getStats({ segmentIds, horizon }, call);
   };
@@ -173,7 +176,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId, mustServe }) => {
     const shards = this.#collections.get(collectionId) ?? [];
-    if (mustServe === true) for (const shard of shards) shard.requireOpen();
+    if (mustServe === true) for (const shard of shards) shard.state.requireOpen();
     return { segments: shards.flatMap((shard) => shard.listGrowing()) };
   };
 
@@ -246,7 +249,7 @@ export class StreamingNodeRole implements StreamingNode {
       };
       const { wal, term } = pchannel;
       const deps = { ...this.#deps, wal, term, budget: this.#budget, ...hooks };
-      const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
+      const shard: Shard = new Shard(deps, new ShardState(info, shardIndex), channel, segments);
       shards.push(shard);
     }
     this.#collections.set(info.collectionId, shards);

@@ -90,7 +90,7 @@ export async function getFlushAllState(
   context: RequestContext,
 ): Promise<object> {
   const before = BigInt(request.flush_all_ts);
-  const { rootcoord, datacoord, streamingnode } = proxy.peers;
+  const { rootcoord, streamingnode } = proxy.peers;
   const { collections } = await rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
     const request = { collectionId, mustServe: true };
@@ -106,9 +106,6 @@ export async function getFlushAllState(
       });
     }
     if (left.length === 0) continue;
-    // As in GetFlushState: a restart has cut the flush short.
-    const isCutShort = before !== 0n && left.some(({ isSealing }) => !isSealing);
-    if (isCutShort) await datacoord.flush({ collectionId }, context);
     return { status: OK_STATUS, flushed: false };
   }
   return { status: OK_STATUS, flushed: true };
