@@ -22,7 +22,7 @@ import {
 } from '../src/model/index-params.ts';
 import { NPROBE } from '../src/model/search-params.ts';
 import { PROPERTIES_NOT_YET } from '../src/roles/proxy/catalog/properties.ts';
-import { NOT_YET } from '../src/roles/proxy/api/read-field.ts';
+import { NOT_YET } from '../src/roles/proxy/catalog/check-field.ts';
 import { RPC_TABLE } from '../src/roles/proxy/api/rpc-table.ts';
 
 const PROTO = 'proto/milvus/milvus.proto';

@@ -195,11 +195,10 @@ function buildClientApi(
     buildTime: new Date(nowMs()).toISOString(),
     runtime: systemRuntime,
     health,
-    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
   return new MilvusServer({
     proto,
-    handlers: createHandlers(proxy, proto.methods),
+    handlers: createHandlers(proxy, proto),
     receiveBytesMax: config['proxy.grpc.serverMaxRecvSize'],
     sendBytesMax: config['proxy.grpc.serverMaxSendSize'],
     admission,

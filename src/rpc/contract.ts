@@ -20,7 +20,10 @@ import type {
 } from '../model/segment-info.ts';
 
 /** What travels beside a request. */
-export type CallContext = Cancelable;
+export interface CallContext extends Cancelable {
+  /** When the caller gives up, on the monotonic clock; absent = never. */
+  readonly deadlineMs?: number;
+}
 
 export type Empty = Readonly<Record<string, never>>;
 export const EMPTY: Empty = Object.freeze({});

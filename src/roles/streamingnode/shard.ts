@@ -226,8 +226,8 @@ export class Shard {
    * when this resolves. Returns their ids.
    */
   async flush(): Promise<bigint[]> {
-    // Everything acknowledged before this call is in a segment.
-    await this.#log.whenApplied();
+    // Everything stamped or acknowledged before this call is in a segment.
+    await this.writes.settle();
     await this.sealed.deliverDeletes();
     this.state.requireOpen();
     const segments = this.#growing.list();

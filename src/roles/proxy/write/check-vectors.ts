@@ -1,5 +1,5 @@
 // A FloatVector column of an insert: kind, dimension and length. Its floats are looked at after the
-// one copy that aligns them (codec/field-data-to-rows.ts).
+// one copy that aligns them (build-row-batch.ts).
 
 import { invalidParameter, type MilvusError } from '../../../model/error.ts';
 import type { FieldSchema } from '../../../model/schema.ts';

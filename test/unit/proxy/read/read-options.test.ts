@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CollectionInfo } from '../../../src/model/collection-info.ts';
-import { MilvusError } from '../../../src/model/error.ts';
-import { selectPartitions } from '../../../src/roles/proxy/read/read-target.ts';
+import type { CollectionInfo } from '../../../../src/model/collection-info.ts';
+import { MilvusError } from '../../../../src/model/error.ts';
+import { selectPartitions } from '../../../../src/roles/proxy/read/read-options.ts';
 
 function makeInfo(partitionCount: number): CollectionInfo {
   return {

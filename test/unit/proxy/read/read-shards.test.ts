@@ -3,15 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DataType } from '../../../src/model/data-type.ts';
-import { MilvusError } from '../../../src/model/error.ts';
-import type { ReadBounds } from '../../../src/model/read.ts';
-import type { CollectionSchema } from '../../../src/model/schema.ts';
-import type { Proxy, RequestContext } from '../../../src/roles/proxy/proxy.ts';
-import { readWithin, type ReadSize } from '../../../src/roles/proxy/read/read-bounds.ts';
-import { Admission } from '../../../src/rpc/admission.ts';
-import { makeField } from '../../support/codec/random-batch.ts';
-import { VirtualRuntime } from '../../support/virtual-runtime.ts';
+import { DataType } from '../../../../src/model/data-type.ts';
+import { MilvusError } from '../../../../src/model/error.ts';
+import type { ReadBounds } from '../../../../src/model/read.ts';
+import type { CollectionSchema } from '../../../../src/model/schema.ts';
+import { ANONYMOUS, type Proxy, type RequestContext } from '../../../../src/roles/proxy/proxy.ts';
+import { readWithin, type ReadSize } from '../../../../src/roles/proxy/read/read-shards.ts';
+import { Admission } from '../../../../src/rpc/admission.ts';
+import { makeField } from '../../../support/codec/random-batch.ts';
+import { VirtualRuntime } from '../../../support/virtual-runtime.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -36,7 +36,8 @@ function makeCall(memoryBytes: number): { gate: Admission; context: RequestConte
   const sleep = (delayMs: number, signal: AbortSignal) => runtime.sleep(delayMs, signal);
   const gate = new Admission({ bytesMax: 2 * memoryBytes, callsMax: 10, sleep });
   const { call } = gate.enter({ kind: 'read', copies: 1 }, 0, gate.makeShare());
-  return { gate, context: { dbName: '', memory: call } };
+  const facts = { collection: undefined, units: 0 };
+  return { gate, context: { dbName: '', principal: ANONYMOUS, memory: call, facts } };
 }
 
 const proxy = { deps: { limits: { maxOutputSize: OUTPUT_MAX } } } as Proxy;

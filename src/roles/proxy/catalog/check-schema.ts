@@ -1,5 +1,5 @@
 // A client's collection schema → ours, checked in Milvus' order and words: counts, name, keys, then
-// each field on its own (read-field.ts).
+// each field on its own (check-field.ts).
 
 import {
   DataType,
@@ -15,57 +15,62 @@ import {
   type FieldSchema,
 } from '../../../model/schema.ts';
 import { checkName } from '../names.ts';
-import { notYet } from '../not-yet.ts';
+import type { Options } from '../options.ts';
 import type { ProxyLimits } from '../proxy.ts';
-import { checkType, readField } from './read-field.ts';
-import { toRecord, type WireCollectionSchema, type WireFieldSchema } from './wire-types.ts';
+import { checkField, checkType, type FieldDefinition } from './check-field.ts';
+
+/** A collection as a client wants it. */
+export interface SchemaDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly fields: readonly FieldDefinition[];
+  readonly enableDynamicField: boolean;
+  readonly properties: Options;
+}
 
 /**
- * The schema's own `autoID` is not read, as in Milvus: the key field says it.
  * @throws MilvusError ParameterInvalid, ParameterTooLarge, CollectionIllegalSchema,
  *   CollectionVectorClusteringKeyNotAllowed, FieldInvalidName; Unimplemented for what is not there
  *   yet
  */
-export function readSchema(wire: WireCollectionSchema, limits: ProxyLimits): CollectionSchema {
-  if (wire.functions.length > 0) throw notYet('functions in a schema');
-  if (wire.struct_array_fields.length > 0) throw notYet('struct array fields');
-  if (wire.external_source !== '') throw notYet('external collections');
-  checkCounts(wire.fields, limits);
-  checkName('collection', wire.name, limits.maxNameLength);
-  checkDescription(wire.description, limits.maxCollectionDescriptionLength);
-  checkPrimaryKey(wire.fields);
-  if (wire.fields.some((field) => field.is_dynamic)) {
+export function checkSchema(
+  { name, description, fields, enableDynamicField, properties }: SchemaDefinition,
+  limits: ProxyLimits,
+): CollectionSchema {
+  checkCounts(fields, limits);
+  checkName('collection', name, limits.maxNameLength);
+  checkDescription(description, limits.maxCollectionDescriptionLength);
+  checkPrimaryKey(fields);
+  if (fields.some((field) => field.isDynamic)) {
     throw invalidParameter('cannot explicitly set a field as a dynamic field');
   }
-  for (const { autoID, is_primary_key: isKey, name } of wire.fields) {
-    if (autoID && !isKey) throw refuseAutoId(name);
-  }
-  for (const field of wire.fields) checkType(field.name, field.data_type, field.element_type);
-  checkPartitionKey(wire.fields);
-  checkClusteringKey(wire.fields, wire.name);
-  const fields = wire.fields.map((field) => readField(field, wire.name, limits));
-  checkDistinct(fields);
-  const enableDynamicField = wire.enable_dynamic_field;
+  const drawn = fields.find(({ autoId, isPrimaryKey }) => autoId && !isPrimaryKey);
+  if (drawn !== undefined) throw refuseAutoId(drawn.name);
+  for (const field of fields) checkType(field.name, field.dataType, field.elementType);
+  checkPartitionKey(fields);
+  checkClusteringKey(fields, name);
+  const checked = fields.map((field) => checkField(field, name, limits));
+  checkDistinct(checked);
   return {
-    name: wire.name,
-    description: wire.description,
-    fields: enableDynamicField ? [...fields, makeDynamicField()] : fields,
+    name,
+    description,
+    fields: enableDynamicField ? [...checked, makeDynamicField()] : checked,
     enableDynamicField,
     version: 0,
-    properties: toRecord(wire.properties),
+    properties,
   };
 }
 
 /**
  * Checks a field that is to be added to a schema, and returns it.
- * @throws MilvusError as readSchema
+ * @throws MilvusError as checkSchema
  */
-export function readAddedField(
-  wire: WireFieldSchema,
+export function checkAddedField(
+  definition: FieldDefinition,
   schema: CollectionSchema,
   limits: ProxyLimits,
 ): FieldSchema {
-  const { name } = wire;
+  const { name, dataType } = definition;
   // The dynamic field is the server's own: it does not count.
   const declared = schema.fields.filter((field) => !field.isDynamic);
   if (declared.length >= limits.maxFieldNum) {
@@ -76,30 +81,30 @@ export function readAddedField(
   if (declared.some((field) => field.name === name)) {
     throw invalidParameter(`duplicated field name ${name}`);
   }
-  checkType(name, wire.data_type, wire.element_type);
-  if (wire.is_primary_key) {
+  checkType(name, dataType, definition.elementType);
+  if (definition.isPrimaryKey) {
     throw invalidParameter(`not support to add pk field, field name = ${name}`);
   }
-  if (wire.autoID) throw refuseAutoId(name);
-  if (wire.is_partition_key) {
+  if (definition.autoId) throw refuseAutoId(name);
+  if (definition.isPartitionKey) {
     throw invalidParameter(`not support to add partition key field, field name  = ${name}`);
   }
-  if (wire.is_clustering_key) checkAddedClusteringKey(wire, declared);
+  if (definition.isClusteringKey) checkAddedClusteringKey(definition, declared);
   const vectors = getVectorFields(schema).length;
-  if (isVectorType(wire.data_type) && vectors >= limits.maxVectorFieldNum) {
+  if (isVectorType(dataType) && vectors >= limits.maxVectorFieldNum) {
     throw refuseVectorCount(limits);
   }
-  if (!wire.nullable) {
+  if (!definition.nullable) {
     throw invalidParameter(`added field must be nullable, please check it, field name = ${name}`);
   }
-  return readField(wire, schema.name, limits);
+  return checkField(definition, schema.name, limits);
 }
 
-function checkCounts(fields: readonly WireFieldSchema[], limits: ProxyLimits): void {
+function checkCounts(fields: readonly FieldDefinition[], limits: ProxyLimits): void {
   if (fields.length > limits.maxFieldNum) {
     throw invalidParameter(`maximum field's number should be limited to ${limits.maxFieldNum}`);
   }
-  const vectors = fields.filter((field) => isVectorType(field.data_type)).length;
+  const vectors = fields.filter((field) => isVectorType(field.dataType)).length;
   if (vectors > limits.maxVectorFieldNum) throw refuseVectorCount(limits);
   if (vectors === 0) throw invalidParameter('schema does not contain vector field');
 }
@@ -120,15 +125,15 @@ export function checkDescription(description: string, bytesMax: number): void {
   });
 }
 
-function checkPrimaryKey(fields: readonly WireFieldSchema[]): void {
-  const [key, other] = fields.filter((field) => field.is_primary_key);
+function checkPrimaryKey(fields: readonly FieldDefinition[]): void {
+  const [key, other] = fields.filter((field) => field.isPrimaryKey);
   if (key === undefined) throw invalidParameter('primary key is not specified');
   if (other !== undefined) {
     throw invalidParameter(
       `there are more than one primary key, field name = ${key.name}, ${other.name}`,
     );
   }
-  if (!isKeyType(key.data_type)) {
+  if (!isKeyType(key.dataType)) {
     throw invalidParameter('the data type of primary key should be Int64 or VarChar');
   }
 }
@@ -141,26 +146,26 @@ function refuseAutoId(name: string): MilvusError {
   return invalidParameter(`only primary field can speficy AutoID with true, field name = ${name}`);
 }
 
-function checkPartitionKey(fields: readonly WireFieldSchema[]): void {
-  const [key, other] = fields.filter((field) => field.is_partition_key);
+function checkPartitionKey(fields: readonly FieldDefinition[]): void {
+  const [key, other] = fields.filter((field) => field.isPartitionKey);
   if (key === undefined) return;
   if (other !== undefined) {
     throw invalidParameter(
       `there are more than one partition key, field name = ${key.name}, ${other.name}`,
     );
   }
-  if (key.is_primary_key) {
+  if (key.isPrimaryKey) {
     throw invalidParameter(`the partition key field must not be primary field`);
   }
   if (key.nullable) throw invalidParameter('partition key field not support nullable');
-  if (!isKeyType(key.data_type)) {
+  if (!isKeyType(key.dataType)) {
     throw invalidParameter('the data type of partition key should be Int64 or VarChar');
   }
 }
 
-function checkClusteringKey(fields: readonly WireFieldSchema[], collectionName: string): void {
-  const keys = fields.filter((field) => field.is_clustering_key);
-  for (const { name, data_type: dataType } of keys) {
+function checkClusteringKey(fields: readonly FieldDefinition[], collectionName: string): void {
+  const keys = fields.filter((field) => field.isClusteringKey);
+  for (const { name, dataType } of keys) {
     if (dataType === DataType.FloatVector) {
       throw new MilvusError('CollectionVectorClusteringKeyNotAllowed', {
         fields: { collectionName },
@@ -186,7 +191,7 @@ function refuseClustering(collectionName: string, problem: string): MilvusError 
 }
 
 function checkAddedClusteringKey(
-  { name, data_type: dataType }: WireFieldSchema,
+  { name, dataType }: FieldDefinition,
   fields: readonly FieldSchema[],
 ): void {
   if (!isClusteringType(dataType)) throw invalidParameter(describeClusteringType(name, dataType));

@@ -1,5 +1,5 @@
 // One field of a client's schema → ours, checked: name, type, lengths, keys, default. The words are
-// Milvus'. What fields must be together is in read-schema.ts.
+// Milvus'. What fields must be together is in check-schema.ts.
 
 import { refuseNotFinite } from '../write/check-error.ts';
 import {
@@ -14,9 +14,34 @@ import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import type { DefaultValue, FieldSchema } from '../../../model/schema.ts';
 import { checkName } from '../names.ts';
 import { notYet } from '../not-yet.ts';
-import { checkWarmupPolicy } from '../catalog/properties.ts';
+import type { Options } from '../options.ts';
 import type { ProxyLimits } from '../proxy.ts';
-import { toRecord, type WireFieldSchema, type WireValueField } from './wire-types.ts';
+import { checkWarmupPolicy } from './properties.ts';
+
+/** A field as a client wants it. */
+export interface FieldDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly dataType: number;
+  readonly elementType: number;
+  readonly isPrimaryKey: boolean;
+  readonly autoId: boolean;
+  readonly isPartitionKey: boolean;
+  readonly isClusteringKey: boolean;
+  readonly isDynamic: boolean;
+  readonly nullable: boolean;
+  readonly typeParams: Options;
+  readonly indexParams: Options;
+  readonly defaultValue: DefaultDefinition | undefined;
+}
+
+/** A default, with the type that the client gave it. */
+export type DefaultDefinition =
+  | { readonly type: 'bool'; readonly value: boolean }
+  | { readonly type: 'int' | 'float' | 'double'; readonly value: number }
+  | { readonly type: 'long'; readonly value: bigint }
+  | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'bytes' | 'timestamptz' | 'date' | 'time' };
 
 /** Types of the protocol that cannot be stored yet. */
 export const NOT_YET = new Set<number>([
@@ -46,32 +71,30 @@ const ANALYZER_KEYS = [
  * Checks one field on its own, as AddCollectionField gives it too.
  * @throws MilvusError ParameterInvalid, FieldInvalidName; Unimplemented for what is not there yet
  */
-export function readField(
-  wire: WireFieldSchema,
+export function checkField(
+  definition: FieldDefinition,
   collectionName: string,
   limits: ProxyLimits,
 ): FieldSchema {
-  const { name } = wire;
+  const { name, description, dataType, elementType, typeParams: params } = definition;
   checkName('field', name, limits.maxNameLength);
-  const params = toRecord(wire.type_params);
-  const dataType = wire.data_type;
-  checkType(name, dataType, wire.element_type);
+  checkType(name, dataType, elementType);
   const field: FieldSchema = {
     fieldId: 0n,
     name,
-    description: wire.description,
+    description,
     dataType,
-    elementType: dataType === DataType.Array ? wire.element_type : 0,
-    isPrimaryKey: wire.is_primary_key,
-    autoId: wire.autoID,
-    isPartitionKey: wire.is_partition_key,
-    isClusteringKey: wire.is_clustering_key,
+    elementType: dataType === DataType.Array ? elementType : 0,
+    isPrimaryKey: definition.isPrimaryKey,
+    autoId: definition.autoId,
+    isPartitionKey: definition.isPartitionKey,
+    isClusteringKey: definition.isClusteringKey,
     isDynamic: false,
-    nullable: wire.nullable,
+    nullable: definition.nullable,
     typeParams: params,
-    indexParams: toRecord(wire.index_params),
+    indexParams: definition.indexParams,
     dim: dataType === DataType.FloatVector ? readDim(name, params, limits) : 0,
-    maxLength: readMaxLength(wire, collectionName, params, limits),
+    maxLength: readMaxLength(definition, collectionName, limits),
     maxCapacity:
       dataType === DataType.Array ? readMaxCapacity(name, collectionName, params, limits) : 0,
   };
@@ -82,7 +105,7 @@ export function readField(
       `primary field not support null, type:${getDataTypeName(dataType)}, name:${name}`,
     );
   }
-  const defaultValue = readDefault(wire.default_value, field);
+  const defaultValue = readDefault(definition.defaultValue, field);
   return defaultValue === undefined ? field : { ...field, defaultValue };
 }
 
@@ -113,7 +136,7 @@ function refuseAnalyzer({ name, typeParams }: FieldSchema): void {
 
 function readDim(
   name: string,
-  params: Readonly<Record<string, string>>,
+  params: Options,
   limits: ProxyLimits,
 ): number {
   const text = params['dim'];
@@ -136,17 +159,15 @@ function readDim(
 }
 
 function readMaxLength(
-  wire: WireFieldSchema,
+  { name, dataType, elementType, typeParams }: FieldDefinition,
   collectionName: string,
-  params: Readonly<Record<string, string>>,
   limits: ProxyLimits,
 ): number {
-  const { name, data_type: dataType, element_type: elementType } = wire;
   const isText =
     dataType === DataType.VarChar ||
     (dataType === DataType.Array && elementType === DataType.VarChar);
   if (!isText) return 0;
-  const text = params['max_length'];
+  const text = typeParams['max_length'];
   if (text === undefined) {
     throw invalidParameter(
       `type param(max_length) should be specified for the field(${name}) of collection ` +
@@ -166,7 +187,7 @@ function readMaxLength(
 function readMaxCapacity(
   name: string,
   collectionName: string,
-  params: Readonly<Record<string, string>>,
+  params: Options,
   limits: ProxyLimits,
 ): number {
   const text = params['max_capacity'];
@@ -190,10 +211,10 @@ function readMaxCapacity(
 
 /** Checks as an insert does: rows get the default unchecked. */
 function readDefault(
-  value: WireValueField | null | undefined,
+  given: DefaultDefinition | undefined,
   field: FieldSchema,
 ): DefaultValue | undefined {
-  if (value === null || value === undefined) return undefined;
+  if (given === undefined) return undefined;
   const { name, dataType } = field;
   const type = getDataTypeName(dataType);
   if (field.isPrimaryKey) {
@@ -202,44 +223,52 @@ function readDefault(
   if (isVectorType(dataType) || dataType === DataType.Array || dataType === DataType.JSON) {
     throw invalidParameter(`type not support default_value, type:${type}, name:${name}`);
   }
-  const requireType = (isRight: boolean, got: string): void => {
-    if (isRight) return;
+  const { title, accepts } = DEFAULT_TYPES[given.type];
+  if (!accepts(dataType)) {
     throw invalidParameter(
-      `type (${type}) of field (${name}) is not equal to the type(DataType_${got}) of ` +
+      `type (${type}) of field (${name}) is not equal to the type(DataType_${title}) of ` +
         'default_value',
     );
-  };
-  if (value.bool_data !== undefined) {
-    requireType(dataType === DataType.Bool, 'Bool');
-    return value.bool_data;
   }
-  if (value.int_data !== undefined) {
-    requireType(isIntegerType(dataType) && dataType !== DataType.Int64, 'Int');
-    return checkIntDefault(value.int_data, dataType);
+  switch (given.type) {
+    case 'bool':
+    case 'long':
+      return given.value;
+    case 'int':
+      return checkIntDefault(given.value, dataType);
+    case 'float':
+    case 'double':
+      return checkFloatDefault(given.value, field);
+    case 'string':
+      checkTextDefault(given.value, field, field.maxLength);
+      return given.value;
+    default:
+      return undefined;
   }
-  if (value.long_data !== undefined) {
-    requireType(dataType === DataType.Int64, 'Int64');
-    return BigInt(value.long_data);
-  }
-  if (value.float_data !== undefined) {
-    requireType(dataType === DataType.Float, 'Float');
-    return checkFloatDefault(value.float_data, field);
-  }
-  if (value.double_data !== undefined) {
-    requireType(dataType === DataType.Double, 'Double');
-    return checkFloatDefault(value.double_data, field);
-  }
-  if (value.string_data !== undefined) {
-    requireType(dataType === DataType.VarChar, 'VarChar');
-    checkTextDefault(value.string_data, field, field.maxLength);
-    return value.string_data;
-  }
-  requireType(value.timestamptz_data === undefined, 'Timestamptz');
-  requireType(value.date_data === undefined, 'Date');
-  requireType(value.time_data === undefined, 'Time');
-  requireType(value.bytes_data === undefined, 'SJON'); // Milvus' spelling.
-  return undefined;
 }
+
+type AcceptsType = (dataType: number) => boolean;
+const only =
+  (wanted: number): AcceptsType =>
+  (dataType) =>
+    dataType === wanted;
+const none: AcceptsType = () => false;
+
+/** Which fields take a default of each type, and what Milvus calls it. */
+const DEFAULT_TYPES: Readonly<
+  Record<DefaultDefinition['type'], { readonly title: string; readonly accepts: AcceptsType }>
+> = {
+  bool: { title: 'Bool', accepts: only(DataType.Bool) },
+  int: { title: 'Int', accepts: (type) => isIntegerType(type) && type !== DataType.Int64 },
+  long: { title: 'Int64', accepts: only(DataType.Int64) },
+  float: { title: 'Float', accepts: only(DataType.Float) },
+  double: { title: 'Double', accepts: only(DataType.Double) },
+  string: { title: 'VarChar', accepts: only(DataType.VarChar) },
+  timestamptz: { title: 'Timestamptz', accepts: none },
+  date: { title: 'Date', accepts: none },
+  time: { title: 'Time', accepts: none },
+  bytes: { title: 'SJON', accepts: none }, // Milvus' spelling.
+};
 
 function checkIntDefault(value: number, dataType: number): number {
   const limit = 2 ** (dataType === DataType.Int8 ? 7 : dataType === DataType.Int16 ? 15 : 31);

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MilvusError } from '../../../src/model/error.ts';
+import { MilvusError } from '../../../../src/model/error.ts';
 import {
   getPageBound,
   readIteratorSettings,
   toIteratorResult,
-} from '../../../src/roles/proxy/read/search-iterator.ts';
+} from '../../../../src/roles/proxy/read/search-iterator.ts';
 
 const BATCH_MAX = 16384;
 const page = { search_iter_v2: 'True', iterator: 'True', search_iter_batch_size: '10' };
