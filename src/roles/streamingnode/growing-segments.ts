@@ -71,6 +71,7 @@ export class GrowingSegments {
     const memoryBytes = native.appendRows(growing.handle, batch, timestamp);
     this.#deps.budget.charge(memoryBytes - growing.memoryBytes);
     growing.memoryBytes = memoryBytes;
+    assert(growing.rows === 0 || position >= growing.lastPosition, 'positions never fall');
     if (growing.rows === 0) {
       growing.firstPosition = position;
       growing.firstTimestamp = timestamp;
@@ -86,6 +87,7 @@ export class GrowingSegments {
   /** The same for a record of the log's tail: the segment goes on taking rows. */
   replay(part: AssignedRows, timestamp: bigint, position: bigint): void {
     const growing = this.append(part, timestamp, position);
+    assert.equal(growing.phase, 'open', 'no row is read behind the seal of its segment');
     this.#open.set(part.partitionId, { growing, bytes: growing.bytes });
   }
 
