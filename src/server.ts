@@ -5,7 +5,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ByteBudget } from './base/byte-budget.ts';
 import type { FileSystem } from './base/file-system.ts';
 import { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
@@ -19,7 +18,15 @@ import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
-import { makeRoles, PCHANNELS, startRoles } from './make-roles.ts';
+import {
+  addToRoleSet,
+  makeDirectory,
+  makeSystem,
+  PCHANNELS,
+  readRoleSettings,
+  startRoles,
+  type NodePlan,
+} from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
 import { createHandlers } from './roles/proxy/api/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
@@ -42,7 +49,8 @@ export interface RunningServer {
 /** What GetVersion answers: our level of the protocol first, because SDKs read numbers from it. */
 const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
-const BUILDS_WAITING_MAX = 64;
+/** A standalone server is one node. */
+const NODE_ID = 1;
 const crc32c = (bytes: Uint8Array, seed: number): number => native.crc32c(bytes, seed);
 
 /**
@@ -115,23 +123,34 @@ async function start(
   stops.push(() => metrics.close());
 
   const { catalog, storage, logs } = await openStores(config, seams, { health, stops });
-  const roleSet = new RoleSet();
-  const { peers } = roleSet;
-  const buildMemory = makeBuildBudget(config['elanus.build.memoryBytesMax']);
-  const roles = makeRoles(config, {
-    ...{ catalog, storage, logs, peers, logger, health, metrics, buildMemory },
-    runtime: systemRuntime,
+  const plans: NodePlan[] = [{ nodeId: NODE_ID, pchannels: PCHANNELS, hasQueryNode: true }];
+  const directory = makeDirectory(plans);
+  const roleSet = new RoleSet({
+    ...{ directory, runtime: systemRuntime },
+    onDefect: (method, error) => logger.error({ method, error }, 'defect in a role'),
   });
-  roleSet.add(roles);
-  if (config['elanus.grpcBetweenRoles']) stops.push(await roleSet.connectByGrpc(logger));
-  await startRoles(roles, stops);
-  metrics.watch(roles);
+  const { peers } = roleSet;
+  const parts = {
+    ...{ catalog, storage, logs, peers, directory, logger, health },
+    runtime: systemRuntime,
+    onNameGone: metrics.forget,
+    onBuilt: metrics.observeBuild,
+    onRead: metrics.observeRead,
+  };
+  const system = makeSystem(readRoleSettings(config), parts, plans);
+  addToRoleSet(roleSet, system);
+  if (config['elanus.grpcBetweenRoles']) stops.push(await roleSet.connectByGrpc());
+  await startRoles(system, stops);
+  metrics.watch(system);
   const admission = makeAdmission(config);
   const server = buildClientApi(config, { root, peers, logger, health, metrics, admission });
   const memoryReturn = returnMemory([
     () => admission.messages.released + admission.replies.released,
-    () => roles.streamingnode.getReleasedBytes() + roles.querynode.getReleasedBytes(),
-    () => buildMemory.released,
+    ...system.nodes.flatMap(({ streamingnode, querynode }) => [
+      () => streamingnode?.getReleasedBytes() ?? 0,
+      () => querynode?.getReleasedBytes() ?? 0,
+    ]),
+    () => system.buildMemory.released,
   ]);
   stops.push(() => memoryReturn.stop());
   const port = await server.listen(ip, config['proxy.port']);
@@ -156,18 +175,6 @@ function returnMemory(sources: readonly (() => number)[]): MemoryReturn {
     hintGarbage: () => native.hintGarbage(),
     trim: () => native.trimMemory(),
     sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
-  });
-}
-
-/** Builds and merges wait for each other as long as it takes; few are under way at a time. */
-function makeBuildBudget(bytesMax: number): ByteBudget {
-  return new ByteBudget({
-    bytesMax,
-    waitingMax: BUILDS_WAITING_MAX,
-    waitMs: Infinity,
-    sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
-    refuse: ({ need, have, limit }) =>
-      new MilvusError('TooManyRequests', { fields: { need, have, limit } }),
   });
 }
 

@@ -3,7 +3,7 @@
 
 import { DecodeError } from '../codec/wire.ts';
 import { MilvusError } from '../model/error.ts';
-import type { Admission, CallCost, CallMemory } from './admission.ts';
+import type { Admission, CallKind, CallMemory } from './admission.ts';
 import type { CallFacts, ClientCall } from './client-call.ts';
 import { GrpcCode, GrpcError } from './grpc-error.ts';
 import { GrpcHttp2Server, type UnaryCall, type UnaryMethod } from './grpc-http2.ts';
@@ -20,17 +20,10 @@ const WINDOW_BYTES = { min: 256 * 1024, max: 4 * 1024 * 1024, shareOfMemory: 1 /
  * Bytes in memory for each byte of a message: a write is there as it came and as row batches, which
  * the log takes as they are.
  */
-const COSTS: ReadonlyMap<string, CallCost> = new Map([
-  ['Insert', { kind: 'write', copies: 2 }],
-  ['Upsert', { kind: 'write', copies: 2 }],
-  ['Delete', { kind: 'write', copies: 2 }],
-  ['Search', { kind: 'read', copies: 2 }],
-  ['HybridSearch', { kind: 'read', copies: 2 }],
-  ['Query', { kind: 'read', copies: 2 }],
-]);
-const OTHER_COST: CallCost = { kind: 'other', copies: 2 };
+const MESSAGE_COPIES = 2;
 
 export interface RpcHandler {
+  readonly kind: CallKind;
   /** Message in, message out; rejects with a MilvusError. */
   readonly run: (message: Uint8Array, call: ClientCall) => Promise<Uint8Array>;
   /** @param error  what was thrown: it may say more than a status can */
@@ -117,7 +110,7 @@ function serve(
     observe(name, NO_MESSAGE, reply.byteLength, 0, toMilvusError(error), makeFacts());
     return reply;
   };
-  return { cost: COSTS.get(name) ?? OTHER_COST, run, refuse };
+  return { cost: { kind: handler.kind, copies: MESSAGE_COPIES }, run, refuse };
 }
 
 const NO_MESSAGE = new Uint8Array();

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { MilvusError } from '../../src/model/error.ts';
 import type { Transaction } from '../../src/meta/kv.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import { SandboxCollection, until } from '../support/sandbox-collection.ts';
@@ -41,7 +42,7 @@ function failSegmentRecords(sandbox: ClusterSandbox): string[][] {
     const { puts = [] } = transaction as Transaction;
     if (!puts.some(({ key }) => key.startsWith('segment/'))) return;
     seen.push(await sandbox.listFiles());
-    throw new Error('metadata cannot be written');
+    throw new MilvusError('IoFailed', { message: 'metadata cannot be written' });
   });
   return seen;
 }

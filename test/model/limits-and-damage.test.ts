@@ -329,10 +329,10 @@ test('R16 a damaged delete file stops what needs it, by name', async () => {
     }
     await collection.delete([1n]);
     const { collectionId, vchannels } = collection.info;
-    const { datacoord, streamingnode } = sandbox.peers;
-    await streamingnode.writeDeletes({ collectionId }, {});
-    const ref = { collectionId, vchannel: vchannels[0]! };
-    const { channel } = await datacoord.openChannel(ref, {});
+    const vchannel = vchannels[0]!;
+    await sandbox.peers.shard(vchannel).writeDeletes({ vchannel }, {});
+    const ref = { collectionId, vchannel };
+    const { channel } = await sandbox.peers.datacoord.openChannel(ref, {});
     const { file, crc32c } = channel.deleteFiles[0]!;
     const path = join(sandbox.folder, 'storage', file);
     const bytes = await readFile(path);

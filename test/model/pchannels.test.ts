@@ -81,10 +81,8 @@ for (const wal of LOGS) {
   test(`R14 the former owner of a shard, in ${wal}, neither writes nor reads`, async () => {
     await withCollection({ wal }, 1, async (collection, sandbox) => {
       await collection.insert(makeTextRows(0, 20));
-      const former = collection.through({
-        ...sandbox.peers,
-        streamingnode: await sandbox.takeOver(),
-      });
+      const owner = await sandbox.takeOver();
+      const former = collection.through({ ...sandbox.peers, shard: () => owner });
       for (let round = 1; round <= 2; round += 1) {
         await assert.rejects(former.insert(makeTextRows(50, 5)), isUnexecuted);
         await assert.rejects(former.count(), isUnexecuted);

@@ -45,6 +45,7 @@ const INFO: CollectionInfo = {
 export function makeGrowingSegments() {
   const view = new View();
   const state = new ShardState(INFO, 0);
+  state.open();
   const budget = new GrowingBudget(1024 * 1024);
   let lastId = 0n;
   const takeId = (): bigint => (lastId += 1n);

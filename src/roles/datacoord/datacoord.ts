@@ -13,6 +13,7 @@ import type { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { SegmentState, type ChannelCommit, type SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type DataCoord } from '../../rpc/contract.ts';
+import { flushCollection, listGrowing } from '../../rpc/shards.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { Compactor } from './compactor.ts';
 import { GarbageCollector } from './garbage-collector.ts';
@@ -213,7 +214,7 @@ export class DataCoordRole implements DataCoord {
 
   readonly flush: DataCoord['flush'] = async ({ collectionId }, call) => {
     const flushedSegmentIds = this.#table.listFlushed(collectionId).map((s) => s.segmentId);
-    const sealed = await this.#deps.peers.streamingnode.flush({ collectionId }, call);
+    const sealed = await flushCollection(this.#deps.peers, collectionId, call);
     return { ...sealed, flushedSegmentIds };
   };
 
@@ -221,9 +222,8 @@ export class DataCoordRole implements DataCoord {
     { collectionId, segmentIds },
     call,
   ) => {
-    const { streamingnode } = this.#deps.peers;
-    const request = { collectionId, mustServe: true };
-    const { segments } = await streamingnode.listGrowing(request, call);
+    const { peers } = this.#deps;
+    const segments = await listGrowing(peers, collectionId, { mustServe: true, call });
     const growing = new Map(segments.map((segment) => [segment.segmentId, segment]));
     for (const id of segmentIds) {
       const failure = growing.get(id)?.failure;
@@ -245,7 +245,7 @@ export class DataCoordRole implements DataCoord {
         fields: { got: targetBytes, expected: `0 or >= ${segmentBytesMax} bytes` },
       });
     }
-    await this.#deps.peers.streamingnode.flush({ collectionId }, call);
+    await flushCollection(this.#deps.peers, collectionId, call);
     return this.#compactor.request(collectionId, targetBytes ?? segmentBytesMax);
   };
 

@@ -18,6 +18,7 @@ import {
   type CollectionSchema,
   type FieldSchema,
 } from '../../model/schema.ts';
+import { askShards } from '../../rpc/shards.ts';
 import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
 import { choosePchannels } from './pchannel-choice.ts';
@@ -53,7 +54,7 @@ export async function createCollection(
   if (existing !== undefined) {
     const info = requireSameDefinition(existing, withIds, request);
     // It is open, unless an earlier request failed in between and could not be undone.
-    await deps.peers.streamingnode.openCollection({ info }, {});
+    await openShards(state, info);
     return info;
   }
   requireCapacity(state, request);
@@ -77,7 +78,7 @@ export async function createCollection(
   };
   await putCollection(state, info);
   try {
-    await deps.peers.streamingnode.openCollection({ info }, {});
+    await openShards(state, info);
   } catch (error) {
     // A collection without shards must not stay.
     await dropCollection(state, info).catch(() => undefined);
@@ -100,7 +101,16 @@ export async function putCollection(
     ...more,
   ]);
   state.names.put(info);
-  if (!isNew) await state.deps.peers.streamingnode.updateCollection({ info }, {});
+  if (isNew) return;
+  await askShards(state.deps.peers, info.vchannels, (shard, vchannel) =>
+    shard.updateShard({ vchannel, info }, {}),
+  );
+}
+
+async function openShards({ deps }: RootCoordState, info: CollectionInfo): Promise<void> {
+  await askShards(deps.peers, info.vchannels, (shard, vchannel) =>
+    shard.openShard({ vchannel, info }, {}),
+  );
 }
 
 export async function renameCollection(

@@ -106,9 +106,10 @@ export class Checkpoint {
     segments: readonly SegmentInfo[],
     written: GrowingSegment | undefined,
   ): Promise<void> {
-    const { deletes, commits, log } = this.#of;
+    const { deletes, commits, log, view } = this.#of;
     const { storage, logger } = this.#deps;
     const { applied } = log;
+    assert(view.isComplete, 'which deletes are needed is known');
     const before = deletes.files;
     const needed = this.#oldestDeletesUpTo(segments, written);
     const deleteFiles = await deletes.writeFiles({ storage, logger, commits }, needed);

@@ -47,6 +47,6 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onWritten: () => void;
   /** A growing segment has got its first record. */
   readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
-  /** The shard has stopped; its collection cannot be served without it. */
+  /** The shard has stopped, in this turn; its collection cannot be served without it. */
   readonly onStopped: (reason: string) => void;
 }

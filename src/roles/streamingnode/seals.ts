@@ -203,18 +203,17 @@ export class Seals {
       if (isWritten && !state.isClosed) await this.#of.commits.giveUp([segment.file]);
       return;
     }
-    const segments = isWritten ? [segment] : [];
     // Opened first: what the catalog lists must be readable.
-    if (isWritten) await sealed.open(segments);
+    const placed = isWritten ? await sealed.open([segment]) : [];
     try {
       // No read may be older than what a file in the view has left out.
       await sealed.deliverDeletes();
       await checkpoint.commit([segment], growing);
     } catch (error) {
-      await sealed.close([segment.segmentId]);
+      await sealed.close(placed);
       throw error;
     }
-    sealed.show(segments);
+    sealed.show(placed);
     this.#of.growing.free(growing);
     this.#deps.onCheckpoint();
   }

@@ -1,7 +1,8 @@
 // What a shard is, for all of its pieces: its collection as last told, and whether it serves.
-// Invariant: a shard that has ended never serves again; what it was asked before and has not done
-// is refused.
+// Invariant: a shard serves when it is wholly open, and one that has ended never again; what it was
+// asked before and has not done is refused.
 
+import assert from 'node:assert/strict';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
@@ -12,7 +13,7 @@ export class ShardState {
   readonly vchannel: string;
   readonly shardIndex: number;
   info: CollectionInfo;
-  #life: 'open' | 'stopped' | 'dropped' | 'closed' = 'open';
+  #life: 'opening' | 'open' | 'stopped' | 'dropped' | 'closed' = 'opening';
   #reason = '';
 
   constructor(info: CollectionInfo, shardIndex: number) {
@@ -25,6 +26,11 @@ export class ShardState {
     return this.info.schema;
   }
 
+  /** The log is not read yet, or sealed segments are not shown. */
+  get isOpening(): boolean {
+    return this.#life === 'opening';
+  }
+
   get isOpen(): boolean {
     return this.#life === 'open';
   }
@@ -32,6 +38,11 @@ export class ShardState {
   /** The server stops: nothing is removed any more. */
   get isClosed(): boolean {
     return this.#life === 'closed';
+  }
+
+  open(): void {
+    assert.equal(this.#life, 'opening');
+    this.#life = 'open';
   }
 
   /** Reads and writes are refused with this reason from now on (R8). */
@@ -49,10 +60,18 @@ export class ShardState {
     if (this.#life === 'stopped') throw createStoppedError(this.info, this.#reason);
   }
 
-  /** @throws MilvusError ChannelNotAvailable when it is stopped, CollectionNotFound when gone */
+  /** @throws MilvusError ServiceNotReady, unexecuted */
+  requireOpened(): void {
+    if (this.#life !== 'opening') return;
+    const fields = { channel: this.vchannel };
+    throw new MilvusError('ServiceNotReady', { fields, isUnexecuted: true });
+  }
+
+  /** @throws MilvusError also ChannelNotAvailable when stopped, CollectionNotFound when gone */
   requireOpen(): void {
     if (this.#life === 'open') return;
     this.requireNotStopped();
+    this.requireOpened();
     throw new MilvusError('CollectionNotFound', {
       fields: { database: this.info.dbName, collection: this.info.schema.name },
     });

@@ -12,7 +12,6 @@ import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
 import {
   SegmentState,
   type ChannelInfo,
-  type IndexFile,
   type SegmentInfo,
 } from '../../model/segment-info.ts';
 import type { ShardStats } from '../../rpc/contract.ts';
@@ -58,7 +57,6 @@ export class Shard {
   #known: ReadonlyMap<bigint, SegmentInfo>;
   /** From where on a restart needs the log of a shard that has stopped (R8). */
   #keepFrom: bigint | undefined;
-  #isRecovered = false;
 
   constructor(
     deps: ShardDeps,
@@ -167,22 +165,25 @@ export class Shard {
   }
 
   /**
-   * Opens the sealed segments, with every delete that they lack, and goes on with the seals that
-   * the log tells of. After replay. A file that cannot be opened stops this collection, not the
-   * server (R8).
+   * Opens the sealed segments, with every delete that they lack. After replay; from then on it
+   * serves. A file that cannot be opened stops this collection, not the server (R8).
    */
   async openSealed(): Promise<void> {
-    if (!this.state.isOpen) return;
+    if (!this.state.isOpening) return;
     const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
     try {
-      if (segments.length > 0) await this.sealed.open(segments);
-      this.sealed.show(segments);
+      if (segments.length > 0) this.sealed.show(await this.sealed.open(segments));
+      this.view.isComplete = true;
       await this.#requireOwnLog();
       this.#known = new Map();
-      this.#isRecovered = true;
+      this.state.open();
     } catch (error) {
       this.stop(getErrorMessage(error));
     }
+  }
+
+  /** Goes on with the seals that the log has told of. When others serve, too. */
+  resumeSeals(): void {
     for (const growing of this.view.growing.values()) {
       if (growing.phase === 'closed') this.#seals.begin(growing);
     }
@@ -270,13 +271,12 @@ export class Shard {
   async replaceSegments(
     made: readonly SegmentInfo[],
     removed: readonly bigint[],
-    indexFiles: readonly IndexFile[],
   ): Promise<void> {
     await this.#log.run(async () => {
       if (!this.state.isOpen) return;
       // A partition that was dropped during the merge must not come back with its output (P3).
       const wanted = made.filter(({ partitionId }) => this.state.hasPartition(partitionId));
-      const added = await this.sealed.openOutputs(wanted, removed, indexFiles);
+      const added = await this.sealed.openOutputs(wanted, removed);
       // No output is left to say which versions are gone (R5).
       if (added.length === 0 && removed.some((id) => this.view.sealed.has(id))) {
         await this.#checkpoint.raiseHorizon();
@@ -306,8 +306,8 @@ export class Shard {
    * wrong may be mended and the server started again, or the collection dropped (R8).
    */
   stop(reason: string, position?: bigint): void {
-    if (!this.state.isOpen) return;
-    const needed = this.#isRecovered ? this.neededFrom() : this.#replayFrom;
+    if (!this.state.isOpen && !this.state.isOpening) return;
+    const needed = this.state.isOpening ? this.#replayFrom : this.neededFrom();
     this.#keepFrom = position === undefined ? needed : min(needed, position);
     this.state.stop(reason);
     this.#health.reportStopped(this.info, reason);
@@ -345,7 +345,7 @@ export class Shard {
   async getStats(): Promise<ShardStats[]> {
     await this.sealed.deliverDeletes();
     this.state.requireOpen();
-    return countRows(this.view, this.deps.peers.querynode);
+    return countRows(this.view, () => this.sealed.getStats(0n));
   }
 
   listGrowing(): GrowingSegmentInfo[] {

@@ -1,6 +1,6 @@
-// What a shard's readers see: growing segments in native memory and the ids of sealed ones at the
-// query node. Changed only in one synchronous step, so that no reader meets both a segment and its
-// successor (R3).
+// What a shard's readers see: growing segments in native memory, and sealed ones with the query
+// nodes that hold them. Changed only in one synchronous step, so that no reader meets both a
+// segment and its successor (R3).
 
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
@@ -36,9 +36,19 @@ export interface GrowingSegment {
   deletesUpTo: bigint | undefined;
 }
 
+/** A sealed segment with its holder. */
+export interface PlacedSegment extends SegmentInfo {
+  readonly nodeId: number;
+}
+
+/** Segments by the query node that holds them. */
+export type IdsByNode = ReadonlyMap<number, readonly bigint[]>;
+
 export class View {
+  /** Sealed segments are in it: they are opened after the log has been read. */
+  isComplete = false;
   readonly growing = new Map<bigint, GrowingSegment>();
-  readonly sealed = new Map<bigint, SegmentInfo>();
+  readonly sealed = new Map<bigint, PlacedSegment>();
 
   /** `partitionIds` empty = all. */
   selectGrowing(partitionIds: readonly bigint[]): NativeSegment[] {
@@ -49,13 +59,23 @@ export class View {
     return handles;
   }
 
-  selectSealed(partitionIds: readonly bigint[]): bigint[] {
-    const ids: bigint[] = [];
-    for (const { segmentId, partitionId } of this.sealed.values()) {
-      if (isSelected(partitionIds, partitionId)) ids.push(segmentId);
+  selectSealed(partitionIds: readonly bigint[]): IdsByNode {
+    const selected: PlacedSegment[] = [];
+    for (const segment of this.sealed.values()) {
+      if (isSelected(partitionIds, segment.partitionId)) selected.push(segment);
     }
-    return ids;
+    return groupByNode(selected);
   }
+}
+
+export function groupByNode(segments: Iterable<PlacedSegment>): IdsByNode {
+  const groups = new Map<number, bigint[]>();
+  for (const { segmentId, nodeId } of segments) {
+    const ids = groups.get(nodeId);
+    if (ids === undefined) groups.set(nodeId, [segmentId]);
+    else ids.push(segmentId);
+  }
+  return groups;
 }
 
 function isSelected(partitionIds: readonly bigint[], partitionId: bigint): boolean {

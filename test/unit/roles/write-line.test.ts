@@ -20,14 +20,14 @@ const keysOf = (key: bigint): Keys => ({ kind: 'int64', values: BigInt64Array.of
 
 function makeDelete(key: bigint, schemaVersion = 0): WriteRequest {
   const part = { kind: 'delete', partitionId: 0n, keys: keysOf(key), killsUpTo: 0n } as const;
-  return { collectionId: 1n, vchannel: 'v', schemaVersion, parts: [part] };
+  return { vchannel: 'v', schemaVersion, parts: [part] };
 }
 
 function makeInsert(key: bigint): WriteRequest {
   const rowId = { fieldId: 0n, dataType: DataType.Int64, data: BigInt64Array.of(0n) };
   const batch = encodeRowBatch([rowId, encodeColumn(ID, [key])], 1);
   const part = { kind: 'insert', partitionId: 1n, rows: 1, batch } as const;
-  return { collectionId: 1n, vchannel: 'v', schemaVersion: 0, parts: [part] };
+  return { vchannel: 'v', schemaVersion: 0, parts: [part] };
 }
 
 /** Whether the promise has settled by now. */

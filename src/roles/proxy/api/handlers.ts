@@ -2,7 +2,7 @@
 // through is here, once: decode, resolve the context, ask for access, read, run, reply, encode.
 
 import { DecodeError } from '../../../codec/wire.ts';
-import type { CallMemory } from '../../../rpc/admission.ts';
+import type { CallKind, CallMemory } from '../../../rpc/admission.ts';
 import type { CallFacts, ClientCall } from '../../../rpc/client-call.ts';
 import { OK_STATUS, type Status } from '../../../rpc/status.ts';
 import { ANONYMOUS, DEFAULT_DATABASE, type Proxy, type RequestContext } from '../proxy.ts';
@@ -25,6 +25,7 @@ interface Protocol {
 }
 
 interface Handler {
+  readonly kind: CallKind;
   readonly run: (message: Uint8Array, call: ClientCall) => Promise<Uint8Array>;
   readonly encodeError: (status: Status, error: unknown) => Uint8Array;
 }
@@ -47,6 +48,7 @@ function makeHandler(
 ): Handler {
   const { access, read, run, codec = makeColdCodec(method, rpc.reply) } = rpc;
   return {
+    kind: access === 'writing' ? 'write' : access === 'reading' ? 'read' : 'other',
     run: async (message, call) => {
       const request = codec.decode(message);
       const context = new HandlerContext(call, request.dbName || request.db_name || '');

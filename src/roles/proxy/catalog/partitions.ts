@@ -3,6 +3,7 @@
 import type { CollectionInfo, PartitionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findPartitionKeyField } from '../../../model/schema.ts';
+import { askShards } from '../../../rpc/shards.ts';
 import { checkName } from '../names.ts';
 import {
   findPartitionIds,
@@ -119,12 +120,15 @@ export async function countPartitionRows(
 
 async function countRows(
   proxy: Proxy,
-  { collectionId }: CollectionInfo,
+  { vchannels }: CollectionInfo,
   partitionId: bigint | undefined,
   context: RequestContext,
 ): Promise<number> {
-  const { partitions } = await proxy.peers.streamingnode.getStats({ collectionId }, context);
-  return partitions
+  const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
+    shard.getStats({ vchannel }, context),
+  );
+  return replies
+    .flatMap(({ partitions }) => partitions)
     .filter((stats) => partitionId === undefined || stats.partitionId === partitionId)
     .reduce((sum, stats) => sum + stats.rows, 0);
 }

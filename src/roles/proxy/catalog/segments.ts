@@ -3,6 +3,7 @@
 import { invalidParameter, MilvusError } from '../../../model/error.ts';
 import type { SegmentInfo } from '../../../model/segment-info.ts';
 import type { CompactionStatus, FlushReply } from '../../../rpc/contract.ts';
+import { listGrowing } from '../../../rpc/shards.ts';
 import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
 import { isPartitionLoaded } from './load.ts';
 
@@ -79,11 +80,11 @@ export async function getFlushAllState(
   { before }: { readonly before: bigint },
   context: RequestContext,
 ): Promise<boolean> {
-  const { rootcoord, streamingnode } = proxy.peers;
+  const { rootcoord } = proxy.peers;
   const { collections } = await rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
-    const request = { collectionId, mustServe: true };
-    const { segments } = await streamingnode.listGrowing(request, context);
+    const options = { mustServe: true, call: context };
+    const segments = await listGrowing(proxy.peers, collectionId, options);
     const left = segments.filter(
       ({ firstTimestamp }) => before === 0n || firstTimestamp <= before,
     );

@@ -19,6 +19,7 @@ import {
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import { askShards } from '../../../rpc/shards.ts';
 import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
 
@@ -65,18 +66,15 @@ export async function searchShards(
 
 async function searchWithin(
   proxy: Proxy,
-  { collectionId, schema, vchannels }: CollectionInfo,
+  { schema, vchannels }: CollectionInfo,
   search: ShardSearch,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<SearchReply & Timed> {
   const { target } = search;
   const params = { ...search.params, bounds };
-  const { streamingnode } = proxy.peers;
-  const replies = await Promise.all(
-    vchannels.map((vchannel) =>
-      streamingnode.search({ collectionId, vchannel, ...target, params }, context),
-    ),
+  const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
+    shard.search({ vchannel, ...target, params }, context),
   );
   if (replies.length === 1) return replies[0]!;
   const merged = await mergeSearches(replies, params, getPrimaryKeyField(schema));
@@ -133,17 +131,16 @@ function getQuerySize({ schema }: CollectionInfo, { params, size }: ShardQuery):
 
 async function queryWithin(
   proxy: Proxy,
-  { collectionId, vchannels }: CollectionInfo,
+  { vchannels }: CollectionInfo,
   { target, params, ofShard = () => ({}) }: ShardQuery,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<(QueryReply & Timed)[]> {
-  const { streamingnode } = proxy.peers;
   const replies = vchannels.flatMap((vchannel, shard) => {
     const own = ofShard(shard);
     if (own === undefined) return [];
-    const request = { collectionId, vchannel, ...target, params: { ...params, ...own, bounds } };
-    return [streamingnode.query(request, context)];
+    const request = { vchannel, ...target, params: { ...params, ...own, bounds } };
+    return [proxy.peers.shard(vchannel).query(request, context)];
   });
   return Promise.all(replies);
 }

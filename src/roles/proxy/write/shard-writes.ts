@@ -91,21 +91,20 @@ export class ShardWrites {
     parts: ShardParts,
     tokens: LockTokens = [],
   ): Promise<void> {
-    const { collectionId, schema, vchannels } = info;
+    const { schema, vchannels } = info;
     const errors: unknown[] = [];
     await Promise.all(
       vchannels.map(async (vchannel, shard) => {
         if (parts[shard]!.length === 0 || this.isWritten(shard)) return;
         const token = tokens[shard];
         const request = {
-          collectionId,
           vchannel,
           schemaVersion: schema.version,
           parts: parts[shard]!,
           ...(token === undefined ? {} : { token }),
         };
         try {
-          const reply = await this.#proxy.peers.streamingnode.write(request, this.#context);
+          const reply = await this.#proxy.peers.shard(vchannel).write(request, this.#context);
           this.#timestamps.set(shard, reply.timestamp);
         } catch (error) {
           errors.push(error);
