@@ -16,7 +16,6 @@ import {
   decodeHybridSearchRequest,
   decodeQueryRequest,
   decodeSearchRequest,
-  type ReadRequest,
   type SearchRequest,
 } from '../../../codec/read-requests.ts';
 import { encodeInt64FieldData } from '../../../codec/rows-to-field-data.ts';
@@ -24,11 +23,10 @@ import { encodeSearchResults, encodeSearchResultsInTurns } from '../../../codec/
 import type { Keys } from '../../../model/keys.ts';
 import { OK_STATUS, type Status } from '../../../rpc/status.ts';
 import { notYet } from '../not-yet.ts';
-import { hybridSearch, type SubSearchInput } from '../read/hybrid-search.ts';
+import { hybridSearch } from '../read/hybrid-search.ts';
 import { COUNT, query, type QueryResult } from '../read/query.ts';
 import type { GivenVectors } from '../read/query-vectors.ts';
-import type { ReadInput } from '../read/read-options.ts';
-import { search, type SearchResult } from '../read/search.ts';
+import { search, type SearchInput, type SearchResult } from '../read/search.ts';
 import { deleteRows } from '../write/delete.ts';
 import { insert, upsert, type InsertInput } from '../write/insert.ts';
 import { PartialWriteError, type WriteResult } from '../write/shard-writes.ts';
@@ -62,15 +60,15 @@ export const ROW_RPCS: Readonly<Record<string, Rpc>> = {
   }),
   Delete: hot({
     access: 'writing',
-    read: ({ collectionName, partitionName, expr, exprTemplateValues }) => ({
-      ...{ collectionName, partitionName, filter: expr, templates: exprTemplateValues },
-    }),
+    read: ({ collectionName, partitionName, expr, exprTemplateValues }) => {
+      return { collectionName, partitionName, filter: expr, templates: exprTemplateValues };
+    },
     run: deleteRows,
     codec: { decode: decodeDeleteRequest, ...WRITE_REPLY },
   }),
   Search: hot({
     access: 'reading',
-    read: (request) => ({ ...readTarget(request), ...readSearch(request) }),
+    read: (request) => readSearch(request),
     run: search,
     codec: { decode: decodeSearchRequest, ...SEARCH_REPLY },
   }),
@@ -78,8 +76,14 @@ export const ROW_RPCS: Readonly<Record<string, Rpc>> = {
     access: 'reading',
     read: (request) => {
       refuseRankings(request);
-      const searches = request.requests.map(readSearch);
-      return { ...readTarget(request), options: toRecord(request.rankParams), searches };
+      return {
+        collectionName: request.collectionName,
+        partitionNames: request.partitionNames,
+        outputFields: request.outputFields,
+        guaranteeTimestamp: request.guaranteeTimestamp,
+        options: toRecord(request.rankParams),
+        searches: request.requests.map(readSearch),
+      };
     },
     run: hybridSearch,
     codec: { decode: decodeHybridSearchRequest, ...SEARCH_REPLY },
@@ -87,7 +91,10 @@ export const ROW_RPCS: Readonly<Record<string, Rpc>> = {
   Query: hot({
     access: 'reading',
     read: (request) => ({
-      ...readTarget(request),
+      collectionName: request.collectionName,
+      partitionNames: request.partitionNames,
+      outputFields: request.outputFields,
+      guaranteeTimestamp: request.guaranteeTimestamp,
       options: toRecord(request.queryParams),
       filter: request.expr,
       templates: request.exprTemplateValues,
@@ -106,16 +113,16 @@ function readRows(request: InsertRequest): InsertInput {
   return { collectionName, partitionName, schemaTimestamp, rows: new MessageRows(request) };
 }
 
-function readTarget(request: ReadRequest): Omit<ReadInput, 'options'> {
-  const { collectionName, partitionNames, outputFields, guaranteeTimestamp } = request;
-  return { collectionName, partitionNames, outputFields, guaranteeTimestamp };
-}
-
-function readSearch(request: SearchRequest): SubSearchInput {
+/** Written out, as above: spreading a shared part costs more than decoding a small request. */
+function readSearch(request: SearchRequest): SearchInput {
   refuseRankings(request);
   if (request.highlighter !== undefined) throw notYet('the highlighter');
   if (request.searchAggregation !== undefined) throw notYet('search aggregation');
   return {
+    collectionName: request.collectionName,
+    partitionNames: request.partitionNames,
+    outputFields: request.outputFields,
+    guaranteeTimestamp: request.guaranteeTimestamp,
     options: toRecord(request.searchParams),
     filter: request.dsl,
     templates: request.exprTemplateValues,
@@ -165,13 +172,17 @@ function encodeSearch(result: SearchResult): Promise<Uint8Array> {
 
 function encodeQuery(result: QueryResult): Promise<Uint8Array> {
   const { collectionName, timestamp, primaryFieldName, count, rows, selection } = result;
-  const common = { status: OK_STATUS, collectionName, sessionTs: timestamp, primaryFieldName };
-  if (count !== undefined) {
-    const field = encodeInt64FieldData(COUNT, BigInt64Array.of(count));
-    return encodeQueryResultsInTurns({ ...common, encodedFields: [field], outputFields: [COUNT] });
-  }
-  const { outputs, names } = selection;
-  return encodeQueryResultsInTurns({ ...common, rows, outputs, outputFields: names });
+  const isCount = count !== undefined;
+  return encodeQueryResultsInTurns({
+    status: OK_STATUS,
+    collectionName,
+    sessionTs: timestamp,
+    primaryFieldName,
+    rows,
+    outputs: isCount ? [] : selection.outputs,
+    encodedFields: isCount ? [encodeInt64FieldData(COUNT, BigInt64Array.of(count))] : [],
+    outputFields: isCount ? [COUNT] : selection.names,
+  });
 }
 
 async function encodeWrite(result: WriteResult): Promise<Uint8Array> {
@@ -199,14 +210,19 @@ function encodeWriteError(status: Status, error: unknown): Uint8Array {
 /** @param texts  the keys, when they are strings, as encodeStringIds makes them */
 function encodeOutcome(
   status: Status,
-  { keys, written, missing, ...counts }: WriteResult,
+  result: WriteResult,
   texts: readonly Uint8Array[],
 ): Uint8Array {
-  const ids: IdsInput | undefined =
-    texts.length > 0 ? { kind: 'encodedStrings', chunks: texts } : joinInt64(keys);
   return encodeMutationResult({
-    ...{ status, succIndex: written, errIndex: missing, acknowledged: true, ...counts },
-    ...(ids === undefined ? {} : { ids }),
+    status,
+    ids: texts.length > 0 ? { kind: 'encodedStrings', chunks: texts } : joinInt64(result.keys),
+    succIndex: result.written,
+    errIndex: result.missing,
+    acknowledged: true,
+    insertCount: result.insertCount,
+    deleteCount: result.deleteCount,
+    upsertCount: result.upsertCount,
+    timestamp: result.timestamp,
   });
 }
 

@@ -33,10 +33,7 @@ interface Ranker {
 }
 
 /** What a sub-search says of its own; the rest is the whole's. */
-export type SubSearchInput = Pick<
-  SearchInput,
-  'filter' | 'templates' | 'vectors' | 'ids' | 'options'
->;
+type SubSearchInput = Pick<SearchInput, 'filter' | 'templates' | 'vectors' | 'ids' | 'options'>;
 
 /** `options` are those of the ranking. */
 export interface HybridSearchInput extends ReadInput {
@@ -57,7 +54,9 @@ export async function hybridSearch(
   const selection = selectOutputFields(info.schema, input.outputFields, false);
   const plans = await Promise.all(
     searches.map((sub) => {
-      const whole = { ...input, ...sub, options: readPartOptions(sub.options, page) };
+      const { filter, templates, vectors, ids } = sub;
+      const own = { filter, templates, vectors, ids, options: readPartOptions(sub.options, page) };
+      const whole = { ...input, ...own };
       return planSearch(proxy, info, whole, selection.fieldIds, context);
     }),
   );
@@ -67,16 +66,20 @@ export async function hybridSearch(
   }
   // What is merged is no shorter than the longest list, and a page of it goes into the reply.
   const { limit, offset } = page;
-  const parts = plans.map(({ target, params }) => ({
-    ...{ target, params, spareRows: Math.max(offset, params.k - limit) },
-  }));
+  const parts = plans.map(({ target, params }) => {
+    return { target, params, spareRows: Math.max(offset, params.k - limit) };
+  });
   const replies = await searchShards(proxy, info, parts, context);
   const lists = replies.map((reply, i) => ({ reply, metric: plans[i]!.settings.index.metric }));
   const primary = getPrimaryKeyField(info.schema);
   const merged = await runInTurns(fuse(lists, ranker, nq, page, primary));
   requireOutputSize(proxy, 'search', merged.rows.bytes);
   return {
-    ...{ collectionName, nq, k: limit, primary, selection },
+    collectionName,
+    nq,
+    k: limit,
+    primary,
+    selection,
     timestamp: replies.reduce((max, { timestamp }) => (timestamp > max ? timestamp : max), 0n),
     counts: merged.counts,
     scores: roundScores(merged.scores, page.roundDecimal),

@@ -19,6 +19,7 @@ import {
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import type { ShardReadRequest } from '../../../rpc/contract.ts';
 import { askShards } from '../../../rpc/shards.ts';
 import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
@@ -45,7 +46,7 @@ export interface ShardSearch {
 }
 
 /** Searches that run together, each at every shard. */
-export async function searchShards(
+export function searchShards(
   proxy: Proxy,
   info: CollectionInfo,
   searches: readonly ShardSearch[],
@@ -53,9 +54,9 @@ export async function searchShards(
 ): Promise<readonly (SearchReply & Timed)[]> {
   const { schema } = info;
   return readWithin(proxy, context, {
-    sizes: searches.map(({ params: { outputFieldIds, nq, k }, spareRows }) => ({
-      ...{ schema, fieldIds: outputFieldIds, rows: nq * k, rowsEach: k, spareRows },
-    })),
+    sizes: searches.map(({ params: { outputFieldIds: fieldIds, nq, k }, spareRows }) => {
+      return { schema, fieldIds, rows: nq * k, rowsEach: k, spareRows };
+    }),
     read: (bounds) =>
       Promise.all(
         searches.map((search, i) => searchWithin(proxy, info, search, bounds[i]!, context)),
@@ -71,10 +72,9 @@ async function searchWithin(
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<SearchReply & Timed> {
-  const { target } = search;
   const params = { ...search.params, bounds };
   const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
-    shard.search({ vchannel, ...target, params }, context),
+    shard.search(toRequest(vchannel, search.target, params), context),
   );
   if (replies.length === 1) return replies[0]!;
   const merged = await mergeSearches(replies, params, getPrimaryKeyField(schema));
@@ -93,7 +93,7 @@ export interface ShardQuery {
 }
 
 /** `limit` and keys hold for each shard as for the whole. */
-export async function queryShards(
+export function queryShards(
   proxy: Proxy,
   info: CollectionInfo,
   query: ShardQuery,
@@ -112,7 +112,7 @@ export async function queryShards(
 }
 
 /** Returns what each shard that is asked finds, in the order of the shards. */
-export async function queryEachShard(
+export function queryEachShard(
   proxy: Proxy,
   info: CollectionInfo,
   query: ShardQuery,
@@ -129,20 +129,31 @@ function getQuerySize({ schema }: CollectionInfo, { params, size }: ShardQuery):
   return { ...size, schema, fieldIds: params.outputFieldIds };
 }
 
-async function queryWithin(
+function queryWithin(
   proxy: Proxy,
   { vchannels }: CollectionInfo,
-  { target, params, ofShard = () => ({}) }: ShardQuery,
+  { target, params, ofShard }: ShardQuery,
   bounds: ReadBounds,
   context: RequestContext,
 ): Promise<(QueryReply & Timed)[]> {
-  const replies = vchannels.flatMap((vchannel, shard) => {
-    const own = ofShard(shard);
-    if (own === undefined) return [];
-    const request = { vchannel, ...target, params: { ...params, ...own, bounds } };
-    return [proxy.peers.shard(vchannel).query(request, context)];
-  });
+  const bounded = { ...params, bounds };
+  const replies: Promise<QueryReply & Timed>[] = [];
+  for (const [shard, vchannel] of vchannels.entries()) {
+    const own = ofShard?.(shard);
+    if (ofShard !== undefined && own === undefined) continue;
+    const request = toRequest(vchannel, target, own ? { ...bounded, ...own } : bounded);
+    replies.push(proxy.peers.shard(vchannel).query(request, context));
+  }
   return Promise.all(replies);
+}
+
+/** Written out: spreading the target costs as much as reading a small message. */
+function toRequest<Params>(
+  vchannel: string,
+  { partitionIds, ignoreGrowing, pinnedTimestamp }: ReadTarget,
+  params: Params,
+): ShardReadRequest & { params: Params } {
+  return { vchannel, partitionIds, ignoreGrowing, pinnedTimestamp, params };
 }
 
 function getLatest(replies: readonly Timed[]): bigint {

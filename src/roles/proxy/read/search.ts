@@ -64,7 +64,10 @@ export async function search(
   const page = offset > 0 ? await skipHits(found, offset) : found;
   requireOutputSize(proxy, 'search', page.rows);
   return {
-    ...{ collectionName, timestamp: found.timestamp, nq: params.nq, k },
+    collectionName,
+    timestamp: found.timestamp,
+    nq: params.nq,
+    k,
     counts: page.counts,
     scores: roundScores(page.scores, roundDecimal),
     rows: new RowBatchReader(page.rows),
