@@ -244,4 +244,5 @@ export async function startRoles(
   await rootcoord.finishDrops();
   indexcoord.resume();
   datacoord.resume();
+  for (const { streamingnode } of nodes) streamingnode?.resume();
 }

@@ -1,18 +1,42 @@
-// What is under way in a shard when it stops, is dropped or loses a partition: nobody is given half
-// of an answer, nobody waits for what will not come, and nothing wrong is said afterwards.
+// What is asked of a shard before it is open, and what is under way when it stops, is dropped or
+// loses a partition: nobody is given half of an answer, nobody waits for what will not come, and
+// nothing wrong is said or written.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { hasName } from '../support/has-name.ts';
 import { until } from '../support/sandbox-collection.ts';
 import { withTimePassing } from '../support/pump.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 /** Lets all that is ready run. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test('P3 a shard that is not open yet writes nothing, whoever asks', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const vchannel = collection.info.vchannels[0]!;
+    await collection.insert(makeRows(0, 20));
+    await collection.flush();
+    await collection.delete([3n, 5n]);
+    let asked = 0;
+    // When its sealed segments are about to be opened; a merge might ask.
+    sandbox.hooks.set('querynode.loadSegments', async () => {
+      const shard = sandbox.peers.shard(vchannel);
+      await assert.rejects(shard.writeDeletes({ vchannel }, {}), hasName('ServiceNotReady'));
+      await assert.rejects(shard.flush({ vchannel }, {}), hasName('ServiceNotReady'));
+      asked += 1;
+    });
+    for (let start = 1; start <= 2; start += 1) {
+      await sandbox.restart();
+      assert.equal(asked, start);
+      await checkRows(collection);
+    }
+  });
+});
 
 for (const end of ['stops', 'is dropped'] as const) {
   test(`P2 a read that is under way when its collection ${end} gets no empty answer`, async () => {

@@ -234,9 +234,6 @@ export class DataCoordRole implements DataCoord {
         fields: { segment: id, reason: failure },
       });
     }
-    // A restart has cut the flush short, and the segment takes rows again: nobody would write it.
-    const isCutShort = segmentIds.some((id) => growing.get(id)?.isSealing === false);
-    if (isCutShort) await flushCollection(peers, collectionId, call);
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
   };
 

@@ -74,10 +74,10 @@ async function readView<Reply extends object>(
 ): Promise<Reply & { timestamp: bigint }> {
   const { reads, peers } = shard.deps;
   for (let attempt = 0; ; attempt++) {
-    await shard.timestamps.admit(request.pinnedTimestamp);
-    await shard.deliverDeletes();
+    await shard.timestamps.makeReadable(request.pinnedTimestamp);
+    await shard.sealed.deliverDeletes();
     // In the turn in which the view is taken: that of a shard that has ended is empty.
-    shard.requireOpen();
+    shard.state.requireOpen();
     const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
     const timestamp = shard.timestamps.choose(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);

@@ -1,24 +1,32 @@
 // A shard's sealed segments: query nodes hold their files, the view says which of them readers see.
-// Invariant: what readers see is open, with every delete that its file lacks (R3), and has the
-// indexes that there are. Whoever changes the view is in the shard's line.
+// Invariant: what readers see is open, with the indexes that there are and every delete that its
+// file lacks (R3), but for those that are delivered before the next read. Whoever changes the view
+// is in the shard's line.
 
-import type { CollectionInfo } from '../../model/collection-info.ts';
+import type { DeleteRun } from '../../codec/delete-batch.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import type { IndexDetachment, Peers, QueryNode } from '../../rpc/contract.ts';
 import type { DeleteBuffer } from './delete-buffer.ts';
+import { SealedDeletes } from './sealed-deletes.ts';
+import type { ShardState } from './shard-state.ts';
 import { groupByNode, type PlacedSegment, type View } from './view.ts';
 
 export interface SealedSegmentsOf {
   readonly peers: Peers;
   readonly view: View;
   readonly deletes: DeleteBuffer;
-  readonly getInfo: () => CollectionInfo;
+  readonly state: ShardState;
+  /** There are deletes that no file has. */
+  readonly onDeletes: () => void;
+  /** Deletes are acknowledged and not applied: what readers would see is not what the log says. */
+  readonly onDeletesLost: (error: unknown) => void;
 }
 
 export class SealedSegments {
   readonly #of: SealedSegmentsOf;
+  readonly #waiting = new SealedDeletes((deletes) => this.#applyDeletes(deletes));
   /** What the query nodes hold: all that readers see, and what they will see. */
   readonly #held = new Map<bigint, PlacedSegment>();
   /** Segments that are being opened. */
@@ -26,6 +34,35 @@ export class SealedSegments {
 
   constructor(of: SealedSegmentsOf) {
     this.#of = of;
+  }
+
+  /** A delete for those that readers see; it reaches them by the next read. */
+  push(run: DeleteRun): void {
+    if (this.#of.view.sealed.size === 0) return;
+    this.#waiting.push(run);
+    this.#of.onDeletes();
+  }
+
+  /** Timestamp of the first delete that has not reached them; undefined = all have. */
+  firstUndelivered(): bigint | undefined {
+    return this.#waiting.first();
+  }
+
+  /** Resolves when all deletes applied so far have reached them. */
+  async deliverDeletes(): Promise<void> {
+    if (this.#waiting.first() === undefined) return;
+    this.#of.state.requireOpen();
+    try {
+      await this.#waiting.deliver();
+    } catch (error) {
+      this.#of.onDeletesLost(error);
+      throw error;
+    }
+  }
+
+  /** The same once they are many. Never rejects. */
+  async deliverMany(): Promise<void> {
+    if (this.#waiting.isFull) await this.deliverDeletes().catch(() => undefined);
   }
 
   /**
@@ -44,8 +81,8 @@ export class SealedSegments {
   }
 
   async #open(segments: readonly SegmentInfo[]): Promise<PlacedSegment[]> {
-    const { peers, deletes, getInfo } = this.#of;
-    const { collectionId, schema } = getInfo();
+    const { peers, deletes, state } = this.#of;
+    const { collectionId, schema } = state.info;
     const known = { deleteFiles: deletes.files, deletes: deletes.encodePending() };
     const { nodeIds } = await peers.querycoord.place({ segments }, {});
     const placed = segments.map((segment, i) => ({ ...segment, nodeId: nodeIds[i]! }));
@@ -74,6 +111,12 @@ export class SealedSegments {
   /** To readers, once they are open. */
   show(segments: readonly PlacedSegment[]): void {
     for (const segment of segments) this.#of.view.sealed.set(segment.segmentId, segment);
+  }
+
+  /** Nobody reads any more. */
+  async dropAll(): Promise<void> {
+    this.#waiting.clear();
+    await this.drop([]);
   }
 
   /** Takes those of the partitions from readers, and closes them; empty = all. */
@@ -125,7 +168,7 @@ export class SealedSegments {
     );
   }
 
-  async applyDeletes(deletes: Uint8Array): Promise<void> {
+  async #applyDeletes(deletes: Uint8Array): Promise<void> {
     await this.#ask(this.#of.view.sealed.values(), (node, segmentIds) =>
       node.applyDeletes({ segmentIds, deletes }, {}),
     );

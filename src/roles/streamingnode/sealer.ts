@@ -109,11 +109,11 @@ export class Sealer {
     let excess = budget.used - this.#limit(LOW_WATER);
     const chosen: Promise<boolean>[] = [];
     for (const { segment } of found) {
-      if (segment.isSealing && segment.failure === undefined) excess -= segment.memoryBytes;
+      if (segment.phase !== 'open' && segment.failure === undefined) excess -= segment.memoryBytes;
     }
     for (const { shard, segment } of found) {
       if (chosen.length === PARALLEL || excess <= 0) break;
-      if (segment.isSealing || segment.rows === 0) continue;
+      if (segment.phase !== 'open' || segment.rows === 0) continue;
       excess -= segment.memoryBytes;
       chosen.push(shard.seal(segment.segmentId));
     }

@@ -13,6 +13,7 @@ import { Pchannel } from './pchannel.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
+import { ShardState } from './shard-state.ts';
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
@@ -55,6 +56,11 @@ export class StreamingNodeRole implements StreamingNode {
     for (const pchannel of this.#pchannels.values()) await pchannel.replay();
     for (const shard of this.#shards.values()) await shard.openSealed();
     this.#isStarted = true;
+  }
+
+  /** Begins what goes on in the background. When all roles are up. */
+  resume(): void {
+    for (const shard of this.#shards.values()) shard.resumeSeals();
     this.#ages.start();
     // What the log has held may be more than is left for writes, which would wake it.
     this.#sealer.wake();
@@ -110,13 +116,14 @@ export class StreamingNodeRole implements StreamingNode {
   };
 
   readonly write: StreamingNode['write'] = (request, call) =>
-    this.#require(request.vchannel).write(request, call);
+    this.#require(request.vchannel).writes.write(request, call);
 
-  readonly lockKeys: StreamingNode['lockKeys'] = ({ vchannel, keys }, call) =>
-    this.#require(vchannel).lockKeys(keys, call);
+  readonly lockKeys: StreamingNode['lockKeys'] = async ({ vchannel, keys }, call) => ({
+    token: await this.#require(vchannel).writes.lock(keys, call),
+  });
 
   readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ vchannel, token }) => {
-    this.#require(vchannel).unlockKeys(token);
+    this.#require(vchannel).writes.unlock(token);
     return EMPTY;
   };
 
@@ -157,9 +164,11 @@ export class StreamingNodeRole implements StreamingNode {
     partitions: await this.#require(vchannel).getStats(),
   });
 
-  readonly listSealed: StreamingNode['listSealed'] = async ({ vchannel, horizon }) => ({
-    segments: await this.#require(vchannel).listSealed(horizon),
-  });
+  readonly listSealed: StreamingNode['listSealed'] = async ({ vchannel, horizon }) => {
+    const { sealed } = this.#require(vchannel);
+    await sealed.deliverDeletes();
+    return { segments: await sealed.getStats(horizon) };
+  };
 
   readonly writeDeletes: StreamingNode['writeDeletes'] = async ({ vchannel }) => {
     await this.#require(vchannel).writeDeletes();
@@ -168,7 +177,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   readonly listGrowing: StreamingNode['listGrowing'] = async ({ vchannel, mustServe }) => {
     const shard = this.#require(vchannel);
-    if (mustServe === true) shard.requireOpen();
+    if (mustServe === true) shard.state.requireOpen();
     return { segments: shard.listGrowing() };
   };
 
@@ -208,6 +217,7 @@ export class StreamingNodeRole implements StreamingNode {
 
   #require(vchannel: string): Shard {
     const shard = this.#find(vchannel);
+    shard?.state.requireOpened();
     if (shard !== undefined) return shard;
     const { collectionId = '' } = parseVchannel(vchannel) ?? {};
     throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
@@ -242,7 +252,7 @@ export class StreamingNodeRole implements StreamingNode {
     const { wal, term } = pchannel;
     const deps = { ...this.#deps, wal, term, budget: this.#budget, ...hooks };
     const shardIndex = info.vchannels.indexOf(vchannel);
-    const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
+    const shard: Shard = new Shard(deps, new ShardState(info, shardIndex), channel, segments);
     this.#shards.set(vchannel, shard);
     pchannel.add(shard);
     return shard;

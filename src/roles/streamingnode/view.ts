@@ -5,6 +5,13 @@
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
 
+/**
+ * `open`: rows are assigned to it. `closing`: none any more; those that were are on their way into
+ * the log. `closed`: the record of its seal is behind them. `sealing`: that is applied, and it is
+ * being written.
+ */
+export type GrowingPhase = 'open' | 'closing' | 'closed' | 'sealing';
+
 export interface GrowingSegment {
   readonly segmentId: bigint;
   readonly partitionId: bigint;
@@ -22,7 +29,7 @@ export interface GrowingSegment {
   bytes: number;
   /** What native holds for it, as charged to the budget. */
   memoryBytes: number;
-  isSealing: boolean;
+  phase: GrowingPhase;
   /** Why it could not be written the last time; undefined while it is being tried. */
   failure: string | undefined;
   /** Its file, which is being written, lacks the rows deleted up to here. */
@@ -38,6 +45,8 @@ export interface PlacedSegment extends SegmentInfo {
 export type IdsByNode = ReadonlyMap<number, readonly bigint[]>;
 
 export class View {
+  /** Sealed segments are in it: they are opened after the log has been read. */
+  isComplete = false;
   readonly growing = new Map<bigint, GrowingSegment>();
   readonly sealed = new Map<bigint, PlacedSegment>();
 

@@ -80,7 +80,7 @@ export async function getFlushAllState(
   { before }: { readonly before: bigint },
   context: RequestContext,
 ): Promise<boolean> {
-  const { rootcoord, datacoord } = proxy.peers;
+  const { rootcoord } = proxy.peers;
   const { collections } = await rootcoord.listCollections({}, context);
   for (const { collectionId } of collections) {
     const options = { mustServe: true, call: context };
@@ -96,9 +96,6 @@ export async function getFlushAllState(
       });
     }
     if (left.length === 0) continue;
-    // As in GetFlushState: a restart has cut the flush short.
-    const isCutShort = before !== 0n && left.some(({ isSealing }) => !isSealing);
-    if (isCutShort) await datacoord.flush({ collectionId }, context);
     return false;
   }
   return true;
