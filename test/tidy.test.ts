@@ -41,6 +41,11 @@ const ADAPTERS = [
   /^wal\/(?!wal\.ts)/,
 ];
 
+/** What only `api` of the proxy may import. */
+const MESSAGES = new RegExp(
+  '^(roles/proxy/api/|rpc/status\\.ts|codec/(read-requests|placeholder-group|.*-results?)\\.ts)',
+);
+
 /** Modules from outside → the only files of src that import them. */
 const VENDORS: Readonly<Record<string, RegExp>> = {
   '@grpc/grpc-js': /^rpc\/grpc-[a-z0-9]+\.ts$/,
@@ -259,6 +264,20 @@ test('roles import neither each other nor an adapter', () => {
       const isOtherRole = getLayer(target) === 'roles' && target.split('/')[2] !== role;
       const isAdapter = ADAPTERS.some((pattern) => pattern.test(shorten(target)));
       if (isOtherRole || isAdapter) wrong.push(`${path} imports ${specifier}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('verbs of the proxy import nothing that reads messages or makes replies', () => {
+  const wrong: string[] = [];
+  for (const { path } of sources) {
+    if (!/^src\/roles\/proxy\/(?!api\/)/.test(path)) continue;
+    for (const { specifier } of listImports(path)) {
+      if (!specifier.startsWith('.')) continue;
+      if (MESSAGES.test(shorten(resolveImport(path, specifier)))) {
+        wrong.push(`${path} imports ${specifier}`);
+      }
     }
   }
   assert.deepEqual(wrong, []);
