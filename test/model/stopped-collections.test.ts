@@ -5,7 +5,14 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { crc32c } from '../../src/base/crc32c.ts';
+import { NodeFileSystem } from '../../src/base/node-file-system.ts';
+import { decodeWalTarget } from '../../src/codec/wal-message.ts';
+import { namePchannel, nameVchannel } from '../../src/model/channel-name.ts';
 import { MilvusError } from '../../src/model/error.ts';
+import { Batch, makePendingRecord } from '../../src/wal/batch.ts';
+import { alignUp, HEADER_BYTES, parseFileName } from '../../src/wal/record-format.ts';
+import { scanRecords } from '../../src/wal/record-scanner.ts';
 import type { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import { SandboxCollection, until } from '../support/sandbox-collection.ts';
 import { checkRows, makeTextRows, withSandbox } from '../support/with-collection.ts';
@@ -73,6 +80,51 @@ test('R9 a damaged payload stops the collection whose it was, and no other', asy
     await sandbox.restart();
     assert.deepEqual(sandbox.health.list(), []);
     await checkRows(busy!);
+  });
+});
+
+/** Writes the files of a log anew as versions did that kept the vchannel's name with a record. */
+async function nameVchannels(sandbox: ClusterSandbox): Promise<void> {
+  const folder = join(sandbox.folder, 'wal');
+  const fileSystem = new NodeFileSystem();
+  for (const name of (await readdir(folder)).filter((each) => each.endsWith('.wal'))) {
+    const path = join(folder, name);
+    const { epoch } = parseFileName(name)!;
+    const batch = new Batch();
+    batch.add((await readFile(path)).subarray(0, HEADER_BYTES));
+    const file = await fileSystem.open(path, 'read');
+    for await (const item of scanRecords(file, { epoch, crc32c, stopAtBad: true })) {
+      if (item.kind === 'bad') break;
+      const { sequence, lastDurableSequence, payload } = item;
+      const target = decodeWalTarget(payload)!;
+      const vchannel = nameVchannel({ pchannel: namePchannel(0), ...target });
+      const prefix = Buffer.from(vchannel);
+      const padding = new Uint8Array(alignUp(prefix.byteLength) - prefix.byteLength);
+      const padded = Buffer.concat([prefix, padding]);
+      const plain = makePendingRecord([payload], crc32c);
+      const bodyPadding = new Uint8Array(alignUp(payload.byteLength) - payload.byteLength);
+      const bodyCrc = crc32c(Buffer.concat([padded, payload, bodyPadding]), 0);
+      const record = { ...plain, prefix, prefixCrc: crc32c(padded, 0), bodyCrc };
+      batch.addRecord(record, { epoch, sequence, lastDurableSequence }, crc32c);
+    }
+    await file.close();
+    await writeFile(path, Buffer.concat(batch.finish()));
+  }
+}
+
+test('R9 in a log of before, too, a damaged payload stops whose it was and no other', async () => {
+  await withSandbox({}, async (sandbox) => {
+    const sound = await SandboxCollection.create(sandbox.peers, 'sound');
+    const victim = await SandboxCollection.create(sandbox.peers, 'victim');
+    await sound.insert(makeTextRows(0, 10));
+    await victim.insert(makeTextRows(0, 10, MARK));
+    await sound.insert(makeTextRows(50, 10));
+    await sandbox.restart({}, () => nameVchannels(sandbox));
+    await checkRows(sound);
+    await checkRows(victim);
+    await sandbox.restart({}, () => damageLog(sandbox, MARK));
+    await checkRows(sound);
+    await checkStopped(victim, /write-ahead log is damaged/);
   });
 });
 

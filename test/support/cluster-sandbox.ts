@@ -142,8 +142,12 @@ export class ClusterSandbox {
   }
 
   /** Stops every role and starts new ones. */
-  async restart(more: Pick<SandboxOptions, 'isDamageAccepted'> = {}): Promise<void> {
+  async restart(
+    more: Pick<SandboxOptions, 'isDamageAccepted'> = {},
+    whileStopped: () => Promise<void> = async () => undefined,
+  ): Promise<void> {
     await this.#stop();
+    await whileStopped();
     await this.#start({ ...this.#options, ...more });
   }
 
