@@ -4,7 +4,7 @@
 #include "functions.h"
 #include "js.h"
 #include "runtime.h"
-#include "util/guard.h"
+#include "base/guard.h"
 
 NAPI_MODULE_INIT() {
   using namespace elanus;

@@ -9,10 +9,10 @@
 #include "js.h"
 #include "runtime.h"
 #include "index/vector_index.h"
+#include "read/visible_set.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
-#include "segment/row_mask.h"
 
 namespace elanus {
 namespace {
@@ -237,7 +237,7 @@ class BuildJob final : public Job {
     IndexBuildControl control;
     control.pool = pool;
     control.cancel = &cancel_;
-    RowMask present;
+    VisibleSet present;
     present.kept = rows.row_count();
     hide_nulls(rows, field_id_, &present);
     control.present = present.words();

@@ -11,9 +11,9 @@
 #include "handles.h"
 #include "js.h"
 #include "runtime.h"
-#include "expr/leaf.h"
-#include "segment/query.h"
-#include "segment/search.h"
+#include "filter/leaf.h"
+#include "read/query.h"
+#include "read/search.h"
 
 namespace elanus {
 namespace {

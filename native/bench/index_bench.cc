@@ -18,9 +18,9 @@
 
 #include <sys/mman.h>
 
-#include "distance/dispatch.h"
-#include "index/flat_scan.h"
 #include "index/vector_index.h"
+#include "kernels/dispatch.h"
+#include "read/flat_scan.h"
 
 namespace elanus {
 namespace {

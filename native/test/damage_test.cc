@@ -7,14 +7,14 @@
 
 #include "check.h"
 #include "expr_support.h"
+#include "segment_fixture.h"
 #include "index/vector_index.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "read/visible_set.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
-#include "segment/query.h"
-#include "segment/row_mask.h"
-#include "segment/search.h"
-#include "segment_fixture.h"
 
 namespace elanus {
 namespace {
@@ -259,7 +259,7 @@ Status build_vectors(IndexKind kind, Metric metric, const SegmentSnapshot& rows,
   params.metric = metric;
   params.m = 4;
   params.nlist = 12;
-  RowMask present;
+  VisibleSet present;
   present.kept = rows.row_count();
   hide_nulls(rows, fixture::kVector, &present);
   IndexBuildControl control;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "check.h"
-#include "distance/dispatch.h"
-#include "distance/score.h"
+#include "kernels/dispatch.h"
+#include "vector/score.h"
 
 using namespace elanus;
 

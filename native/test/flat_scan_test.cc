@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "check.h"
-#include "index/flat_scan.h"
 #include "index_data.h"
+#include "read/flat_scan.h"
 
 using namespace elanus;
 using check::IndexData;

@@ -1,6 +1,6 @@
 // HNSW: recall floors against exact search, filters, ranges, islands of equal rows, damage,
 // cancelling.
-#include "index/hnsw.h"
+#include "graph/hnsw.h"
 
 #include <array>
 #include <map>

@@ -6,10 +6,10 @@
 #include <random>
 #include <vector>
 
-#include "distance/score.h"
+#include "base/bitset.h"
+#include "base/top_k.h"
 #include "index/vector_index.h"
-#include "util/bitset.h"
-#include "util/top_k.h"
+#include "vector/score.h"
 
 namespace elanus::check {
 

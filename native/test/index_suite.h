@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "check.h"
-#include "index/flat_scan.h"
 #include "index_data.h"
 #include "temporary_file.h"
+#include "read/flat_scan.h"
 
 namespace elanus::check {
 

@@ -1,5 +1,5 @@
 // IVF_FLAT: recall floors against exact search, full k under filters, odd data, damage, cancelling.
-#include "index/ivf_flat.h"
+#include "lists/ivf_flat.h"
 
 #include "index_suite.h"
 

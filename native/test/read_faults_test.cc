@@ -9,13 +9,13 @@
 
 #include "check.h"
 #include "expr_support.h"
-#include "index/vector_index.h"
 #include "plain_rows.h"
-#include "segment/query.h"
-#include "segment/search.h"
-#include "segment/segment_writer.h"
 #include "segment_fixture.h"
-#include "util/guard.h"
+#include "base/guard.h"
+#include "index/vector_index.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "segment/segment_writer.h"
 
 namespace elanus {
 namespace {

@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "check.h"
-#include "distance/score.h"
 #include "expr_support.h"
-#include "index/vector_index.h"
 #include "plain_rows.h"
-#include "segment/index_file.h"
-#include "segment/query.h"
-#include "segment/search.h"
 #include "segment_fixture.h"
+#include "index/vector_index.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "segment/index_file.h"
+#include "vector/score.h"
 
 namespace elanus {
 namespace {

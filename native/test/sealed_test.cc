@@ -5,10 +5,10 @@
 #include <fstream>
 #include <thread>
 
+#include "segment_fixture.h"
 #include "index/vector_index.h"
 #include "scalar/json_path_index.h"
 #include "segment/index_file.h"
-#include "segment_fixture.h"
 
 namespace elanus {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "temporary_file.h"
-#include "util/crc32c.h"
+#include "base/crc32c.h"
 
 using namespace elanus;
 using fixture::TemporaryFile;

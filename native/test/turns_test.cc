@@ -7,17 +7,17 @@
 #include <vector>
 
 #include "check.h"
-#include "index/hnsw.h"
 #include "index_suite.h"
 #include "plain_rows.h"
-#include "scalar/scalar_index.h"
-#include "segment/gather.h"
-#include "segment/query.h"
-#include "segment/search.h"
-#include "segment/segment_writer.h"
 #include "segment_fixture.h"
 #include "turns.h"
-#include "util/step_sort.h"
+#include "graph/hnsw.h"
+#include "read/gather.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "scalar/scalar_index.h"
+#include "segment/segment_writer.h"
+#include "threads/step_sort.h"
 
 namespace elanus {
 namespace {

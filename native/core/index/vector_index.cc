@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "index/hnsw.h"
-#include "index/ivf_flat.h"
-#include "segment/column.h"
-#include "util/steps.h"
+#include "base/data_type.h"
+#include "graph/hnsw.h"
+#include "lists/ivf_flat.h"
+#include "threads/steps.h"
 
 namespace elanus {
 

@@ -12,12 +12,12 @@
 #include <span>
 #include <vector>
 
-#include "distance/score.h"
+#include "base/cancel.h"
+#include "base/status.h"
+#include "base/top_k.h"
 #include "io/section_file.h"
-#include "util/cancel.h"
-#include "util/status.h"
-#include "util/thread_pool.h"
-#include "util/top_k.h"
+#include "threads/thread_pool.h"
+#include "vector/score.h"
 
 namespace elanus {
 

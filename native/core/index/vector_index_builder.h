@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "base/data_type.h"
 #include "index/vector_index.h"
-#include "segment/column.h"
 
 namespace elanus {
 

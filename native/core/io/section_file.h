@@ -15,9 +15,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/status.h"
+#include "io/mapped_file.h"
 #include "io/output_file.h"
-#include "util/mapped_file.h"
-#include "util/status.h"
 
 namespace elanus {
 

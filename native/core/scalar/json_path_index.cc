@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "expr/json_path.h"
+#include "filter/json_path.h"
 #include "scalar/scalar_index_format.h"
-#include "util/steps.h"
+#include "threads/steps.h"
 
 namespace elanus {
 namespace {

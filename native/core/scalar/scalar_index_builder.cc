@@ -9,8 +9,8 @@
 
 #include "scalar/scalar_index.h"
 #include "scalar/scalar_index_format.h"
-#include "util/step_sort.h"
-#include "util/steps.h"
+#include "threads/step_sort.h"
+#include "threads/steps.h"
 
 namespace elanus {
 namespace {

@@ -10,9 +10,9 @@
 #include <span>
 #include <vector>
 
+#include "base/zeroed_memory.h"
 #include "segment/column.h"
 #include "segment/schema.h"
-#include "util/zeroed_memory.h"
 
 namespace elanus {
 

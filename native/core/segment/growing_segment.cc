@@ -9,7 +9,7 @@
 #include <new>
 #include <string>
 
-#include "distance/score.h"
+#include "vector/score.h"
 
 namespace elanus {
 

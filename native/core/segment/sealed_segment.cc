@@ -7,11 +7,11 @@
 #include <new>
 #include <thread>
 
-#include "distance/score.h"
-#include "expr/json_path.h"
+#include "filter/json_path.h"
 #include "index/vector_index.h"
 #include "scalar/json_path_index.h"
-#include "util/thread_pool.h"
+#include "threads/thread_pool.h"
+#include "vector/score.h"
 
 namespace elanus {
 

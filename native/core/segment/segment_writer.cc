@@ -8,11 +8,10 @@
 #include <string>
 #include <utility>
 
+#include "base/guard.h"
 #include "segment/chunked_column.h"
-#include "segment/gather.h"
-#include "util/guard.h"
-#include "util/step_sort.h"
-#include "util/steps.h"
+#include "threads/step_sort.h"
+#include "threads/steps.h"
 
 namespace elanus {
 

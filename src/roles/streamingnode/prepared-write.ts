@@ -17,7 +17,7 @@ import type { GrowingSegment } from './view.ts';
 export const TURN_BYTES = 1024 * 1024;
 export const ROW_BYTES = 192;
 export const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
-/** StatusCode::kMemoryLimit of native/core/util/status.h. */
+/** StatusCode::kMemoryLimit of native/core/base/status.h. */
 const NATIVE_MEMORY_LIMIT = 3;
 
 /** Where a write's rows and deletes will go. */
