@@ -15,12 +15,12 @@
 
 #include "index/vector_index.h"
 #include "threads/thread_pool.h"
-#include "vector/score.h"
+#include "vector/exact_scorer.h"
 
 namespace elanus {
 
 // A score and a node in one word that compares like (score, smaller node first), with a mark for
-// "expanded" in the lowest bit. Nodes are less than 2^31; a score is never NaN (score.h).
+// "expanded" in the lowest bit. Nodes are less than 2^31; a score is never NaN (metric.h).
 namespace beam {
 
 inline uint64_t pack(float score, uint32_t node) {
@@ -43,7 +43,7 @@ constexpr size_t kStepsBetweenTurns = 64;
 // The unvisited neighbours of `node`, marked and scored: count; nodes in scratch.nodes, scores in
 // scratch.scores.
 template <typename Graph>
-size_t score_neighbours(const Graph& graph, const Scorer& scorer, uint32_t node,
+size_t score_neighbours(const Graph& graph, const ExactScorer& scorer, uint32_t node,
                         SearchScratch& scratch) {
   uint32_t* nodes = scratch.nodes.data();
   const size_t linked = graph.neighbours(node, nodes);
@@ -76,7 +76,7 @@ void prepare_scratch(const Graph& graph, SearchScratch& scratch) {
 // Leaves the best ef nodes found from `entry` in scratch.beam, best first. The beam is one sorted
 // array: cheap while ef is small, because most scored nodes fall off its end.
 template <typename Graph>
-void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_t ef,
+void search_beam(const Graph& graph, const ExactScorer& scorer, uint32_t entry, size_t ef,
                  const CancelToken* cancel, SearchScratch& scratch) {
   prepare_scratch(graph, scratch);
   if (scratch.beam.size() < ef + 1) scratch.beam.resize(ef + 1);
@@ -117,7 +117,7 @@ void search_beam(const Graph& graph, const Scorer& scorer, uint32_t entry, size_
 // is_visible(row), are walked through but are no results. Leaves (score, row) of the best ef
 // visible nodes found in scratch.results, best first.
 template <typename Graph, typename IsVisible>
-void search_heaps(const Graph& graph, const Scorer& scorer, uint32_t entry, size_t ef,
+void search_heaps(const Graph& graph, const ExactScorer& scorer, uint32_t entry, size_t ef,
                   const IsVisible& is_visible, const CancelToken* cancel,
                   SearchScratch& scratch) {
   prepare_scratch(graph, scratch);

@@ -10,6 +10,8 @@
 namespace elanus {
 namespace {
 
+// Candidates that a search keeps; raised to k when smaller.
+constexpr WholeParam kEf = {"ef", 1, 2147483647, 64};
 // Beyond this many entries moving a sorted array costs more than a heap does.
 constexpr size_t kBeamMax = 1024;
 
@@ -113,39 +115,34 @@ Status check_counts(const SectionFileHeader& header, const HnswParameters& hnsw)
 }  // namespace
 
 HnswIndex::HnswIndex(std::shared_ptr<const SectionFile> file, const HnswParameters& hnsw,
-                     const float* base)
-    : file_(std::move(file)),
+                     const RowView& rows, Metric metric)
+    : VectorIndex(rows, metric),
+      file_(std::move(file)),
       hnsw_(hnsw),
-      rows_{base, file_->header().rows, file_->header().dim,
-            static_cast<Metric>(file_->header().metric), nullptr},
-      level0_(file_->section<uint8_t>(SectionTag::kLinks)),
-      upper_rows_(file_->section<uint32_t>(SectionTag::kUpperRows)),
-      upper_blocks_(file_->section<uint32_t>(SectionTag::kUpperBegins)),
-      upper_links_(file_->section<uint32_t>(SectionTag::kUpperLinks)) {
-  if (rows_.metric == Metric::kCosine)
-    rows_.inv_norms = file_->section<float>(SectionTag::kInverseNorms);
+      level0_(file_->section<uint8_t>(HnswTag::kLinks)),
+      upper_rows_(file_->section<uint32_t>(HnswTag::kUpperRows)),
+      upper_blocks_(file_->section<uint32_t>(HnswTag::kUpperBegins)),
+      upper_links_(file_->section<uint32_t>(HnswTag::kUpperLinks)) {
   if (hnsw_.twin_heads == 0) return;
-  const uint32_t* heads = file_->section<uint32_t>(SectionTag::kTwins);
+  const uint32_t* heads = file_->section<uint32_t>(HnswTag::kTwins);
   const uint32_t* begins = heads + hnsw_.twin_heads;
   twins_ = Twins({heads, hnsw_.twin_heads}, begins,
                  {begins + hnsw_.twin_heads + 1, hnsw_.twin_rows});
 }
 
-Status HnswIndex::open(std::shared_ptr<const SectionFile> file, const float* base,
+Status HnswIndex::open(std::shared_ptr<const SectionFile> file, const RowView& rows, Metric metric,
                        std::unique_ptr<VectorIndex>* out) {
   const auto hnsw = get_parameters<HnswParameters>(file->header());
   if (Status status = check_counts(file->header(), hnsw); !status.is_ok()) return status;
   if (Status status = file->expect(hnsw_sections(file->header(), hnsw)); !status.is_ok())
     return status;
-  // Exact scans use them too. 4 bytes a row: 1M rows take 1 ms when they are in memory.
-  if (Status status = file->compare(SectionTag::kInverseNorms); !status.is_ok()) return status;
-  out->reset(new HnswIndex(std::move(file), hnsw, base));
+  out->reset(new HnswIndex(std::move(file), hnsw, rows, metric));
   return Status::ok();
 }
 
 double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const {
   if (kept == 0 || present_rows() == 0) return 0;
-  const double ef = static_cast<double>(std::max<size_t>(params.ef, k));
+  const double ef = static_cast<double>(std::max<size_t>(params.bag.get(kEf), k));
   // Fitted to M = 16 on 768 dimensions: 32 * ef^0.9. A filter makes the walk longer by the share it
   // hides.
   const double share = static_cast<double>(kept) / static_cast<double>(present_rows());
@@ -154,25 +151,25 @@ double HnswIndex::expected_distances(const IndexSearchParams& params, size_t k, 
 }
 
 // Greedy descent through the upper levels (algorithm 5, first loop).
-bool HnswIndex::find_entry(const Scorer& scorer, SearchScratch& scratch, uint32_t* row) const {
+bool HnswIndex::find_entry(const ExactScorer& scorer, SearchScratch& scratch, uint32_t* row) const {
   if (present_rows() == 0) return false;
   *row = hnsw_.entry_row;
   if (hnsw_.max_level == 0) return true;
   uint32_t node = hnsw_.entry_upper;
   for (uint32_t level = hnsw_.max_level; level > 0; --level) {
-    const UpperLevel graph(hnsw_, rows_.rows, upper_rows_, upper_blocks_, upper_links_, level);
+    const UpperLevel graph(hnsw_, rows_.count, upper_rows_, upper_blocks_, upper_links_, level);
     search_beam(graph, scorer, node, 1, nullptr, scratch);
     node = beam::node(scratch.beam[0]);
   }
-  *row = upper_rows_[node] < rows_.rows ? upper_rows_[node] : hnsw_.entry_row;
+  *row = upper_rows_[node] < rows_.count ? upper_rows_[node] : hnsw_.entry_row;
   return true;
 }
 
 // Leaves the hits in scratch.results, best first.
-void HnswIndex::search_level0(const Scorer& scorer, uint32_t entry, size_t ef,
+void HnswIndex::search_level0(const ExactScorer& scorer, uint32_t entry, size_t ef,
                               const uint64_t* visible, const CancelToken* cancel,
                               SearchScratch& scratch) const {
-  const Level0 graph(level0_, rows_.rows, hnsw_.m);
+  const Level0 graph(level0_, rows_.count, hnsw_.m);
   if (visible != nullptr) {
     const auto shows = [&](uint32_t node) { return is_visible(node, visible); };
     search_heaps(graph, scorer, entry, ef, shows, cancel, scratch);
@@ -194,7 +191,7 @@ bool HnswIndex::is_visible(uint32_t node, const uint64_t* visible) const {
   if (twins_.empty()) return false;
   const std::span<const uint32_t> twins = twins_.of(node);
   return std::any_of(twins.begin(), twins.end(), [&](uint32_t row) {
-    return row < rows_.rows && is_shown(visible, row);
+    return row < rows_.count && is_shown(visible, row);
   });
 }
 
@@ -209,7 +206,7 @@ size_t HnswIndex::push_rows(const Hit& hit, const uint64_t* visible, TopK& out) 
   }
   if (twins_.empty()) return pushed;
   for (const uint32_t row : twins_.of(node)) {
-    if (row >= rows_.rows || (visible != nullptr && !is_shown(visible, row))) continue;
+    if (row >= rows_.count || (visible != nullptr && !is_shown(visible, row))) continue;
     if (!out.push(hit.score, row)) break;
     ++pushed;
   }
@@ -226,12 +223,12 @@ bool HnswIndex::has_rows_in_range(const std::vector<Hit>& hits, size_t wanted,
   return false;
 }
 
-size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
+size_t HnswIndex::search(const QuerySet& queries, size_t query, const IndexSearchParams& params,
                          const uint64_t* visible, size_t kept, TopK& out,
                          SearchScratch& scratch) const {
   const size_t k = std::min(out.k(), kept);
   if (k == 0) return 0;
-  const Scorer scorer(rows_, queries, query);
+  const ExactScorer scorer = ExactScorer::make(rows_, queries, query);
   // Every row of the graph is visible: the walk need not look. A damaged link may still lead to a
   // row without a vector, so the hits are looked at.
   const uint64_t* const shown = hnsw_.absent_rows == 0 ? nullptr : visible;
@@ -239,7 +236,7 @@ size_t HnswIndex::search(const QueryBatch& queries, size_t query, const IndexSea
   uint32_t entry;
   if (!find_entry(scorer, scratch, &entry)) return 0;
   const size_t nodes = std::min(kept, node_count());
-  size_t ef = std::min(nodes, std::max<size_t>({params.ef, k, 1}));
+  size_t ef = std::min(nodes, std::max<size_t>(params.bag.get(kEf), k));
   for (;;) {
     search_level0(scorer, entry, ef, visible, params.cancel, scratch);
     const std::vector<Hit>& hits = scratch.results;

@@ -15,12 +15,16 @@
 #include "graph/graph_search.h"
 #include "graph/hnsw.h"
 #include "graph/twins.h"
-#include "index/vector_index_builder.h"
+#include "index/index_builder.h"
 #include "threads/steps.h"
 
 namespace elanus {
 namespace {
 
+// Links of a row on each upper level; twice as many on level 0.
+constexpr WholeParam kM = {"M", 2, 2048, 16};
+// Candidates that an insertion looks at.
+constexpr WholeParam kEfConstruction = {"efConstruction", 1, 2147483647, 200};
 constexpr uint32_t kLevelMax = 30;
 constexpr size_t kRowsPerTask = 4;  // an insertion takes some 0.3 ms
 
@@ -84,11 +88,12 @@ struct LinkTable {
   std::span<const uint8_t> all() const { return {bytes.data(), bytes.size()}; }
 };
 
-class Builder : VectorIndexBuilder {
+class Builder : IndexBuilder {
  public:
-  Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
-      : VectorIndexBuilder(params, rows, control), locks_(rows.rows) {}
+  Builder(const IndexBuildParams& params, const RowView& rows, const IndexBuildControl& control)
+      : IndexBuilder(params, rows, control), locks_(rows.count) {}
 
+  Status read_params();
   Status build(SectionFileWriter* out);
 
  private:
@@ -105,7 +110,9 @@ class Builder : VectorIndexBuilder {
    public:
     static constexpr bool kNodesAreRows = kLevel0;
     LockedLevel(Builder& builder, uint32_t level) : builder_(builder), level_(level) {}
-    size_t node_count() const { return kLevel0 ? builder_.rows_.rows : builder_.upper_row_.size(); }
+    size_t node_count() const {
+      return kLevel0 ? builder_.rows_.count : builder_.upper_row_.size();
+    }
     size_t degree_max() const { return table().degree; }
     uint32_t row(uint32_t node) const { return kLevel0 ? node : builder_.upper_row_[node]; }
     // The list's place in its table.
@@ -142,7 +149,7 @@ class Builder : VectorIndexBuilder {
   void release_scratch(Scratch& scratch);
   void insert(uint32_t row, Scratch& scratch);
   template <bool kLevel0>
-  uint32_t search_level(uint32_t level, const Scorer& scorer, uint32_t entry, size_t ef,
+  uint32_t search_level(uint32_t level, const ExactScorer& scorer, uint32_t entry, size_t ef,
                         Scratch& scratch);
   template <bool kLevel0>
   void connect(uint32_t level, uint32_t node, const std::vector<Link>& chosen, Scratch& scratch);
@@ -155,9 +162,8 @@ class Builder : VectorIndexBuilder {
   bool mark_reachable(uint32_t from, Steps& steps, std::vector<bool>& reached);
   void add_bridge(uint32_t row, Scratch& scratch);
 
-  Scorer scorer_of(uint32_t row) const {
-    return Scorer(rows_, rows_.base + row * rows_.dim,
-                  rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f);
+  ExactScorer scorer_of(uint32_t row) const {
+    return scorer_.with({rows_.row(row), rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f});
   }
   // What a score with this row is multiplied by so that the row's length does not count.
   float inverse_length(uint32_t row) const {
@@ -169,9 +175,10 @@ class Builder : VectorIndexBuilder {
   }
 
   HnswParameters hnsw_;
+  ExactScorer scorer_;  // of any row, once there are norms
   std::vector<uint32_t> nodes_;  // the rows of the graph, ascending, then as they are inserted
   TwinLists twins_;
-  std::vector<float> inverse_lengths_;  // by row; empty unless the metric is IP
+  std::vector<float> inverse_lengths_;  // by row; empty unless the metric favours length
   std::vector<uint8_t> level_of_;
   std::vector<uint32_t> upper_row_;    // ascending
   std::vector<uint32_t> upper_block_;  // upper_row_.size() + 1
@@ -183,24 +190,29 @@ class Builder : VectorIndexBuilder {
   std::vector<Scratch*> idle_;
 };
 
+Status Builder::read_params() {
+  if (Status status = params_.bag.read(kM, &hnsw_.m); !status.is_ok()) return status;
+  return params_.bag.read(kEfConstruction, &hnsw_.ef_construction);
+}
+
 // All rows that have a vector but the twins of others. False when canceled.
 bool Builder::choose_nodes() {
-  nodes_.reserve(rows_.rows);
-  for (uint32_t row = 0; row < rows_.rows; ++row) {
+  nodes_.reserve(rows_.count);
+  for (uint32_t row = 0; row < rows_.count; ++row) {
     if (is_present(row)) nodes_.push_back(row);
   }
-  hnsw_.absent_rows = static_cast<uint32_t>(rows_.rows - nodes_.size());
+  hnsw_.absent_rows = static_cast<uint32_t>(rows_.count - nodes_.size());
   if (!find_twins(rows_, control_.cancel, &nodes_, &twins_)) return false;
   hnsw_.twin_heads = static_cast<uint32_t>(twins_.heads.size());
   hnsw_.twin_rows = static_cast<uint32_t>(twins_.rows.size());
-  report(rows_.rows - nodes_.size());
+  report(rows_.count - nodes_.size());
   return true;
 }
 
 void Builder::draw_levels() {
   std::mt19937_64 random(params_.seed);
-  const double scale = 1.0 / std::log(static_cast<double>(params_.m));
-  level_of_.resize(rows_.rows);
+  const double scale = 1.0 / std::log(static_cast<double>(hnsw_.m));
+  level_of_.resize(rows_.count);
   upper_block_.push_back(0);
   if (!nodes_.empty()) hnsw_.entry_row = nodes_[0];
   for (const uint32_t row : nodes_) {
@@ -229,30 +241,29 @@ void Builder::shuffle_nodes() {
 
 // False when canceled, as in what follows.
 bool Builder::prepare() {
-  hnsw_.m = params_.m;
-  hnsw_.ef_construction = params_.ef_construction;
   hnsw_.upper_rows = static_cast<uint32_t>(upper_row_.size());
   hnsw_.upper_blocks = upper_block_.back();
   if (!compute_norms()) return false;
-  if (rows_.metric == Metric::kIp &&
+  if (traits_of(metric()).favours_length &&
       !compute_all_norms(rows_, control_.cancel, &inverse_lengths_)) {
     return false;
   }
-  level0_.prepare(hnsw_level0_stride(params_.m), size_t{params_.m} * 2, rows_.rows);
-  upper_.prepare(size_t{params_.m} * 4, params_.m, hnsw_.upper_blocks);
+  scorer_ = ExactScorer::make(rows_, metric(), {});
+  level0_.prepare(hnsw_level0_stride(hnsw_.m), size_t{hnsw_.m} * 2, rows_.count);
+  upper_.prepare(size_t{hnsw_.m} * 4, hnsw_.m, hnsw_.upper_blocks);
   return true;
 }
 
 Status Builder::write(SectionFileWriter* out) {
-  out->put_section(SectionTag::kLinks, level0_.all());
-  out->put_section(SectionTag::kUpperRows, std::span<const uint32_t>(upper_row_));
-  out->put_section(SectionTag::kUpperBegins, std::span<const uint32_t>(upper_block_));
-  out->put_section(SectionTag::kUpperLinks, upper_.all());
-  out->put_section(SectionTag::kInverseNorms, std::span<const float>(inv_norms_));
-  out->begin(SectionTag::kTwins);
+  out->put_section(HnswTag::kLinks, level0_.all());
+  out->put_section(HnswTag::kUpperRows, std::span<const uint32_t>(upper_row_));
+  out->put_section(HnswTag::kUpperBegins, std::span<const uint32_t>(upper_block_));
+  out->put_section(HnswTag::kUpperLinks, upper_.all());
+  put_norms(out);
+  out->begin(HnswTag::kTwins);
   for (const std::vector<uint32_t>* part : {&twins_.heads, &twins_.begins, &twins_.rows})
     out->put_all(std::span<const uint32_t>(*part));
-  return finish(Container::kHnsw, hnsw_, out);
+  return finish(kHnswContainer, hnsw_, out);
 }
 
 Builder::Scratch& Builder::acquire_scratch() {
@@ -274,7 +285,7 @@ void Builder::release_scratch(Scratch& scratch) {
 
 // Leaves the level's best ef nodes in scratch.candidates, best first, and returns the best.
 template <bool kLevel0>
-uint32_t Builder::search_level(uint32_t level, const Scorer& scorer, uint32_t entry,
+uint32_t Builder::search_level(uint32_t level, const ExactScorer& scorer, uint32_t entry,
                                size_t ef, Scratch& scratch) {
   search_beam(LockedLevel<kLevel0>(*this, level), scorer, entry, ef, nullptr, scratch.search);
   scratch.candidates.clear();
@@ -293,7 +304,7 @@ void Builder::choose(const LockedLevel<kLevel0>& graph, uint32_t row,
   kept.clear();
   for (const Link& candidate : candidates) {
     if (kept.size() == count) break;
-    const Scorer scorer = scorer_of(graph.row(candidate.node));
+    const ExactScorer scorer = scorer_of(graph.row(candidate.node));
     const float nearness = candidate.score * inverse_length(row);
     const bool is_redundant = std::any_of(kept.begin(), kept.end(), [&](const Link& other) {
       const uint32_t other_row = graph.row(other.node);
@@ -351,20 +362,20 @@ void Builder::connect(uint32_t level, uint32_t node, const std::vector<Link>& ch
 }
 
 void Builder::insert(uint32_t row, Scratch& scratch) {
-  const Scorer scorer = scorer_of(row);
+  const ExactScorer scorer = scorer_of(row);
   const uint32_t top = level_of_[row];
-  const size_t ef = params_.ef_construction;
+  const size_t ef = hnsw_.ef_construction;
   uint32_t entry = hnsw_.entry_upper;
   for (uint32_t level = hnsw_.max_level; level > 0; --level) {
     entry = search_level<false>(level, scorer, entry, level > top ? 1 : ef, scratch);
     if (level <= top) {
-      choose(LockedLevel<false>(*this, level), row, scratch.candidates, params_.m,
+      choose(LockedLevel<false>(*this, level), row, scratch.candidates, hnsw_.m,
              scratch.chosen[level]);
     }
   }
   const uint32_t entry_row = hnsw_.max_level > 0 ? upper_row_[entry] : hnsw_.entry_row;
   search_level<true>(0, scorer, entry_row, ef, scratch);
-  choose(LockedLevel<true>(*this, 0), row, scratch.candidates, params_.m, scratch.chosen[0]);
+  choose(LockedLevel<true>(*this, 0), row, scratch.candidates, hnsw_.m, scratch.chosen[0]);
   connect<true>(0, row, scratch.chosen[0], scratch);
   if (top == 0) return;
   const uint32_t upper = upper_of(row);
@@ -397,7 +408,7 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
     level0_.list(from)[place] = to;
     level0_.score_list(from)[place] = score;
   };
-  search_level<true>(0, scorer_of(row), hnsw_.entry_row, params_.ef_construction, scratch);
+  search_level<true>(0, scorer_of(row), hnsw_.entry_row, hnsw_.ef_construction, scratch);
   for (const Link& link : scratch.candidates) {
     if (level0_.counts[link.node] == level0_.degree) continue;
     put(link.node, level0_.counts[link.node]++, row, link.score);
@@ -418,7 +429,7 @@ void Builder::add_bridge(uint32_t row, Scratch& scratch) {
 // Pruning may leave a row with no way in. Few rows, if any.
 bool Builder::join_unreachable(Scratch& scratch) {
   Steps steps(control_.cancel);
-  std::vector<bool> reached(rows_.rows, false);
+  std::vector<bool> reached(rows_.count, false);
   if (!mark_reachable(hnsw_.entry_row, steps, reached)) return false;
   for (const uint32_t row : nodes_) {
     if (is_canceled()) return false;
@@ -448,21 +459,18 @@ Status Builder::build(SectionFileWriter* out) {
 
 }  // namespace
 
-Status build_hnsw(const IndexBuildParams& params, const VectorRows& rows,
+Status build_hnsw(const IndexBuildParams& params, const RowView& rows,
                   const IndexBuildControl& control, SectionFileWriter* out) {
-  if (params.m < 2 || params.m > 2048) {
-    return Status(StatusCode::kInvalidParameter, "M must be between 2 and 2048");
-  }
-  if (params.ef_construction < 1) {
-    return Status(StatusCode::kInvalidParameter, "efConstruction must be at least 1");
-  }
-  return Builder(params, rows, control).build(out);
+  Builder builder(params, rows, control);
+  if (Status status = builder.read_params(); !status.is_ok()) return status;
+  return builder.build(out);
 }
 
-uint64_t hnsw_build_bytes(const IndexBuildParams& params, size_t n) {
-  const uint64_t upper_blocks = n / std::max<uint32_t>(2, params.m) * 2 + 64;
-  const uint64_t links = n * (hnsw_level0_stride(params.m) + 4) + upper_blocks * (params.m * 4 + 8);
-  const uint64_t link_scores = n * params.m * 8 + upper_blocks * params.m * 4;
+uint64_t hnsw_build_bytes(const ParamBag& bag, size_t n, size_t) {
+  const uint32_t m = bag.get(kM);
+  const uint64_t upper_blocks = n / m * 2 + 64;
+  const uint64_t links = n * (hnsw_level0_stride(m) + 4) + upper_blocks * (uint64_t{m} * 4 + 8);
+  const uint64_t link_scores = n * m * 8 + upper_blocks * m * 4;
   // A row's hash and its sorting, before there are links; then its level, lock, count, place in the
   // order of insertion, length and twin.
   return links + link_scores + n * 24 + (4 << 20);

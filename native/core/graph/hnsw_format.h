@@ -8,10 +8,20 @@
 #include <array>
 #include <cstdint>
 
+#include "index/vector_index.h"
 #include "io/section_file.h"
-#include "metric/metric.h"
 
 namespace elanus {
+
+constexpr Container kHnswContainer{1};
+
+struct HnswTag {
+  static constexpr SectionTag kLinks = section_tag("LINK");
+  static constexpr SectionTag kUpperRows = section_tag("UROW");
+  static constexpr SectionTag kUpperBegins = section_tag("UBEG");
+  static constexpr SectionTag kUpperLinks = section_tag("ULNK");
+  static constexpr SectionTag kTwins = section_tag("TWIN");
+};
 
 constexpr uint32_t kNoLink = 0xffffffff;
 
@@ -42,20 +52,18 @@ constexpr uint64_t hnsw_level0_stride(uint32_t m) {
 // The sections in their order.
 inline std::array<SectionFile::Expected, 6> hnsw_sections(const SectionFileHeader& header,
                                                           const HnswParameters& hnsw) {
-  const bool has_norms = header.metric == static_cast<uint32_t>(Metric::kCosine);
   return {{
       // `rows` blocks of hnsw_level0_stride(m) bytes
-      {SectionTag::kLinks, header.rows * hnsw_level0_stride(hnsw.m)},
+      {HnswTag::kLinks, header.rows * hnsw_level0_stride(hnsw.m)},
       // upper number -> row
-      {SectionTag::kUpperRows, uint64_t{hnsw.upper_rows} * 4},
+      {HnswTag::kUpperRows, uint64_t{hnsw.upper_rows} * 4},
       // first block of each upper row, and the end; its levels 1, 2, ... follow one another
-      {SectionTag::kUpperBegins, (uint64_t{hnsw.upper_rows} + 1) * 4},
+      {HnswTag::kUpperBegins, (uint64_t{hnsw.upper_rows} + 1) * 4},
       // blocks of m upper numbers
-      {SectionTag::kUpperLinks, hnsw.upper_blocks * hnsw.m * 4},
-      // one float a row under COSINE, else nothing
-      {SectionTag::kInverseNorms, has_norms ? header.rows * 4 : 0},
+      {HnswTag::kUpperLinks, hnsw.upper_blocks * hnsw.m * 4},
+      inverse_norms_section(header),
       // see twins.h
-      {SectionTag::kTwins, twin_words(hnsw) * 4},
+      {HnswTag::kTwins, twin_words(hnsw) * 4},
   }};
 }
 

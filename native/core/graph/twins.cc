@@ -21,15 +21,19 @@ constexpr size_t kBytesPerNs = 8;
 
 class Finder {
  public:
-  Finder(const VectorRows& rows, const CancelToken* cancel, TwinLists* twins)
-      : rows_(rows), cancel_(cancel), steps_(cancel), twins_(twins) {}
+  Finder(const RowView& rows, const CancelToken* cancel, TwinLists* twins)
+      : rows_(rows),
+        row_bytes_(rows.row_bytes()),
+        cancel_(cancel),
+        steps_(cancel),
+        twins_(twins) {}
 
   bool find(std::vector<uint32_t>* candidates) {
     std::vector<HashedRow> hashed;
     hashed.reserve(candidates->size());
     for (const uint32_t row : *candidates) {
       if (!step()) return false;
-      hashed.push_back({crc32c(vector(row), row_bytes(), 0), row});
+      hashed.push_back({crc32c(vector(row), row_bytes_, 0), row});
     }
     const auto is_before = [](const HashedRow& a, const HashedRow& b) {
       return a.hash != b.hash ? a.hash < b.hash : a.row < b.row;
@@ -48,12 +52,11 @@ class Finder {
   }
 
  private:
-  size_t row_bytes() const { return rows_.dim * sizeof(float); }
-  const float* vector(uint32_t row) const { return rows_.base + row * rows_.dim; }
+  const uint8_t* vector(uint32_t row) const { return rows_.row(row); }
   int compare(uint32_t a, uint32_t b) const {
-    return std::memcmp(vector(a), vector(b), row_bytes());
+    return std::memcmp(vector(a), vector(b), row_bytes_);
   }
-  bool step() { return steps_.take(20 + row_bytes() / kBytesPerNs); }
+  bool step() { return steps_.take(20 + row_bytes_ / kBytesPerNs); }
 
   // Makes groups of the rows of one hash, which ascend.
   bool split() {
@@ -120,7 +123,8 @@ class Finder {
     uint32_t begin;  // of its twins in members_
     uint32_t count;
   };
-  const VectorRows& rows_;
+  const RowView& rows_;
+  const size_t row_bytes_;
   const CancelToken* cancel_;
   Steps steps_;
   TwinLists* twins_;
@@ -132,7 +136,7 @@ class Finder {
 
 }  // namespace
 
-bool find_twins(const VectorRows& rows, const CancelToken* cancel,
+bool find_twins(const RowView& rows, const CancelToken* cancel,
                 std::vector<uint32_t>* candidates, TwinLists* twins) {
   return Finder(rows, cancel, twins).find(candidates);
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/cancel.h"
-#include "vector/score.h"
+#include "vector/row_view.h"
 
 namespace elanus {
 
@@ -24,7 +24,7 @@ struct TwinLists {
 
 // Groups the rows that `candidates` lists, ascending, and leaves in it one row of each group.
 // Memory: up to 16 bytes a row meanwhile. False when canceled.
-bool find_twins(const VectorRows& rows, const CancelToken* cancel,
+bool find_twins(const RowView& rows, const CancelToken* cancel,
                 std::vector<uint32_t>* candidates, TwinLists* twins);
 
 // The lists in a mapped file. A damaged one gives wrong rows, which the reader compares with the

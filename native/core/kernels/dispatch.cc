@@ -1,5 +1,8 @@
 #include "kernels/dispatch.h"
 
+#include <algorithm>
+#include <cassert>
+
 #include "base/cpu.h"
 
 namespace elanus {
@@ -13,6 +16,12 @@ const KernelSet* active_set = best_set();
 }  // namespace
 
 const KernelSet& kernels() { return *active_set; }
+
+const ElementKernels& kernels_of(DataType element) {
+  const auto found = std::ranges::find(active_set->elements, element, &ElementKernels::element);
+  assert(found != std::end(active_set->elements));
+  return *found;
+}
 
 std::vector<const KernelSet*> supported_kernel_sets() {
   const CpuFeatures& cpu = cpu_features();

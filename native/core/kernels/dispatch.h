@@ -11,6 +11,9 @@ namespace elanus {
 // The set in use: the widest that this CPU supports.
 const KernelSet& kernels();
 
+// Those of the set in use for rows of these elements, which the set must have.
+const ElementKernels& kernels_of(DataType element);
+
 // Every set that this CPU can run, scalar first.
 std::vector<const KernelSet*> supported_kernel_sets();
 

@@ -21,8 +21,8 @@ struct ScalarIsa {
   static inline Reg subtract(Reg a, Reg b) { return a - b; }
   static inline Reg multiply_add(Reg a, Reg b, Reg sum) {
 #ifdef __FP_FAST_FMAF
-    return __builtin_fmaf(
-        a, b, sum);  // spelt out: left to the compiler, forms could differ in their bits
+    // Spelt out: left to the compiler, forms could differ in their bits.
+    return __builtin_fmaf(a, b, sum);
 #else
     return a * b + sum;
 #endif

@@ -10,24 +10,27 @@
 #include <random>
 #include <span>
 
-#include "index/vector_index_builder.h"
+#include "index/index_builder.h"
 #include "kernels/dispatch.h"
 #include "lists/ivf_flat.h"
 
 namespace elanus {
 namespace {
 
+// Lists, cut to the number of rows.
+constexpr WholeParam kNlist = {"nlist", 1, 2147483647, 128};
 constexpr size_t kSampleRowsPerList = 256;
 constexpr int kIterations = 10;
 // Rows and centroids of a tile stay in the second-level cache together.
 constexpr size_t kTileRows = 128;
 constexpr size_t kTileLists = 64;
 
-class Builder : VectorIndexBuilder {
+class Builder : IndexBuilder {
  public:
-  Builder(const IndexBuildParams& params, const VectorRows& rows, const IndexBuildControl& control)
-      : VectorIndexBuilder(params, rows, control) {}
+  Builder(const IndexBuildParams& params, const RowView& rows, const IndexBuildControl& control)
+      : IndexBuilder(params, rows, control) {}
 
+  Status read_params() { return params_.bag.read(kNlist, &ivf_.nlist); }
   Status build(SectionFileWriter* out);
 
  private:
@@ -46,9 +49,13 @@ class Builder : VectorIndexBuilder {
     return rows_.inv_norms != nullptr ? rows_.inv_norms[row] : 1.0f;
   }
   float* centroid(size_t list) { return centroids_.data() + list * rows_.dim; }
+  const float* vector(size_t row) const {
+    return reinterpret_cast<const float*>(rows_.row(row));
+  }
+  bool is_l2() const { return metric() == Metric::kL2; }
 
   // The rows that have a vector; without absent rows a list of them is not kept.
-  size_t listed_count() const { return rows_.rows - ivf_.absent_rows; }
+  size_t listed_count() const { return rows_.count - ivf_.absent_rows; }
   const uint32_t* listed() const { return control_.present != nullptr ? listed_.data() : nullptr; }
 
   IvfParameters ivf_;
@@ -62,12 +69,12 @@ class Builder : VectorIndexBuilder {
 // False when canceled.
 bool Builder::prepare() {
   if (control_.present != nullptr) {
-    for (uint32_t row = 0; row < rows_.rows; ++row) {
+    for (uint32_t row = 0; row < rows_.count; ++row) {
       if (is_present(row)) listed_.push_back(row);
     }
-    ivf_.absent_rows = static_cast<uint32_t>(rows_.rows - listed_.size());
+    ivf_.absent_rows = static_cast<uint32_t>(rows_.count - listed_.size());
   }
-  ivf_.nlist = static_cast<uint32_t>(std::min<size_t>(params_.nlist, listed_count()));
+  ivf_.nlist = static_cast<uint32_t>(std::min<size_t>(ivf_.nlist, listed_count()));
   centroids_.resize(ivf_.nlist * rows_.dim);
   begins_.resize(ivf_.nlist + 1);
   return compute_norms();
@@ -76,7 +83,8 @@ bool Builder::prepare() {
 void Builder::update_penalties() {
   penalties_.resize(ivf_.nlist);
   for (size_t list = 0; list < ivf_.nlist; ++list) {
-    penalties_[list] = kernels().inner_product(centroid(list), centroid(list), rows_.dim) / 2;
+    const float* at = centroid(list);
+    penalties_[list] = kernels_of(DataType::kFloat).inner_product.single(at, at, rows_.dim) / 2;
   }
 }
 
@@ -85,29 +93,28 @@ void Builder::update_penalties() {
 void Builder::assign_tile(const uint32_t* sample, size_t begin, size_t end,
                           uint32_t* nearest) const {
   const size_t nlist = ivf_.nlist;
-  const bool is_l2 = rows_.metric == Metric::kL2;
+  const RowView centroids = dense_rows(*rows_.type, centroids_.data(), nlist, rows_.dim);
   std::array<float, kTileRows> best;
   best.fill(-std::numeric_limits<float>::infinity());
   std::fill(nearest, nearest + (end - begin), 0);
   constexpr size_t kBlockRows = RowBlock::kQueries;
   std::array<float, kBlockRows * kTileLists> products;
-  thread_local RowBlock centroids;  // of this thread, for its memory
+  thread_local RowBlock tile;  // of this thread, for its memory
   for (size_t list = 0; list < nlist; list += kTileLists) {
     const size_t lists = std::min(kTileLists, nlist - list);
-    centroids.assign({centroids_.data(), nlist, rows_.dim, Metric::kIp, nullptr}, nullptr, list,
-                     lists, end - begin);
+    tile.assign(centroids, Metric::kIp, nullptr, list, lists, end - begin);
     for (size_t i = begin; i < end; i += kBlockRows) {
       const size_t some = std::min(kBlockRows, end - i);
-      std::array<const float*, kBlockRows> block;
+      std::array<const void*, kBlockRows> block;
       for (size_t q = 0; q < some; ++q) {
         const size_t at = i + q;
-        block[q] = rows_.base + (sample != nullptr ? sample[at] : at) * rows_.dim;
+        block[q] = rows_.row(sample != nullptr ? sample[at] : at);
       }
-      centroids.inner_products(block.data(), some, products.data());
+      tile.compute(block.data(), some, products.data());
       for (size_t q = 0; q < some; ++q) {
         const size_t at = i + q - begin;
         for (size_t j = 0; j < lists; ++j) {
-          const float score = products[q * lists + j] - (is_l2 ? penalties_[list + j] : 0.0f);
+          const float score = products[q * lists + j] - (is_l2() ? penalties_[list + j] : 0.0f);
           if (!(score > best[at])) continue;
           best[at] = score;
           nearest[at] = static_cast<uint32_t>(list + j);
@@ -130,12 +137,12 @@ void Builder::assign(const uint32_t* sample, size_t count, std::vector<uint32_t>
 void Builder::move_centroid(size_t list, const uint32_t* members, size_t count) {
   std::vector<double> sum(rows_.dim, 0.0);
   for (size_t i = 0; i < count; ++i) {
-    const float* row = rows_.base + members[i] * rows_.dim;
+    const float* row = vector(members[i]);
     const double scale = weight(members[i]);
     for (size_t d = 0; d < rows_.dim; ++d) sum[d] += scale * row[d];
   }
   double scale = 1.0 / static_cast<double>(count);
-  if (rows_.metric != Metric::kL2) {
+  if (!is_l2()) {
     const double square = std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0);
     scale = square > 0 ? 1.0 / std::sqrt(square) : 0.0;
   }
@@ -181,7 +188,7 @@ void Builder::move_centroids(const std::vector<uint32_t>& sample,
 void Builder::train() {
   std::vector<uint32_t> sample = listed_;
   if (listed() == nullptr) {
-    sample.resize(rows_.rows);
+    sample.resize(rows_.count);
     std::iota(sample.begin(), sample.end(), 0u);
   }
   std::mt19937_64 random(params_.seed);
@@ -212,11 +219,11 @@ void Builder::sort_into_lists(const std::vector<uint32_t>& nearest) {
 }
 
 Status Builder::write(SectionFileWriter* out) {
-  out->put_section(SectionTag::kCentroids, std::span<const float>(centroids_));
-  out->put_section(SectionTag::kListBegins, std::span<const uint32_t>(begins_));
-  out->put_section(SectionTag::kListRows, std::span<const uint32_t>(list_rows_));
-  out->put_section(SectionTag::kInverseNorms, std::span<const float>(inv_norms_));
-  return finish(Container::kIvfFlat, ivf_, out);
+  out->put_section(IvfTag::kCentroids, std::span<const float>(centroids_));
+  out->put_section(IvfTag::kListBegins, std::span<const uint32_t>(begins_));
+  out->put_section(IvfTag::kListRows, std::span<const uint32_t>(list_rows_));
+  put_norms(out);
+  return finish(kIvfFlatContainer, ivf_, out);
 }
 
 Status Builder::build(SectionFileWriter* out) {
@@ -232,14 +239,15 @@ Status Builder::build(SectionFileWriter* out) {
 
 }  // namespace
 
-Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
+Status build_ivf_flat(const IndexBuildParams& params, const RowView& rows,
                       const IndexBuildControl& control, SectionFileWriter* out) {
-  if (params.nlist < 1) return Status(StatusCode::kInvalidParameter, "nlist must be at least 1");
-  return Builder(params, rows, control).build(out);
+  Builder builder(params, rows, control);
+  if (Status status = builder.read_params(); !status.is_ok()) return status;
+  return builder.build(out);
 }
 
-uint64_t ivf_flat_build_bytes(const IndexBuildParams& params, size_t n, size_t dim) {
-  const uint64_t nlist = std::min<size_t>(params.nlist, n);
+uint64_t ivf_flat_build_bytes(const ParamBag& bag, size_t n, size_t dim) {
+  const uint64_t nlist = std::min<size_t>(bag.get(kNlist), n);
   return nlist * (dim * 4 + 32) + n * 4 * 6 + (4 << 20);
 }
 

@@ -4,12 +4,13 @@
 #include <string>
 #include <utility>
 
-#include "kernels/dispatch.h"
 #include "threads/thread_pool.h"
 
 namespace elanus {
 namespace {
 
+// Lists that a search visits, cut to as many as there are.
+constexpr WholeParam kNprobe = {"nprobe", 1, 2147483647, 8};
 constexpr size_t kBatchRows = 256;
 constexpr size_t kBatchLists = 1024;  // some 0.3 ms of 768 dimensions
 
@@ -27,20 +28,17 @@ Status check_bounds(const uint32_t* begins, size_t nlist, uint64_t listed) {
 }  // namespace
 
 IvfFlatIndex::IvfFlatIndex(std::shared_ptr<const SectionFile> file, size_t nlist,
-                           const float* base)
-    : file_(std::move(file)),
+                           const RowView& rows, Metric metric)
+    : VectorIndex(rows, metric),
+      file_(std::move(file)),
       nlist_(nlist),
-      rows_{base, file_->header().rows, file_->header().dim,
-            static_cast<Metric>(file_->header().metric), nullptr},
-      centroids_(file_->section<float>(SectionTag::kCentroids)),
-      list_begin_(file_->section<uint32_t>(SectionTag::kListBegins)),
-      list_rows_(file_->section<uint32_t>(SectionTag::kListRows)) {
-  if (rows_.metric == Metric::kCosine)
-    rows_.inv_norms = file_->section<float>(SectionTag::kInverseNorms);
-}
+      centroids_(dense_rows(*rows.type, file_->section<float>(IvfTag::kCentroids), nlist,
+                            rows.dim)),
+      list_begin_(file_->section<uint32_t>(IvfTag::kListBegins)),
+      list_rows_(file_->section<uint32_t>(IvfTag::kListRows)) {}
 
-Status IvfFlatIndex::open(std::shared_ptr<const SectionFile> file, const float* base,
-                          std::unique_ptr<VectorIndex>* out) {
+Status IvfFlatIndex::open(std::shared_ptr<const SectionFile> file, const RowView& rows,
+                          Metric metric, std::unique_ptr<VectorIndex>* out) {
   const SectionFileHeader& header = file->header();
   const auto ivf = get_parameters<IvfParameters>(header);
   if (header.rows >= (uint64_t{1} << 31) || ivf.absent_rows > header.rows)
@@ -48,11 +46,9 @@ Status IvfFlatIndex::open(std::shared_ptr<const SectionFile> file, const float* 
   const uint64_t listed = header.rows - ivf.absent_rows;
   if (ivf.nlist > listed || (listed > 0 && ivf.nlist == 0)) return damaged("bad counts");
   if (Status status = file->expect(ivf_sections(header, ivf)); !status.is_ok()) return status;
-  const auto* begins = file->section<uint32_t>(SectionTag::kListBegins);
+  const auto* begins = file->section<uint32_t>(IvfTag::kListBegins);
   if (Status status = check_bounds(begins, ivf.nlist, listed); !status.is_ok()) return status;
-  // Exact scans use them too. 4 bytes a row: 1M rows take 1 ms when they are in memory.
-  if (Status status = file->compare(SectionTag::kInverseNorms); !status.is_ok()) return status;
-  out->reset(new IvfFlatIndex(std::move(file), ivf.nlist, base));
+  out->reset(new IvfFlatIndex(std::move(file), ivf.nlist, rows, metric));
   return Status::ok();
 }
 
@@ -60,14 +56,15 @@ double IvfFlatIndex::expected_distances(const IndexSearchParams& params, size_t 
                                         size_t kept) const {
   if (nlist_ == 0) return 0;
   const double nlist = static_cast<double>(nlist_);
-  const double probed = std::min<double>(std::max<uint32_t>(1, params.nprobe), nlist);
+  const double probed = std::min<double>(params.bag.get(kNprobe), nlist);
   return nlist + std::max(static_cast<double>(std::min(k, kept)),
                           probed * static_cast<double>(kept) / nlist);
 }
 
 // Scores the list's visible rows into `best`: how many there were (in range).
-size_t IvfFlatIndex::scan_list(size_t list, const Scorer& scorer, const IndexSearchParams& params,
-                               const uint64_t* visible, TopK& best, SearchScratch& scratch) const {
+size_t IvfFlatIndex::scan_list(size_t list, const ExactScorer& scorer,
+                               const IndexSearchParams& params, const uint64_t* visible,
+                               TopK& best, SearchScratch& scratch) const {
   if (scratch.nodes.size() < kBatchRows) {
     scratch.nodes.resize(kBatchRows);
     scratch.rows.resize(kBatchRows);
@@ -82,7 +79,7 @@ size_t IvfFlatIndex::scan_list(size_t list, const Scorer& scorer, const IndexSea
     size_t count = 0;
     for (; at < end && count < kBatchRows; ++at) {
       const uint32_t row = list_rows_[at];
-      if (row >= rows_.rows) continue;  // a damaged file
+      if (row >= rows_.count) continue;  // a damaged file
       if (visible == nullptr || ((visible[row >> 6] >> (row & 63)) & 1) != 0) ids[count++] = row;
     }
     scorer.score_ids(ids, count, scratch.scores.data());
@@ -96,32 +93,28 @@ size_t IvfFlatIndex::scan_list(size_t list, const Scorer& scorer, const IndexSea
   return found;
 }
 
-size_t IvfFlatIndex::search(const QueryBatch& queries, size_t query,
+size_t IvfFlatIndex::search(const QuerySet& queries, size_t query,
                             const IndexSearchParams& params, const uint64_t* visible, size_t kept,
                             TopK& out, SearchScratch& scratch) const {
   const size_t k = std::min(out.k(), kept);
   const size_t nlist = nlist_;
   if (k == 0 || nlist == 0) return 0;
-  // Lists by their centroid's nearness; under COSINE centroids have unit length, so IP orders them
-  // alike.
-  std::vector<float> nearness(nlist);
-  const bool is_l2 = rows_.metric == Metric::kL2;
+  // Lists by their centroid's nearness. Where a row's length does not count centroids have unit
+  // length, so inner products order them alike.
+  const ExactScorer nearness = ExactScorer::make(
+      centroids_, metric_ == Metric::kL2 ? Metric::kL2 : Metric::kIp, queries.query(query));
+  std::vector<float> scores(nlist);
   for (size_t list = 0; list < nlist && !is_canceled(params.cancel); list += kBatchLists) {
     ThreadPool::give_way();
-    (is_l2 ? kernels().l2_sq_batch : kernels().inner_product_batch)(
-        queries.query(query), centroids_ + list * rows_.dim, nullptr,
-        std::min(kBatchLists, nlist - list), rows_.dim, nearness.data() + list);
+    nearness.score_range(list, std::min(kBatchLists, nlist - list), scores.data() + list);
   }
   std::vector<Hit>& lists = scratch.candidates;
   lists.clear();
-  for (size_t list = 0; list < nlist; ++list)
-    lists.push_back({is_l2 ? -nearness[list] : nearness[list], list});
-  // A NaN, from an overflow, would break the order's rules.
-  for (Hit& list : lists) list.score = list.score == list.score ? list.score : 0;
-  const size_t probed = std::min<size_t>(std::max<uint32_t>(1, params.nprobe), nlist);
+  for (size_t list = 0; list < nlist; ++list) lists.push_back({scores[list], list});
+  const size_t probed = std::min<size_t>(params.bag.get(kNprobe), nlist);
   const auto middle = lists.begin() + static_cast<std::ptrdiff_t>(probed);
   std::partial_sort(lists.begin(), middle, lists.end(), is_better);
-  const Scorer scorer(rows_, queries, query);
+  const ExactScorer scorer = ExactScorer::make(rows_, queries, query);
   size_t found = 0;
   for (size_t i = 0; i < nlist && !is_canceled(params.cancel); ++i) {
     ThreadPool::give_way();

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "index/vector_index.h"
+#include "index/registry.h"
 #include "lists/ivf_format.h"
 
 namespace elanus {
@@ -13,40 +13,41 @@ namespace elanus {
 class IvfFlatIndex final : public VectorIndex {
  public:
   // For open_vector_index, which has compared the file with the segment. Looks at the nlist + 1
-  // list bounds and reads the inverse norms against their checksum. Row numbers are compared with
-  // the count when used.
-  static Status open(std::shared_ptr<const SectionFile> file, const float* base,
+  // list bounds. Row numbers are compared with the count when used.
+  static Status open(std::shared_ptr<const SectionFile> file, const RowView& rows, Metric metric,
                      std::unique_ptr<VectorIndex>* out);
 
-  IndexKind kind() const override { return IndexKind::kIvfFlat; }
-  const char* name() const override { return "IVF_FLAT"; }
-  Metric metric() const override { return rows_.metric; }
-  size_t rows() const override { return rows_.rows; }
-  uint64_t bytes() const override { return file_->bytes(); }
-  const float* inverse_norms() const override { return rows_.inv_norms; }
   double expected_distances(const IndexSearchParams& params, size_t k, size_t kept) const override;
   // Visits further lists while fewer than min(k, kept) rows are found, so it is short only for a
   // damaged file.
-  size_t search(const QueryBatch& queries, size_t query, const IndexSearchParams& params,
+  size_t search(const QuerySet& queries, size_t query, const IndexSearchParams& params,
                 const uint64_t* visible, size_t kept, TopK& out,
                 SearchScratch& scratch) const override;
 
  private:
-  IvfFlatIndex(std::shared_ptr<const SectionFile> file, size_t nlist, const float* base);
-  size_t scan_list(size_t list, const Scorer& scorer, const IndexSearchParams& params,
+  IvfFlatIndex(std::shared_ptr<const SectionFile> file, size_t nlist, const RowView& rows,
+               Metric metric);
+  size_t scan_list(size_t list, const ExactScorer& scorer, const IndexSearchParams& params,
                    const uint64_t* visible, TopK& best, SearchScratch& scratch) const;
 
   std::shared_ptr<const SectionFile> file_;
   size_t nlist_;
-  VectorRows rows_;
-  const float* centroids_;
+  RowView centroids_;
   const uint32_t* list_begin_;
   const uint32_t* list_rows_;
 };
 
-// See build_vector_index. Inverse norms are computed, those of `rows` are not looked at.
-Status build_ivf_flat(const IndexBuildParams& params, const VectorRows& rows,
+Status build_ivf_flat(const IndexBuildParams& params, const RowView& rows,
                       const IndexBuildControl& control, SectionFileWriter* out);
-uint64_t ivf_flat_build_bytes(const IndexBuildParams& params, size_t n, size_t dim);
+uint64_t ivf_flat_build_bytes(const ParamBag& bag, size_t n, size_t dim);
+
+inline constexpr IndexKind kIvfFlatKind = {
+    .name = "IVF_FLAT",
+    .container = kIvfFlatContainer,
+    // Centroids are means, of the rows' own type.
+    .takes = [](const VectorType& type) { return type.element == DataType::kFloat; },
+    .build = build_ivf_flat,
+    .build_bytes = ivf_flat_build_bytes,
+    .open = IvfFlatIndex::open};
 
 }  // namespace elanus

@@ -5,10 +5,18 @@
 #include <array>
 #include <cstdint>
 
+#include "index/vector_index.h"
 #include "io/section_file.h"
-#include "metric/metric.h"
 
 namespace elanus {
+
+constexpr Container kIvfFlatContainer{2};
+
+struct IvfTag {
+  static constexpr SectionTag kCentroids = section_tag("CENT");
+  static constexpr SectionTag kListBegins = section_tag("LBEG");
+  static constexpr SectionTag kListRows = section_tag("LROW");
+};
 
 struct IvfParameters {
   uint32_t nlist = 0;
@@ -18,16 +26,14 @@ struct IvfParameters {
 // The sections in their order.
 inline std::array<SectionFile::Expected, 4> ivf_sections(const SectionFileHeader& header,
                                                          const IvfParameters& ivf) {
-  const bool has_norms = header.metric == static_cast<uint32_t>(Metric::kCosine);
   return {{
       // of unit length under IP and COSINE
-      {SectionTag::kCentroids, uint64_t{ivf.nlist} * header.dim * sizeof(float)},
+      {IvfTag::kCentroids, uint64_t{ivf.nlist} * header.dim * sizeof(float)},
       // where each list begins, and the end
-      {SectionTag::kListBegins, (uint64_t{ivf.nlist} + 1) * 4},
+      {IvfTag::kListBegins, (uint64_t{ivf.nlist} + 1) * 4},
       // row numbers, ascending inside a list
-      {SectionTag::kListRows, (header.rows - ivf.absent_rows) * 4},
-      // one float a row under COSINE, else nothing
-      {SectionTag::kInverseNorms, has_norms ? header.rows * 4 : 0},
+      {IvfTag::kListRows, (header.rows - ivf.absent_rows) * 4},
+      inverse_norms_section(header),
   }};
 }
 

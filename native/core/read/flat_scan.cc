@@ -17,9 +17,9 @@ constexpr size_t kLargeTileBytes = 384 << 10;
 constexpr size_t kManyQueries = 24;
 constexpr size_t kTileRowsMax = 256;
 
-size_t tile_rows(size_t dim, size_t query_count) {
+size_t tile_rows(const RowView& rows, size_t query_count) {
   const size_t bytes = query_count < kManyQueries ? kTileBytes : kLargeTileBytes;
-  const size_t fit = bytes / (std::max<size_t>(1, dim) * sizeof(float));
+  const size_t fit = bytes / std::max<size_t>(1, rows.row_bytes());
   return std::clamp<size_t>(fit, 16, kTileRowsMax);
 }
 
@@ -32,12 +32,12 @@ RowBlock& block_of_thread() {
 // Scores tiles of rows for every query and offers them to the heaps.
 class TileScanner {
  public:
-  TileScanner(const FlatScanArgs& args, const QueryBatch& queries, TopK* heaps)
+  TileScanner(const FlatScanArgs& args, const QuerySet& queries, TopK* heaps)
       : args_(args), queries_(queries), heaps_(heaps) {}
 
   // `ids` null: rows begin, begin + 1, ... of the block.
   void scan(const uint32_t* ids, size_t begin, size_t count) {
-    block_.assign(args_.rows, ids, begin, count, queries_.count());
+    block_.assign(args_.rows, queries_.metric(), ids, begin, count, queries_.count());
     for (size_t q = 0; q < queries_.count(); q += RowBlock::kQueries) {
       const size_t some = std::min(RowBlock::kQueries, queries_.count() - q);
       block_.score(queries_, q, some, scores_.data());
@@ -66,7 +66,7 @@ class TileScanner {
   }
 
   const FlatScanArgs& args_;
-  const QueryBatch& queries_;
+  const QuerySet& queries_;
   TopK* heaps_;
   RowBlock& block_ = block_of_thread();
   std::array<float, RowBlock::kQueries * kTileRowsMax> scores_;
@@ -107,11 +107,11 @@ void scan_visible(const FlatScanArgs& args, TileScanner& scanner, size_t step, s
   if (count > 0) scanner.scan(ids.data(), 0, count);
 }
 
-void scan_rows(const FlatScanArgs& args, const QueryBatch& queries, size_t begin, size_t end,
+void scan_rows(const FlatScanArgs& args, const QuerySet& queries, size_t begin, size_t end,
                TopK* heaps) {
   if (begin >= end || queries.count() == 0) return;
   TileScanner scanner(args, queries, heaps);
-  const size_t step = tile_rows(args.rows.dim, queries.count());
+  const size_t step = tile_rows(args.rows, queries.count());
   if (args.visible == nullptr) {
     scan_all(args, scanner, step, begin, end);
   } else {
@@ -120,9 +120,9 @@ void scan_rows(const FlatScanArgs& args, const QueryBatch& queries, size_t begin
 }
 
 size_t count_visible(const FlatScanArgs& args) {
-  if (args.visible == nullptr || args.rows.rows == 0) return args.rows.rows;
+  if (args.visible == nullptr || args.rows.count == 0) return args.rows.count;
   const uint64_t first = args.row_begin;
-  const uint64_t last = args.row_begin + args.rows.rows;
+  const uint64_t last = args.row_begin + args.rows.count;
   size_t kept = 0;
   for (uint64_t word = first / 64; word <= (last - 1) / 64; ++word) {
     kept += static_cast<size_t>(std::popcount(bits_between(args.visible, word, first, last)));
@@ -140,11 +140,11 @@ size_t rows_per_task(size_t dim, size_t query_count) {
   return std::max<size_t>(64, static_cast<size_t>(1e6 / row_ns) / 64 * 64);
 }
 
-void flat_scan(const FlatScanArgs& args, const QueryBatch& queries, TopK* heaps) {
-  scan_rows(args, queries, 0, args.rows.rows, heaps);
+void flat_scan(const FlatScanArgs& args, const QuerySet& queries, TopK* heaps) {
+  scan_rows(args, queries, 0, args.rows.count, heaps);
 }
 
-void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QueryBatch& queries,
+void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QuerySet& queries,
                         TopK* heaps) {
   const size_t kept = count_visible(args);
   const size_t per_task = rows_per_task(args.rows.dim, queries.count());
@@ -153,7 +153,7 @@ void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QueryB
     return;
   }
   // A filter makes a task cheaper, so it covers more rows.
-  const size_t grain = per_task * (args.rows.rows / kept);
+  const size_t grain = per_task * (args.rows.count / kept);
   std::mutex mutex;
   std::vector<std::unique_ptr<std::vector<TopK>>>
       idle;  // one set of heaps for each thread that takes part
@@ -174,7 +174,7 @@ void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QueryB
     const std::lock_guard<std::mutex> lock(mutex);
     idle.push_back(std::move(own));
   };
-  pool.parallel_for(args.rows.rows, grain, task, args.cancel);
+  pool.parallel_for(args.rows.count, grain, task, args.cancel);
   for (const auto& set : idle) {
     for (size_t q = 0; q < queries.count(); ++q) heaps[q].merge((*set)[q]);
   }

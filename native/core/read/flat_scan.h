@@ -8,12 +8,12 @@
 #include "base/cancel.h"
 #include "base/top_k.h"
 #include "threads/thread_pool.h"
-#include "vector/score.h"
+#include "vector/exact_scorer.h"
 
 namespace elanus {
 
 struct FlatScanArgs {
-  VectorRows rows;         // rows.base points to the chunk's first row
+  RowView rows;            // of a chunk, from its first row
   uint64_t row_begin = 0;  // that row's number in the segment: hits get id row_begin + i
   // Bit (row_begin + i) shows row i, counted from the segment's first row; null shows all.
   const uint64_t* visible = nullptr;
@@ -22,14 +22,14 @@ struct FlatScanArgs {
 };
 
 // Pushes the rows' scores into heaps[q] for each query q of the batch, on the calling thread.
-void flat_scan(const FlatScanArgs& args, const QueryBatch& queries, TopK* heaps);
+void flat_scan(const FlatScanArgs& args, const QuerySet& queries, TopK* heaps);
 
 // The same, cut into tasks of about 1 ms that the pool's workers and the caller share. A scan
 // shorter than two tasks runs on the caller alone.
-void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QueryBatch& queries,
+void flat_scan_parallel(ThreadPool& pool, const FlatScanArgs& args, const QuerySet& queries,
                         TopK* heaps);
 
-// Rows that take about 1 ms to scan for `query_count` queries of `dim` floats.
+// Rows that take about 1 ms to scan for `query_count` queries of `dim` elements.
 size_t rows_per_task(size_t dim, size_t query_count);
 
 }  // namespace elanus

@@ -8,6 +8,7 @@
 #include "base/guard.h"
 #include "segment/chunked_column.h"
 #include "threads/steps.h"
+#include "vector/vector_type.h"
 
 namespace elanus {
 
@@ -101,8 +102,7 @@ class GatherColumn {
   }
 
   bool fill_fixed(std::span<const RowRef> rows, Steps* steps, uint8_t* data) const {
-    const bool is_vector = field_.type == DataType::kFloatVector;
-    const size_t width = is_vector ? sizeof(float) * field_.dim : fixed_width(field_.type);
+    const size_t width = value_bytes(field_.type, field_.dim);
     for (size_t i = 0; i < rows.size(); ++i) {
       if (!steps->take(copy_ns(width))) return false;
       const ColumnCell cell = sources_[rows[i].source].at(rows[i].row);
@@ -203,26 +203,10 @@ uint64_t min_row_bytes(std::span<const SegmentSnapshot* const> sources,
   for (const int64_t field_id : list_fields(sources, field_ids)) {
     const Field* field = nullptr;
     if (!find_field(sources, field_id, &field).is_ok() || field == nullptr) continue;
-    if (field->type == DataType::kFloatVector) {
-      bytes += sizeof(float) * uint64_t{field->dim};
-    } else {
-      bytes += is_variable_width(field->type) ? sizeof(uint32_t) : fixed_width(field->type);
-    }
+    bytes += is_variable_width(field->type) ? sizeof(uint32_t)
+                                            : value_bytes(field->type, field->dim);
   }
   return bytes;
-}
-
-Status output_too_large(const char* what, uint64_t got, uint64_t limit) {
-  return {StatusCode::kTooLarge,
-          std::string(what) + " results exceed the maxOutputSize Limit[got=" +
-              std::to_string(got) + "][limit=" + std::to_string(limit) + "]"};
-}
-
-Status gather_too_large(const char* what, uint64_t need, uint64_t have) {
-  return {StatusCode::kMemoryLimit,
-          std::string(what) +
-              " results exceed the maxOutputSize Limit or the memory for them[need=" +
-              std::to_string(need) + "][have=" + std::to_string(have) + "]"};
 }
 
 Status gather_rows(std::span<const SegmentSnapshot* const> sources, std::span<const RowRef> rows,

@@ -10,7 +10,7 @@
 #include "base/cancel.h"
 #include "base/status.h"
 #include "filter/plan.h"
-#include "read/gather.h"
+#include "read/read_bounds.h"
 #include "segment/row_batch.h"
 #include "segment/segment.h"
 #include "threads/thread_pool.h"
@@ -29,10 +29,10 @@ struct QueryRequest {
 };
 
 struct QueryResult {
-  uint64_t count =
-      0;  // count_only: matching rows, those of a repeated key each; else rows returned
-  OwnedBytes
-      rows;  // a row batch ascending by primary key, of a repeated key the newest matching row
+  // count_only: matching rows, those of a repeated key each; else rows returned.
+  uint64_t count = 0;
+  // A row batch ascending by primary key, of a repeated key the newest matching row.
+  OwnedBytes rows;
 };
 
 // The calling thread takes part; `pool` and `cancel` may be null.

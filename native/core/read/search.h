@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "base/cancel.h"
+#include "base/param_bag.h"
 #include "base/status.h"
 #include "filter/plan.h"
 #include "metric/metric.h"
-#include "read/gather.h"
+#include "read/read_bounds.h"
 #include "segment/row_batch.h"
 #include "segment/segment.h"
 #include "threads/thread_pool.h"
@@ -29,11 +30,10 @@ struct SearchRequest {
   Metric metric = Metric::kL2;
   size_t nq = 0;
   size_t k = 0;
-  std::span<const uint8_t> queries;  // nq * dim floats at any address
+  std::span<const uint8_t> queries;  // nq vectors of the field's type, at any address
   const Plan* plan = nullptr;        // null: no filter
   uint64_t read_ts = 0;
-  uint32_t ef = 0;      // 0: the default
-  uint32_t nprobe = 0;  // 0: the default
+  ParamBag params;  // of the field's index: its kind reads it
   // In the client's numbers. A hit is better than `radius` and not better than `range_filter`.
   std::optional<float> radius;
   std::optional<float> range_filter;

@@ -5,29 +5,37 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
-#include "segment/segment.h"
+#include "read/snapshot_rows.h"
 
 namespace elanus {
 
-// The order of equal scores: -1, 0 or 1 by primary key.
-int compare_keys(const SegmentSnapshot& a, size_t row_a, const SegmentSnapshot& b, size_t row_b);
-// By primary key, the newest row of a key first.
-bool is_row_before(const SegmentSnapshot& a, size_t row_a, const SegmentSnapshot& b, size_t row_b);
-
 class TiedRows {
  public:
-  TiedRows(const SegmentSnapshot& rows, size_t wanted) : rows_(rows), wanted_(wanted) {}
+  TiedRows(const SegmentSnapshot& rows, size_t wanted) : order_(rows), wanted_(wanted) {}
 
-  void add(uint32_t row);
+  void add(uint32_t row) {
+    // Of very many rows most come after the last that is kept.
+    if (has_enough_ && !comes_before(order_, row, kept_[wanted_ - 1])) return;
+    kept_.push_back(row);
+    if (kept_.size() >= 2 * wanted_ + 1024) compact();
+  }
   // At most as many as wanted, each key once, in the order above.
-  std::vector<uint32_t> take();
+  std::vector<uint32_t> take() {
+    compact();
+    return std::move(kept_);
+  }
 
  private:
-  void compact();
+  void compact() {
+    // Without turns: whoever adds may hold a lock.
+    take_distinct(order_, wanted_, 0, nullptr, &kept_);
+    has_enough_ = kept_.size() >= wanted_;
+  }
 
-  const SegmentSnapshot& rows_;
+  const TiedOrder order_;
   const size_t wanted_;
   std::vector<uint32_t> kept_;
   bool has_enough_ = false;  // the first `wanted_` of kept_ are sorted and distinct

@@ -67,7 +67,6 @@ struct ColumnView {
   bool bool_at(size_t row) const;
   std::string_view string_at(size_t row) const;  // VarChar, JSON text
   ArrayValue array_at(size_t row) const;
-  const float* vector_at(size_t row) const { return static_cast<const float*>(data) + row * dim; }
 };
 
 // The characters between two offsets of a mapped file; none where that is not inside.

@@ -161,7 +161,7 @@ function checkPartitionKey(fields: readonly WireFieldSchema[]): void {
 function checkClusteringKey(fields: readonly WireFieldSchema[], collectionName: string): void {
   const keys = fields.filter((field) => field.is_clustering_key);
   for (const { name, data_type: dataType } of keys) {
-    if (dataType === DataType.FloatVector) {
+    if (isVectorType(dataType)) {
       throw new MilvusError('CollectionVectorClusteringKeyNotAllowed', {
         fields: { collectionName },
       });

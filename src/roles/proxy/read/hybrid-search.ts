@@ -3,16 +3,16 @@
 // whole: SDKs copy them into each part, where they are not read.
 
 import { runInTurns, type Steps } from '../../../base/turns.ts';
-import { takeRowsOf } from '../../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { findValue, type KeyValue } from '../../../codec/request-parts.ts';
 import type { HybridSearchRequest } from '../../../codec/search-request.ts';
 import { encodeSearchResultsInTurns } from '../../../codec/search-results.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { invalidParameter } from '../../../model/error.ts';
-import { getPrimaryKeyField } from '../../../model/schema.ts';
+import { getMetric, type Metric } from '../../../model/metric.ts';
+import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
 import { OK_STATUS } from '../../../rpc/status.ts';
-import { isHigherBetter, KeyReader, type KeyField } from '../../../segment/reduce.ts';
+import { reduceLists, type AnswerList } from '../../../segment/reduce.ts';
 import { notYet } from '../not-yet.ts';
 import { selectOutputFields } from './output-fields.ts';
 import { getDbName, requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
@@ -33,7 +33,7 @@ import {
 
 const SUB_SEARCHES_MAX = 1024;
 /** Ranking a hit takes as long as copying so many bytes. */
-const HIT_WORK = 1024;
+const HIT_WORK = 64;
 const RRF_K_DEFAULT = 60;
 const RRF_K_END = 16384;
 
@@ -71,7 +71,7 @@ export async function hybridSearch(
   }
   const outcomes = await runAll(proxy, info, plans, window, context);
   const primary = getPrimaryKeyField(info.schema);
-  const merged = await runInTurns(fuse(outcomes, ranker, nq, window, primary));
+  const merged = await fuse(outcomes, ranker, nq, window, primary);
   requireOutputSize(proxy, merged.rows.bytes);
   return encodeSearchResultsInTurns({
     status: OK_STATUS,
@@ -227,65 +227,44 @@ function readWeighted(params: Record<string, unknown>, lists: number): Ranker {
   };
 }
 
-/** Brings a score into [0, 1], larger = better. */
-function normalize(score: number, metric: string): number {
-  if (metric === 'COSINE') return (1 + score) / 2;
-  if (metric === 'IP') return 0.5 + Math.atan(score) / Math.PI;
-  return 1 - (2 * Math.atan(score)) / Math.PI;
-}
-
-function* fuse(
+/** Merges the lists: a row has the sum of what the ranker gives for it in each. */
+async function fuse(
   outcomes: readonly SearchOutcome[],
   ranker: Ranker,
   nq: number,
   { limit, offset }: Window,
-  primary: KeyField,
-): Steps<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
-  const metrics = outcomes.map(({ settings }) => settings.index.metric);
-  const isMixed = new Set(metrics.map(isHigherBetter)).size > 1;
+  primary: FieldSchema,
+): Promise<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
+  const metrics = outcomes.map(({ settings }) => getMetric(settings.index.metric));
+  const isMixed = new Set(metrics.map(({ isHigherBetter }) => isHigherBetter)).size > 1;
   // Distances alone stay distances; beside similarities they are turned into such.
   const isDescending =
-    !ranker.usesScores || ranker.isNormalized || isMixed || isHigherBetter(metrics[0]!);
-  const toComparable = (score: number, metric: string): number => {
+    !ranker.usesScores || ranker.isNormalized || isMixed || metrics[0]!.isHigherBetter;
+  const toComparable = (score: number, { isHigherBetter, normalize }: Metric): number => {
     if (!ranker.usesScores) return score;
-    const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter(metric));
-    return isTurned ? normalize(score, metric) : score;
+    const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter);
+    return isTurned ? normalize(score) : score;
   };
-  const batches = outcomes.map(({ rows }) => new RowBatchReader(rows));
-  const keys = batches.map((batch) => new KeyReader(batch, primary));
-  const starts: number[] = [];
-  batches.reduce((at, batch) => (starts.push(at), at + batch.rows), 0);
-  const cursors = outcomes.map(() => 0);
-  const counts = new Int32Array(nq);
-  const scores: number[] = [];
-  const picked: number[] = [];
-  for (let query = 0; query < nq; query++) {
-    const found = new Map<bigint | string, { score: number; row: number }>();
-    outcomes.forEach((outcome, list) => {
-      const { metric } = outcome.settings.index;
-      const count = outcome.counts[query]!;
-      for (let i = 0; i < count; i++) {
-        const row = cursors[list]! + i;
-        const share = ranker.share(list, i + 1, toComparable(outcome.scores[row]!, metric));
-        const key = keys[list]!.at(row);
-        const entry = found.get(key);
-        if (entry === undefined) found.set(key, { score: share, row: starts[list]! + row });
-        else entry.score += share;
+  const lists = await runInTurns(shareSteps());
+  const options = { nq, offset, limit, smallerFirst: !isDescending, addsUp: true };
+  const reduced = await reduceLists(lists, options, primary);
+  return { ...reduced, rows: new RowBatchReader(reduced.rows) };
+
+  /** What each hit adds to its row's score. */
+  function* shareSteps(): Steps<AnswerList[]> {
+    const found: AnswerList[] = [];
+    for (const [list, { counts, scores, rows }] of outcomes.entries()) {
+      const shares = new Float64Array(scores.length);
+      let row = 0;
+      for (const count of counts) {
+        for (let rank = 1; rank <= count; rank++, row++) {
+          const score = toComparable(scores[row]!, metrics[list]!);
+          shares[row] = ranker.share(list, rank, score);
+        }
+        yield HIT_WORK * count;
       }
-      cursors[list]! += count;
-    });
-    const ranked = [...found].sort(([keyA, a], [keyB, b]) => {
-      if (a.score !== b.score) return isDescending ? b.score - a.score : a.score - b.score;
-      return keyA < keyB ? -1 : 1;
-    });
-    const page = ranked.slice(offset, offset + limit);
-    counts[query] = page.length;
-    for (const [, { score, row }] of page) {
-      scores.push(score);
-      picked.push(row);
+      found.push({ counts, scores: shares, rows });
     }
-    yield HIT_WORK * found.size;
+    return found;
   }
-  const rows = new RowBatchReader(yield* takeRowsOf(batches, picked));
-  return { counts, scores: Float32Array.from(scores), rows };
 }

@@ -4,7 +4,7 @@
 // with memory for short ones and is done again with more when they are longer.
 // Nothing here looks at rows.
 
-import { DataType, getFixedWidth } from '../../../model/data-type.ts';
+import { DataType } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
 import type { ReadBounds } from '../../../model/read.ts';
 import {
@@ -12,6 +12,7 @@ import {
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
 
 export interface ReadSize {

@@ -1,19 +1,18 @@
 // A search request's parameters, read and checked: field, k, offset, metric, range, index
 // parameters. pymilvus sends some keys flat, some in the JSON under `params`, some in both.
 
-import { findNotFinite } from '../write/field-data-to-rows.ts';
-import {
-  copyPlaceholderValues,
-  decodePlaceholderGroup,
-  PlaceholderType,
-} from '../../../codec/placeholder-group.ts';
+import { copyPlaceholderValues, decodePlaceholderGroup } from '../../../codec/placeholder-group.ts';
 import type { KeyValue } from '../../../codec/request-parts.ts';
 import type { SearchRequest } from '../../../codec/search-request.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
+import type { ParamBag } from '../../../model/index/index-type.ts';
+import { getVectorIndex } from '../../../model/index/vector-indexes.ts';
+import { getMetric } from '../../../model/metric.ts';
 import { findField, getVectorFields, type FieldSchema } from '../../../model/schema.ts';
-import { NPROBE, readSearchParams } from '../../../model/search-params.ts';
 import type { IndexInfo } from '../../../model/segment-info.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
+import { getVectorType } from '../../../model/vector-type.ts';
 import { notYet } from '../not-yet.ts';
 import type { Proxy } from '../proxy.ts';
 import { isTrue } from './read-target.ts';
@@ -26,8 +25,8 @@ export interface SearchSettings {
   readonly offset: number;
   readonly roundDecimal: number;
   readonly ignoreGrowing: boolean;
-  readonly ef: number;
-  readonly nprobe: number;
+  /** Of the index, as its type reads them. */
+  readonly indexParams: ParamBag;
   readonly radius?: number;
   readonly rangeFilter?: number;
   readonly iterator?: IteratorSettings;
@@ -59,7 +58,12 @@ export function readSearchSettings(
   const range = readRange(params, index.metric);
   const iterator = readIteratorSettings(flat, proxy.deps.limits.topK);
   const isRange = range.radius !== undefined || iterator !== undefined;
-  const { ef, nprobe } = readSearchParams(index, params, k + offset, isRange);
+  const indexParams = getVectorIndex(index.indexType).readSearch({
+    given: params,
+    k: k + offset,
+    isRange,
+    isIterator: iterator !== undefined,
+  });
   const rangeFilter =
     iterator === undefined
       ? range.rangeFilter
@@ -71,9 +75,7 @@ export function readSearchSettings(
     offset,
     roundDecimal: readRoundDecimal(flat['round_decimal']),
     ignoreGrowing: isTrue(String(params['ignore_growing'] ?? 'false')),
-    ef,
-    // An iterator goes on to the last row, so it must see every list.
-    nprobe: iterator === undefined || nprobe === 0 ? nprobe : NPROBE.max,
+    indexParams,
     ...range,
     ...(rangeFilter === undefined ? {} : { rangeFilter }),
     ...(iterator === undefined ? {} : { iterator }),
@@ -197,8 +199,9 @@ function readRange(params: Params, metric: string): { radius?: number; rangeFilt
     return {};
   }
   if (rangeFilter === undefined) return { radius };
-  if (metric === 'L2' ? rangeFilter >= radius : rangeFilter <= radius) {
-    const sign = metric === 'L2' ? 'less' : 'greater';
+  const { isHigherBetter } = getMetric(metric);
+  if (isHigherBetter ? rangeFilter <= radius : rangeFilter >= radius) {
+    const sign = isHigherBetter ? 'greater' : 'less';
     throw invalidParameter(
       `metric type ${metric}, range_filter(${rangeFilter}) must be ${sign} than radius(${radius})`,
     );
@@ -222,10 +225,11 @@ export function readQueryVectors(
       'invalid placeholder group: one placeholder with the query vectors is needed',
     );
   }
-  if (placeholder.type !== PlaceholderType.FloatVector) {
+  const { placeholderType, placeholderName, findBadElement } = getVectorType(field.dataType);
+  if (placeholder.type !== placeholderType) {
     throw invalidParameter(
-      `vector type must be the same, field ${field.name} - type VECTOR_FLOAT, search info type ` +
-        `${placeholder.type}`,
+      `vector type must be the same, field ${field.name} - type ${placeholderName}, search info ` +
+        `type ${placeholder.type}`,
     );
   }
   const nq = placeholder.values.count;
@@ -236,21 +240,18 @@ export function readQueryVectors(
         `range [1, ${max}], but got ${nq}`,
     );
   }
+  const width = getFixedWidth(field.dataType, field.dim);
   for (let i = 0; i < nq; i++) {
     const bytes = placeholder.values.pairs[2 * i + 1]!;
-    if (bytes !== 4 * field.dim) {
+    if (bytes !== width) {
       throw invalidParameter(
-        `vector dimension mismatch, expected vector size(byte) ${4 * field.dim}, actual ${bytes}.`,
+        `vector dimension mismatch, expected vector size(byte) ${width}, actual ${bytes}.`,
       );
     }
   }
   const queries = copyPlaceholderValues(placeholder);
-  requireFinite(queries, field);
+  if (findBadElement(queries) >= 0) {
+    throw invalidParameter(`query vector of field ${field.name} has NaN or infinity`);
+  }
   return { nq, queries };
-}
-
-function requireFinite(queries: Uint8Array, field: FieldSchema): void {
-  const bits = new Int32Array(queries.buffer, queries.byteOffset, queries.byteLength / 4);
-  if (findNotFinite(bits) < 0) return;
-  throw invalidParameter(`query vector of field ${field.name} has NaN or infinity`);
 }

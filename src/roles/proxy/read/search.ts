@@ -13,6 +13,7 @@ import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
 import type { Keys } from '../../../model/keys.ts';
 import type { ReadBounds, SearchParams, SearchReply } from '../../../model/read.ts';
+import { getVectorType } from '../../../model/vector-type.ts';
 import { OK_STATUS } from '../../../rpc/status.ts';
 import { KeyReader, mergeSearches } from '../../../segment/reduce.ts';
 import { compileRequestFilter } from './filter.ts';
@@ -101,7 +102,7 @@ export async function planSearch(
   );
   requirePartitionKey(proxy.deps.limits, info, 'search');
   const partitionIds = selectPartitions(info, request.partitionNames, filter);
-  const { field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
+  const { field, index, k, offset, indexParams, radius, rangeFilter } = settings;
   const { nq, queries } =
     request.ids === undefined
       ? readQueryVectors(proxy, request, field)
@@ -118,8 +119,7 @@ export async function planSearch(
     k: k + offset,
     queries,
     ...(filter === undefined ? {} : { plan: await filter.encode() }),
-    ef,
-    nprobe,
+    indexParams,
     ...(radius === undefined ? {} : { radius }),
     ...(rangeFilter === undefined ? {} : { rangeFilter }),
     outputFieldIds,
@@ -240,8 +240,8 @@ async function readVectorsOfKeys(
     throw invalidParameter('duplicate IDs found in search request');
   }
   const vectors = new Map<bigint | string, Uint8Array>();
-  // Nothing is near to it: a row whose vector is null has no hits.
-  const noVector = new Uint8Array(new Float32Array(field.dim).fill(NaN).buffer);
+  // A row whose vector is null has no hits.
+  const noVector = getVectorType(field.dataType).makeFarQuery(field.dim);
   for (const rows of await readVectorRows(proxy, info, keys, place, context)) {
     const batch = new RowBatchReader(rows);
     if (batch.rows === 0) continue;
@@ -260,7 +260,7 @@ async function readVectorsOfKeys(
         `[${missing.slice(0, 10).join(' ')}]`,
     );
   }
-  const width = 4 * field.dim;
+  const width = noVector.length;
   const queries = new Uint8Array(new ArrayBuffer(nq * width));
   keys.values.forEach((key: bigint | string, i: number) =>
     queries.set(vectors.get(key)!, i * width),

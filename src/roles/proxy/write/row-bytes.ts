@@ -8,9 +8,9 @@ import type { FieldDataView } from '../../../codec/field-data.ts';
 import type { InsertRequest } from '../../../codec/insert-request.ts';
 import { countValues } from '../../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
-import { getFixedWidth } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
 import type { CollectionSchema, FieldSchema } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
 import type { RequestContext } from '../proxy.ts';
 
 const ROW_ID_BYTES = 8;

@@ -1,6 +1,6 @@
 // What the builders of vector indexes share: which rows have a vector, work in pieces on the
-// build's threads, inverse norms for COSINE, the file's header. For build_vector_index's callees
-// only: one builder, one build.
+// build's threads, inverse norms, the file's header. For the kinds' own code only: one builder, one
+// build.
 #pragma once
 
 #include <algorithm>
@@ -8,17 +8,35 @@
 #include <span>
 #include <vector>
 
-#include "base/data_type.h"
-#include "index/vector_index.h"
+#include "index/registry.h"
+#include "threads/steps.h"
 
 namespace elanus {
 
-class VectorIndexBuilder {
- protected:
-  VectorIndexBuilder(const IndexBuildParams& params, const VectorRows& rows,
-                     const IndexBuildControl& control)
-      : params_(params), rows_(rows), control_(control) {}
+// norms[i] = inverse_norm(row i), in turns. False when canceled.
+inline bool compute_all_norms(const RowView& rows, const CancelToken* cancel,
+                              std::vector<float>* norms) {
+  constexpr size_t kPieceElements = size_t{1} << 18;
+  const size_t piece = std::max<size_t>(1, kPieceElements / rows.dim);
+  Steps steps(cancel);
+  norms->resize(rows.count);
+  for (size_t begin = 0; begin < rows.count; begin += piece) {
+    const size_t count = std::min(piece, rows.count - begin);
+    compute_inverse_norms(rows.part(begin, count), norms->data() + begin);
+    if (!steps.take(count * rows.dim)) return false;
+  }
+  return true;
+}
 
+class IndexBuilder {
+ protected:
+  IndexBuilder(const IndexBuildParams& params, const RowView& rows,
+               const IndexBuildControl& control)
+      : params_(params), rows_(rows), control_(control) {
+    rows_.inv_norms = nullptr;
+  }
+
+  Metric metric() const { return params_.metric; }
   bool is_present(size_t row) const {
     return control_.present == nullptr || ((control_.present[row >> 6] >> (row & 63)) & 1) != 0;
   }
@@ -41,14 +59,16 @@ class VectorIndexBuilder {
       control_.progress->fetch_add(rows, std::memory_order_relaxed);
   }
 
-  // Gives the rows the inverse norms that their metric needs; the caller's are not looked at. False
-  // when canceled.
+  // Gives the rows the inverse norms that their metric needs. False when canceled.
   bool compute_norms() {
-    rows_.inv_norms = nullptr;
-    if (rows_.metric != Metric::kCosine) return true;
+    if (!traits_of(metric()).needs_norms) return true;
     if (!compute_all_norms(rows_, control_.cancel, &inv_norms_)) return false;
     rows_.inv_norms = inv_norms_.data();
     return true;
+  }
+
+  void put_norms(SectionFileWriter* out) const {
+    out->put_section(kInverseNorms, std::span<const float>(inv_norms_));
   }
 
   // Writes the header of a file whose sections are put.
@@ -56,19 +76,19 @@ class VectorIndexBuilder {
   Status finish(Container container, const Parameters& parameters, SectionFileWriter* out) const {
     SectionFileHeader header;
     header.container = static_cast<uint32_t>(container);
-    header.rows = rows_.rows;
+    header.rows = rows_.count;
     header.dim = static_cast<uint32_t>(rows_.dim);
-    header.element = static_cast<uint32_t>(DataType::kFloat);
-    header.metric = static_cast<uint32_t>(rows_.metric);
+    header.element = static_cast<uint32_t>(rows_.type->element);
+    header.metric = static_cast<uint32_t>(metric());
     header.seed = params_.seed;
     set_parameters(header, parameters);
     return out->finish(header);
   }
 
   const IndexBuildParams params_;
-  VectorRows rows_;
+  RowView rows_;
   const IndexBuildControl control_;
-  std::vector<float> inv_norms_;  // COSINE
+  std::vector<float> inv_norms_;  // where the metric needs them
 };
 
 }  // namespace elanus
