@@ -17,7 +17,7 @@ import {
 import { STORED_TYPES } from '../src/model/stored-types.ts';
 import { VECTOR_TYPES } from '../src/model/vector-type.ts';
 import { PROPERTIES_NOT_YET } from '../src/roles/proxy/catalog/properties.ts';
-import { NOT_YET } from '../src/roles/proxy/api/read-field.ts';
+import { NOT_YET } from '../src/roles/proxy/catalog/check-field.ts';
 import { RPC_TABLE } from '../src/roles/proxy/api/rpc-table.ts';
 
 const PROTO = 'proto/milvus/milvus.proto';

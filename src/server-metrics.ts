@@ -39,12 +39,16 @@ const FLUSHED = 'Flushed';
 const GROWING = 'Growing';
 const SEALED = 'Sealed';
 
-export interface WatchedRoles {
-  readonly rootcoord: RootCoordRole;
-  readonly datacoord: DataCoordRole;
-  readonly querycoord: QueryCoordRole;
-  readonly querynode: QueryNodeRole;
-  readonly streamingnode: StreamingNodeRole;
+export interface WatchedSystem {
+  readonly coordinators: {
+    readonly rootcoord: RootCoordRole;
+    readonly datacoord: DataCoordRole;
+    readonly querycoord: QueryCoordRole;
+  };
+  readonly nodes: readonly {
+    readonly querynode?: QueryNodeRole;
+    readonly streamingnode?: StreamingNodeRole;
+  }[];
 }
 
 interface Place {
@@ -153,8 +157,9 @@ export class ServerMetrics {
   }
 
   /** Gauges are read from the roles at each scrape. */
-  watch(roles: WatchedRoles): void {
-    const { rootcoord, querycoord, querynode, streamingnode } = roles;
+  watch(system: WatchedSystem): void {
+    const { rootcoord, querycoord } = system.coordinators;
+    const { nodes } = system;
     this.#rootcoord = rootcoord;
     const metrics = this.#metrics;
     const one = (read: () => number) => () => [{ labels: {}, value: read() }];
@@ -171,13 +176,18 @@ export class ServerMetrics {
     metrics.rootcoordTimestamp.collect(one(() => rootcoord.getAllocated().timestampMs));
     metrics.rootcoordIdAllocCount.collect(one(() => rootcoord.getAllocated().ids));
     metrics.querynodeCollectionNum.collect(one(() => querycoord.getLoadedCount()));
-    metrics.segmentCount.collect(one(() => querynode.getSegmentCount()));
-    metrics.datanodeInsertBufferSize.collect(one(() => streamingnode.getGrowingBytes()));
+    const sum = (read: (node: (typeof nodes)[number]) => number | undefined) => () =>
+      nodes.reduce((total, node) => total + (read(node) ?? 0), 0);
+    metrics.segmentCount.collect(one(sum(({ querynode }) => querynode?.getSegmentCount())));
+    metrics.datanodeInsertBufferSize.collect(
+      one(sum(({ streamingnode }) => streamingnode?.getGrowingBytes())),
+    );
     metrics.healthProblems.collect(one(() => this.#health.count));
-    this.#watchSegments(roles);
+    this.#watchSegments(system);
   }
 
-  #watchSegments({ rootcoord, datacoord, querynode, streamingnode }: WatchedRoles): void {
+  #watchSegments({ coordinators, nodes }: WatchedSystem): void {
+    const { rootcoord, datacoord } = coordinators;
     const metrics = this.#metrics;
     const kind = { segment_level: 'L1', segment_is_sorted: 'true', segment_format: 'arrow' };
     metrics.datacoordSegmentNum.collect(() => {
@@ -196,10 +206,11 @@ export class ServerMetrics {
         totals: own,
       }));
     const listStored = () => list(datacoord.getStored().totals, FLUSHED);
-    const listHeld = () => [
-      ...list(querynode.held, SEALED),
-      ...list(streamingnode.getGrowing(), GROWING),
-    ];
+    const listHeld = () =>
+      nodes.flatMap(({ querynode, streamingnode }) => [
+        ...list(querynode?.held ?? [], SEALED),
+        ...list(streamingnode?.getGrowing() ?? [], GROWING),
+      ]);
     metrics.datacoordStoredRowsNum.collect(() =>
       listStored().map(({ labels, totals }) => ({ labels, value: totals.rows })),
     );

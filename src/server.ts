@@ -5,7 +5,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ByteBudget } from './base/byte-budget.ts';
 import type { FileSystem } from './base/file-system.ts';
 import { Health } from './base/health.ts';
 import type { Logger } from './base/logger.ts';
@@ -19,7 +18,15 @@ import { Catalog } from './meta/catalog.ts';
 import type { Kv } from './meta/kv.ts';
 import { openLmdbKv } from './meta/lmdb.ts';
 import { MilvusError } from './model/error.ts';
-import { makeRoles, startRoles } from './make-roles.ts';
+import {
+  addToRoleSet,
+  makeDirectory,
+  makeSystem,
+  PCHANNELS,
+  readRoleSettings,
+  startRoles,
+  type NodePlan,
+} from './make-roles.ts';
 import { RoleSet } from './role-set.ts';
 import { createHandlers } from './roles/proxy/api/handlers.ts';
 import { createProxy, type ProxyLimits } from './roles/proxy/proxy.ts';
@@ -29,7 +36,7 @@ import { MilvusServer } from './rpc/grpc-milvus.ts';
 import { MilvusProto } from './rpc/milvus-proto.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { LocalDirStorage } from './storage/local-dir.ts';
-import { LocalFileWal } from './wal/local-file.ts';
+import { LocalLogStore } from './wal/local-store.ts';
 
 export interface RunningServer {
   readonly port: number;
@@ -42,7 +49,8 @@ export interface RunningServer {
 /** What GetVersion answers: our level of the protocol first, because SDKs read numbers from it. */
 const PROTOCOL_VERSION = '2.6.17';
 const STOP_GRACE_MS = 10_000;
-const BUILDS_WAITING_MAX = 64;
+/** A standalone server is one node. */
+const NODE_ID = 1;
 const crc32c = (bytes: Uint8Array, seed: number): number => native.crc32c(bytes, seed);
 
 /**
@@ -69,9 +77,9 @@ export async function startServer(config: Config, seams: Seams = {}): Promise<Ru
 let areThreadsConfigured = false;
 
 /** The pool is the process's: a later server in the same process gets the first one's threads. */
-function configureThreadsOnce({ elanus }: Config): void {
+function configureThreadsOnce(config: Config): void {
   if (areThreadsConfigured) return;
-  native.configureThreads(elanus.threads.search, elanus.threads.build);
+  native.configureThreads(config['elanus.threads.search'], config['elanus.threads.build']);
   areThreadsConfigured = true;
 }
 
@@ -96,8 +104,11 @@ async function start(
 ): Promise<RunningServer> {
   const root = findRoot();
   const version = readVersion(root);
-  const dataPath = config.localStorage.path;
-  const logger = seams.logger ?? createPinoLogger(config.log);
+  const dataPath = config['localStorage.path'];
+  const logger = seams.logger ?? createPinoLogger({
+    level: config['log.level'],
+    format: config['log.format'],
+  });
   await mkdir(dataPath, { recursive: true });
   const lock = lockDataDirectory(dataPath);
   stops.push(async () => native.unlockFile(lock));
@@ -107,31 +118,42 @@ async function start(
   const metrics = new ServerMetrics(version, health);
   // Before anything that takes time: probes are answered while the server starts and while it
   // stops.
-  const { ip, port: wantedPort } = config.proxy;
-  const metricsPort = await metrics.listen(ip, config.elanus.metrics.port, logger);
+  const ip = config['proxy.ip'];
+  const metricsPort = await metrics.listen(ip, config['elanus.metrics.port'], logger);
   stops.push(() => metrics.close());
 
-  const { catalog, storage, wal } = await openStores(config, seams, { health, stops });
-  const roleSet = new RoleSet();
-  const { peers } = roleSet;
-  const buildMemory = makeBuildBudget(config.elanus.build.memoryBytesMax);
-  const roles = makeRoles(config, {
-    ...{ catalog, storage, wal, peers, logger, health, metrics, buildMemory },
-    runtime: systemRuntime,
+  const { catalog, storage, logs } = await openStores(config, seams, { health, stops });
+  const plans: NodePlan[] = [{ nodeId: NODE_ID, pchannels: PCHANNELS, hasQueryNode: true }];
+  const directory = makeDirectory(plans);
+  const roleSet = new RoleSet({
+    ...{ directory, runtime: systemRuntime },
+    onDefect: (method, error) => logger.error({ method, error }, 'defect in a role'),
   });
-  roleSet.add(roles);
-  if (config.elanus.grpcBetweenRoles) stops.push(await roleSet.connectByGrpc(logger));
-  await startRoles(roles, stops);
-  metrics.watch(roles);
+  const { peers } = roleSet;
+  const parts = {
+    ...{ catalog, storage, logs, peers, directory, logger, health },
+    runtime: systemRuntime,
+    onNameGone: metrics.forget,
+    onBuilt: metrics.observeBuild,
+    onRead: metrics.observeRead,
+  };
+  const system = makeSystem(readRoleSettings(config), parts, plans);
+  addToRoleSet(roleSet, system);
+  if (config['elanus.grpcBetweenRoles']) stops.push(await roleSet.connectByGrpc());
+  await startRoles(system, stops);
+  metrics.watch(system);
   const admission = makeAdmission(config);
   const server = buildClientApi(config, { root, peers, logger, health, metrics, admission });
   const memoryReturn = returnMemory([
     () => admission.messages.released + admission.replies.released,
-    () => roles.streamingnode.getReleasedBytes() + roles.querynode.getReleasedBytes(),
-    () => buildMemory.released,
+    ...system.nodes.flatMap(({ streamingnode, querynode }) => [
+      () => streamingnode?.getReleasedBytes() ?? 0,
+      () => querynode?.getReleasedBytes() ?? 0,
+    ]),
+    () => system.buildMemory.released,
   ]);
   stops.push(() => memoryReturn.stop());
-  const port = await server.listen(ip, wantedPort);
+  const port = await server.listen(ip, config['proxy.port']);
   stops.push(() => server.stop(STOP_GRACE_MS));
   health.enter('serving');
   stops.push(async () => health.enter('stopping'));
@@ -139,10 +161,10 @@ async function start(
   return { port, metricsPort, banner, logger, stop };
 }
 
-function makeAdmission({ elanus, proxy }: Config): Admission {
+function makeAdmission(config: Config): Admission {
   return new Admission({
-    bytesMax: elanus.requestBytesMax,
-    callsMax: proxy.maxTaskNum,
+    bytesMax: config['elanus.requestBytesMax'],
+    callsMax: config['proxy.maxTaskNum'],
     sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
   });
 }
@@ -153,18 +175,6 @@ function returnMemory(sources: readonly (() => number)[]): MemoryReturn {
     hintGarbage: () => native.hintGarbage(),
     trim: () => native.trimMemory(),
     sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
-  });
-}
-
-/** Builds and merges wait for each other as long as it takes; few are under way at a time. */
-function makeBuildBudget(bytesMax: number): ByteBudget {
-  return new ByteBudget({
-    bytesMax,
-    waitingMax: BUILDS_WAITING_MAX,
-    waitMs: Infinity,
-    sleep: (delayMs, signal) => systemRuntime.sleep(delayMs, signal),
-    refuse: ({ need, have, limit }) =>
-      new MilvusError('TooManyRequests', { fields: { need, have, limit } }),
   });
 }
 
@@ -187,18 +197,17 @@ function buildClientApi(
     peers,
     logger: logger.child({ role: 'proxy' }),
     limits: readLimits(config),
-    defaultPartitionName: config.common.defaultPartitionName,
+    defaultPartitionName: config['common.defaultPartitionName'],
     version: `v${PROTOCOL_VERSION}`,
     buildTime: new Date(nowMs()).toISOString(),
     runtime: systemRuntime,
     health,
-    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
   return new MilvusServer({
     proto,
-    handlers: createHandlers(proxy, proto.methods),
-    receiveBytesMax: config.proxy.grpc.serverMaxRecvSize,
-    sendBytesMax: config.proxy.grpc.serverMaxSendSize,
+    handlers: createHandlers(proxy, proto),
+    receiveBytesMax: config['proxy.grpc.serverMaxRecvSize'],
+    sendBytesMax: config['proxy.grpc.serverMaxSendSize'],
     admission,
     observe: metrics.observeRpc,
     nowMs: monotonicMs,
@@ -209,7 +218,7 @@ function buildClientApi(
 interface Stores {
   readonly catalog: Catalog;
   readonly storage: LocalDirStorage;
-  readonly wal: LocalFileWal;
+  readonly logs: LocalLogStore;
 }
 
 /** Opens what is on the disk. @throws MilvusError when the metadata or a folder is unusable */
@@ -218,7 +227,7 @@ async function openStores(
   seams: Seams,
   { health, stops }: { health: Health; stops: (() => Promise<void>)[] },
 ): Promise<Stores> {
-  const dataPath = config.localStorage.path;
+  const dataPath = config['localStorage.path'];
   const fileSystem = seams.fileSystem ?? new NodeFileSystem();
   const watch = (component: string, subject: string) => (error: MilvusError | undefined) => {
     if (error === undefined) health.clear(component, subject);
@@ -238,15 +247,15 @@ async function openStores(
   await catalog.open();
   const root = join(dataPath, 'storage');
   const storage = await LocalDirStorage.open({ root, fileSystem, crc32c });
-  const wal = await LocalFileWal.open({
+  const logs = new LocalLogStore({
     directory: join(dataPath, 'wal'),
+    firstPchannel: PCHANNELS[0],
     fileSystem,
-    fileBytes: config.elanus.wal.fileBytes,
+    fileBytes: config['elanus.wal.fileBytes'],
     crc32c,
     onFailure: watch('streamingnode', 'writing the write-ahead log'),
   });
-  stops.push(() => wal.close());
-  return { catalog, storage, wal };
+  return { catalog, storage, logs };
 }
 
 function lockDataDirectory(path: string): number {
@@ -283,26 +292,25 @@ async function requireNoData(fileSystem: FileSystem, dataPath: string): Promise<
 }
 
 function readLimits(config: Config): ProxyLimits {
-  const { proxy, quotaAndLimits, common, rootCoord } = config;
   return {
-    maxNameLength: proxy.maxNameLength,
-    maxFieldNum: proxy.maxFieldNum,
-    maxVectorFieldNum: proxy.maxVectorFieldNum,
-    maxShardNum: proxy.maxShardNum,
-    maxDimension: proxy.maxDimension,
-    maxVarCharLength: proxy.maxVarCharLength,
-    maxArrayCapacity: proxy.maxArrayCapacity,
-    maxCollectionDescriptionLength: proxy.maxCollectionDescriptionLength,
-    maxIndexParamsSize: proxy.maxIndexParamsSize,
-    maxPartitionNum: rootCoord.maxPartitionNum,
-    mustUsePartitionKey: proxy.mustUsePartitionKey,
-    jsonMaxLength: common.JSONMaxLength,
-    topK: quotaAndLimits.limits.topK,
-    nq: quotaAndLimits.limits.nq,
-    maxResultEntries: proxy.maxResultEntries,
-    maxQueryResultWindow: quotaAndLimits.limits.maxQueryResultWindow,
-    maxOutputSize: quotaAndLimits.limits.maxOutputSize,
-    maxInsertSize: quotaAndLimits.limits.maxInsertSize,
+    maxNameLength: config['proxy.maxNameLength'],
+    maxFieldNum: config['proxy.maxFieldNum'],
+    maxVectorFieldNum: config['proxy.maxVectorFieldNum'],
+    maxShardNum: config['proxy.maxShardNum'],
+    maxDimension: config['proxy.maxDimension'],
+    maxVarCharLength: config['proxy.maxVarCharLength'],
+    maxArrayCapacity: config['proxy.maxArrayCapacity'],
+    maxCollectionDescriptionLength: config['proxy.maxCollectionDescriptionLength'],
+    maxIndexParamsSize: config['proxy.maxIndexParamsSize'],
+    maxPartitionNum: config['rootCoord.maxPartitionNum'],
+    mustUsePartitionKey: config['proxy.mustUsePartitionKey'],
+    jsonMaxLength: config['common.JSONMaxLength'],
+    topK: config['quotaAndLimits.limits.topK'],
+    nq: config['quotaAndLimits.limits.nq'],
+    maxResultEntries: config['proxy.maxResultEntries'],
+    maxQueryResultWindow: config['quotaAndLimits.limits.maxQueryResultWindow'],
+    maxOutputSize: config['quotaAndLimits.limits.maxOutputSize'],
+    maxInsertSize: config['quotaAndLimits.limits.maxInsertSize'],
   };
 }
 

@@ -299,7 +299,8 @@ TEST(sealed_reads_fields_added_while_it_is_open_as_their_defaults) { run_default
 class FakeIndex final : public VectorIndex {
  public:
   FakeIndex(std::vector<float> norms, std::atomic<int>* alive)
-      : VectorIndex({.inv_norms = norms.empty() ? nullptr : norms.data()}, Metric::kCosine),
+      : VectorIndex({.count = norms.size(), .inv_norms = norms.empty() ? nullptr : norms.data()},
+                    Metric::kCosine),
         norms_(std::move(norms)),
         alive_(alive) {
     ++*alive_;

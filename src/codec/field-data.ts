@@ -2,7 +2,7 @@
 // as byte ranges, no object per value.
 // A view is good only while the request is being handled: gRPC payloads are unaligned three times
 // in four and lie in pooled buffers that are used again (R18). What must live longer is copied
-// (codec/field-data-to-rows.ts).
+// (roles/proxy/write/build-row-batch.ts).
 
 import {
   BoolList,

@@ -7,7 +7,7 @@ import { WireWriter } from './wire-writer.ts';
 
 export interface MutationResult {
   readonly status: StatusMessage;
-  readonly ids?: IdsInput;
+  readonly ids?: IdsInput | undefined;
   readonly succIndex?: ArrayLike<number>;
   readonly errIndex?: ArrayLike<number>;
   readonly acknowledged?: boolean;

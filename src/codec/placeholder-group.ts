@@ -1,33 +1,12 @@
-// common.PlaceholderGroup: the query vectors of a search.
-// Native reads queries after the request's buffer may be gone, so they are copied into memory of
-// their own (never the shared Buffer pool, R15).
+// common.PlaceholderGroup: the query vectors of a search, as ranges of the message's bytes.
 
 import { decodeInside } from './field-data.ts';
 import { SpanList, type Spans } from './wire-lists.ts';
 import { WireReader } from './wire.ts';
 
-/** Numbers of common.PlaceholderType. */
-export const PlaceholderType = {
-  None: 0,
-  Int64: 5,
-  VarChar: 21,
-  BinaryVector: 100,
-  FloatVector: 101,
-  Float16Vector: 102,
-  BFloat16Vector: 103,
-  SparseFloatVector: 104,
-  Int8Vector: 105,
-  EmbListBinaryVector: 300,
-  EmbListFloatVector: 301,
-  EmbListFloat16Vector: 302,
-  EmbListBFloat16Vector: 303,
-  EmbListSparseFloatVector: 304,
-  EmbListInt8Vector: 305,
-} as const;
-
 export interface Placeholder {
   readonly tag: string;
-  /** A number of `PlaceholderType`. */
+  /** Number of common.PlaceholderType: of a vector type that of schema.DataType. */
   readonly type: number;
   /** One range of `message` per query. */
   readonly values: Spans;
@@ -44,22 +23,6 @@ export function decodePlaceholderGroup(message: Uint8Array): readonly Placeholde
     else reader.skip(tag);
   }
   return placeholders;
-}
-
-/** Copies the values one after another: for FloatVector, nq × dim little-endian floats. */
-export function copyPlaceholderValues(placeholder: Placeholder): Uint8Array {
-  const { pairs, count } = placeholder.values;
-  let size = 0;
-  for (let i = 0; i < count; i += 1) size += pairs[2 * i + 1]!;
-  const copy = new Uint8Array(new ArrayBuffer(size));
-  let at = 0;
-  for (let i = 0; i < count; i += 1) {
-    const start = pairs[2 * i]!;
-    const length = pairs[2 * i + 1]!;
-    copy.set(placeholder.message.subarray(start, start + length), at);
-    at += length;
-  }
-  return copy;
 }
 
 function decodePlaceholder(reader: WireReader): Placeholder {

@@ -1,8 +1,7 @@
-// What several requests share: the header, key-value pairs, string lists, raw sub-messages.
+// What several requests share: the header and key-value pairs.
 // All bytes in decoded requests are views of the message and live only as long as the request.
 
 import { decodeInside } from './field-data.ts';
-import type { TemplateValue } from '../model/template-value.ts';
 import type { WireReader } from './wire.ts';
 
 /** common.KeyValuePair. */
@@ -60,63 +59,4 @@ export function decodeMsgBase(reader: WireReader): MsgBase {
     else reader.skip(tag);
   }
   return base;
-}
-
-/** Returns the value of the last pair with this key. */
-export function findValue(pairs: readonly KeyValue[], key: string): string | undefined {
-  return pairs.findLast((pair) => pair.key === key)?.value;
-}
-
-/** What Search, HybridSearch and Query share. */
-export interface ReadTarget {
-  readonly base: MsgBase | undefined;
-  readonly dbName: string;
-  readonly collectionName: string;
-  readonly partitionNames: readonly string[];
-  readonly outputFields: readonly string[];
-  readonly travelTimestamp: bigint;
-  readonly guaranteeTimestamp: bigint;
-  readonly notReturnAllMeta: boolean;
-  readonly consistencyLevel: number;
-  readonly useDefaultConsistency: boolean;
-  readonly namespace: string | undefined;
-  readonly rlsPrincipal: string;
-  readonly skipRls: boolean;
-}
-
-/** The lists that a decoder of a read request fills. */
-export interface ReadLists {
-  readonly partitionNames: string[];
-  readonly outputFields: string[];
-  readonly params: KeyValue[];
-  readonly templates: Map<string, TemplateValue>;
-  readonly functionChains: Uint8Array[];
-}
-
-export function makeReadLists(): ReadLists {
-  return {
-    partitionNames: [],
-    outputFields: [],
-    params: [],
-    templates: new Map(),
-    functionChains: [],
-  };
-}
-
-export function makeReadTarget(lists: ReadLists): Draft<ReadTarget> {
-  return {
-    base: undefined,
-    dbName: '',
-    collectionName: '',
-    partitionNames: lists.partitionNames,
-    outputFields: lists.outputFields,
-    travelTimestamp: 0n,
-    guaranteeTimestamp: 0n,
-    notReturnAllMeta: false,
-    consistencyLevel: 0,
-    useDefaultConsistency: false,
-    namespace: undefined,
-    rlsPrincipal: '',
-    skipRls: false,
-  };
 }

@@ -7,9 +7,10 @@ import type { Keys } from '../model/keys.ts';
 
 const MAGIC = 0x314d4c45; // "ELM1"
 const HEADER_BYTES = 40;
+/** So much of a message says whose it is. */
+const TARGET_BYTES = 32;
 const PART_HEADER_BYTES = 40;
-const PART_INSERT = 1;
-const PART_DELETE = 2;
+const PART_KINDS = { insert: 1, delete: 2, seal: 3 } as const;
 export const KEYS_INT64 = 0;
 export const KEYS_STRING = 1;
 export const KEYS_HEADER_BYTES = 8;
@@ -28,7 +29,15 @@ export type MessagePart =
       readonly killsUpTo: bigint;
       /** As `encodeKeys` makes them. */
       readonly keys: Uint8Array;
+    }
+  | {
+      /** No row of the segment comes behind; it is being written. */
+      readonly kind: 'seal';
+      readonly partitionId: bigint;
+      readonly segmentId: bigint;
     };
+
+const NO_BODY = new Uint8Array();
 
 export interface WalMessage {
   readonly collectionId: bigint;
@@ -85,7 +94,7 @@ export function countKeys(keys: Uint8Array): number {
  * passed on without a copy. Each piece but the last is a multiple of 8 bytes.
  */
 export function encodeWalMessage(message: WalMessage): Uint8Array[] {
-  const bodies = message.parts.map((part) => (part.kind === 'insert' ? part.batch : part.keys));
+  const bodies = message.parts.map(getBody);
   const head = new Uint8Array(HEADER_BYTES + PART_HEADER_BYTES * bodies.length);
   const view = new DataView(head.buffer);
   view.setUint32(0, MAGIC, true);
@@ -98,10 +107,10 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   message.parts.forEach((part, i) => {
     const at = HEADER_BYTES + PART_HEADER_BYTES * i;
     const body = bodies[i]!;
-    view.setUint32(at, part.kind === 'insert' ? PART_INSERT : PART_DELETE, true);
-    view.setUint32(at + 4, part.kind === 'insert' ? part.rows : countKeys(part.keys), true);
+    view.setUint32(at, PART_KINDS[part.kind], true);
+    view.setUint32(at + 4, countItems(part), true);
     view.setBigInt64(at + 8, part.partitionId, true);
-    view.setBigInt64(at + 16, part.kind === 'insert' ? part.segmentId : part.killsUpTo, true);
+    view.setBigInt64(at + 16, part.kind === 'delete' ? part.killsUpTo : part.segmentId, true);
     view.setBigInt64(at + 24, BigInt(body.byteLength), true);
     pieces.push(body);
     const padding = align8(body.byteLength) - body.byteLength;
@@ -110,12 +119,22 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
   return pieces;
 }
 
-/** Whose record it is; undefined when it is of no known form. */
+function getBody(part: MessagePart): Uint8Array {
+  if (part.kind === 'insert') return part.batch;
+  return part.kind === 'delete' ? part.keys : NO_BODY;
+}
+
+function countItems(part: MessagePart): number {
+  if (part.kind === 'insert') return part.rows;
+  return part.kind === 'delete' ? countKeys(part.keys) : 0;
+}
+
+/** Whose record begins so; undefined when it is of no known form. */
 export function decodeWalTarget(
-  record: Uint8Array,
+  prefix: Uint8Array,
 ): Pick<WalMessage, 'collectionId' | 'shardIndex'> | undefined {
-  if (record.byteLength < HEADER_BYTES) return undefined;
-  const view = new DataView(record.buffer, record.byteOffset, HEADER_BYTES);
+  if (prefix.byteLength < TARGET_BYTES) return undefined;
+  const view = new DataView(prefix.buffer, prefix.byteOffset, TARGET_BYTES);
   if (view.getUint32(0, true) !== MAGIC) return undefined;
   return { collectionId: view.getBigInt64(8, true), shardIndex: view.getUint32(28, true) };
 }
@@ -140,11 +159,13 @@ export function decodeWalMessage(record: Uint8Array): WalMessage {
     assert(bodyAt + bodyBytes <= record.byteLength, 'wal message: part cut short');
     const body = record.subarray(bodyAt, bodyAt + bodyBytes);
     bodyAt += align8(bodyBytes);
-    if (kind === PART_INSERT) {
+    if (kind === PART_KINDS.insert) {
       const rows = view.getUint32(at + 4, true);
       parts.push({ kind: 'insert', partitionId, segmentId: reference, rows, batch: body });
+    } else if (kind === PART_KINDS.seal) {
+      parts.push({ kind: 'seal', partitionId, segmentId: reference });
     } else {
-      assert.equal(kind, PART_DELETE, 'wal message: kind of part');
+      assert.equal(kind, PART_KINDS.delete, 'wal message: kind of part');
       parts.push({ kind: 'delete', partitionId, killsUpTo: reference, keys: body });
     }
   }

@@ -19,6 +19,7 @@ import type { ReadLists } from './list-reader.ts';
 import { parseFilter } from './parser.ts';
 import { ContainsMode } from './plan.ts';
 import type { Literal, Operand, PlanNode, ValueList } from './plan.ts';
+import { tooLarge } from './regex-parser.ts';
 import { compileRegex } from './regex-program.ts';
 import { applyArithmetic, checkNotTemplate, describeValue } from './typed-value.ts';
 import type { TypedValue } from './typed-value.ts';
@@ -69,9 +70,16 @@ function toMilvusError(text: string, error: FilterError): MilvusError {
   });
 }
 
+/**
+ * Characters of patterns and instructions of their programs, of one filter: a filter is compiled in
+ * one turn of the event loop, and so much takes some 200 ms (P9).
+ */
+const REGEX_WORK_MAX = 100_000;
+
 class Compiler {
   private readonly schema: FilterSchema;
   private readonly templates: ReadonlyMap<string, TemplateValue>;
+  private regexWork = 0;
 
   constructor(schema: FilterSchema, templates: ReadonlyMap<string, TemplateValue>) {
     this.schema = schema;
@@ -270,6 +278,11 @@ class Compiler {
     const operand = this.requireText(node.operand, 'regex');
     const pattern = this.requirePattern(node.pattern, 'regex');
     const { like, program } = compileRegex(pattern);
+    this.regexWork += pattern.length + program.instructions.length;
+    if (this.regexWork > REGEX_WORK_MAX) {
+      const more = `more than ${REGEX_WORK_MAX} instructions`;
+      throw tooLarge(`the patterns of one filter together, ${more}`);
+    }
     // `!~` holds for a JSON value that is no string at all, which no other negation does.
     const negated = node.negated && operand.kind === 'path';
     const plan: PlanNode = like === undefined || negated

@@ -48,6 +48,12 @@ export interface GarbageRecord {
   readonly prefixes: readonly string[];
 }
 
+/** Who owns a pchannel's log: the term rises with each owner (R14). */
+export interface PchannelRecord {
+  readonly pchannel: string;
+  readonly term: number;
+}
+
 export interface LeaseRecord {
   /** Everything below is or may be in use; durable before use (rule R12). */
   readonly bound: bigint;
@@ -66,6 +72,8 @@ export interface WriteOptions {
   readonly deletePrefixes?: readonly string[];
   /** Keys without a record, else the transaction is refused. */
   readonly absent?: readonly string[];
+  /** The same for records that have these revisions. */
+  readonly unchanged?: readonly { readonly key: string; readonly revision: bigint }[];
 }
 
 const pad = (id: bigint): string => id.toString().padStart(20, '0');
@@ -79,6 +87,7 @@ export const KEYS = {
   dropping: (collectionId: bigint, partitionId: bigint) =>
     `dropping/${pad(collectionId)}/${pad(partitionId)}`,
   channel: (collectionId: bigint, vchannel: string) => `channel/${pad(collectionId)}/${vchannel}`,
+  pchannel: (name: string) => `pchannel/${name}`,
   segment: (collectionId: bigint, segmentId: bigint) =>
     `segment/${pad(collectionId)}/${pad(segmentId)}`,
   index: (collectionId: bigint, indexId: bigint) => `index/${pad(collectionId)}/${pad(indexId)}`,
@@ -179,6 +188,17 @@ export class Catalog {
     return found === undefined ? undefined : this.#decode(key, found.value);
   }
 
+  /** Who owns the pchannel, and the revision of that record; undefined before its first owner. */
+  async findOwner(
+    pchannel: string,
+  ): Promise<{ readonly term: number; readonly revision: bigint } | undefined> {
+    const key = KEYS.pchannel(pchannel);
+    const found = await this.#kv.get(key);
+    if (found === undefined) return undefined;
+    const { term } = this.#decode(key, found.value) as PchannelRecord;
+    return { term, revision: found.revision };
+  }
+
   async has(key: string): Promise<boolean> {
     return (await this.#kv.get(key)) !== undefined;
   }
@@ -247,11 +267,12 @@ export class Catalog {
    */
   async write(
     writes: readonly CatalogWrite[],
-    { deletePrefixes = [], absent = [] }: WriteOptions = {},
+    { deletePrefixes = [], absent = [], unchanged = [] }: WriteOptions = {},
   ): Promise<bigint> {
     const puts = [];
     const deletes = [];
-    const compare: Compare[] = absent.map((key) => ({ key, absent: true }));
+    const compare: Compare[] = [...unchanged];
+    for (const key of absent) compare.push({ key, absent: true });
     for (const { key, record, expected } of writes) {
       if (record === undefined) deletes.push(key);
       else puts.push({ key, value: encodeRecord(record) });

@@ -62,6 +62,8 @@ export interface ChannelInfo {
 export interface ChannelCommit {
   readonly vchannel: string;
   readonly collectionId: bigint;
+  /** Of the owner of its pchannel: an earlier owner's commits are refused (R14). */
+  readonly term: number;
   /** Rises with each commit of the channel; the last one is in its ChannelInfo. */
   readonly commitSeq: number;
   /** May hold tombstones for growing segments whose rows were all deleted. */

@@ -10,6 +10,7 @@ import { encodePayload } from './payload.ts';
 const TAG_ROLE = 0x0a;
 const TAG_METHOD = 0x12;
 const TAG_REQUEST_PAYLOAD = 0x1a;
+const TAG_TIMEOUT_MS = 0x20;
 const TAG_REPLY_PAYLOAD = 0x0a;
 const TAG_REPLY_FAILURE = 0x12;
 const TAG_ERROR_NAME = 0x0a;
@@ -19,6 +20,7 @@ const TAG_RETRIABLE = 0x20;
 const TAG_INPUT_ERROR = 0x28;
 const TAG_UNEXECUTED = 0x30;
 
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** A varint of five bytes holds 35 bits. */
 const LENGTH_BYTES = 5;
 
@@ -28,15 +30,20 @@ const REPLY_HEAD = makeHead(TAG_REPLY_PAYLOAD);
 export interface CallRequest {
   readonly role: string;
   readonly method: string;
+  /** So long the caller waits; absent = for ever. */
+  readonly timeoutMs?: number;
   /** A view; see decodePayload. */
   readonly payload: Uint8Array;
 }
 
-/** Returns the bytes before a request's payload, to be made once for each method. */
-export function encodeCallHead(role: string, method: string): Uint8Array {
+/** Returns the bytes before a request's payload: once for each method, or call with a timeout. */
+export function encodeCallHead(role: string, method: string, timeoutMs?: number): Uint8Array {
   const writer = new WireWriter();
   writer.appendString(1, role);
   writer.appendString(2, method);
+  // Of an int32; whoever waits longer waits for ever.
+  const isBounded = timeoutMs !== undefined && timeoutMs <= TIMEOUT_MS_MAX;
+  if (isBounded) writer.writeInt32(4, Math.max(1, Math.ceil(timeoutMs)));
   return makeHead(TAG_REQUEST_PAYLOAD, writer.finish());
 }
 
@@ -50,14 +57,16 @@ export function decodeCallRequest(bytes: Uint8Array): CallRequest {
   const reader = new WireReader(bytes);
   let role = '';
   let method = '';
+  let timeoutMs: number | undefined;
   let payload = EMPTY_BYTES;
   for (let tag = reader.nextTag(); tag !== 0; tag = reader.nextTag()) {
     if (tag === TAG_ROLE) role = reader.readString();
     else if (tag === TAG_METHOD) method = reader.readString();
     else if (tag === TAG_REQUEST_PAYLOAD) payload = reader.readBytes();
+    else if (tag === TAG_TIMEOUT_MS) timeoutMs = reader.readInt32();
     else reader.skip(tag);
   }
-  return { role, method, payload };
+  return { role, method, payload, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 
 export function encodeCallReply(reply: unknown): Buffer {

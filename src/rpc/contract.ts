@@ -20,7 +20,10 @@ import type {
 } from '../model/segment-info.ts';
 
 /** What travels beside a request. */
-export type CallContext = Cancelable;
+export interface CallContext extends Cancelable {
+  /** When the caller gives up, on the monotonic clock; absent = never. */
+  readonly deadlineMs?: number;
+}
 
 export type Empty = Readonly<Record<string, never>>;
 export const EMPTY: Empty = Object.freeze({});
@@ -107,6 +110,11 @@ export interface CompactionStatus {
 }
 
 export interface DataCoord {
+  /**
+   * Makes the caller the owner of a pchannel, with a term above all before: from then on commits
+   * with a lower one are refused.
+   */
+  readonly openPchannel: Method<{ pchannel: string }, { term: number }>;
   /** The shard's checkpoint, delete files and segments (tombstones too), for recovery. */
   readonly openChannel: Method<
     { collectionId: bigint; vchannel: string },
@@ -123,7 +131,7 @@ export interface DataCoord {
    * Records, in one transaction, segments written from growing ones, a delete file, and the
    * checkpoint. A commit whose outcome is unknown is repeated with the same number: it succeeds
    * without effect when it was recorded. One with a lower number than the last is refused, and so
-   * is one that names a file that was given up.
+   * is one of an earlier owner of the pchannel, or one that names a file that was given up.
    */
   readonly commitChannel: Method<ChannelCommit, Empty>;
   /** A shard holds deletes that are in no file yet: told once until they are in one. */
@@ -217,10 +225,7 @@ export interface LoadStatus {
 }
 
 /** An index is gone: the plain one of a field, or one of a path into a JSON field. */
-export interface DetachRequest {
-  readonly collectionId: bigint;
-  /** Absent = of every segment. */
-  readonly segmentId?: bigint;
+export interface IndexDetachment {
   readonly indexId: bigint;
   readonly fieldId: bigint;
   readonly jsonPath?: readonly (string | number)[];
@@ -243,9 +248,11 @@ export interface QueryCoord {
   readonly getLoadStatus: Method<{ collectionId: bigint }, LoadStatus>;
   readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
   readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
-  /** A build has finished: the holders of the segment open the file. */
-  readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
-  readonly detachIndex: Method<DetachRequest, Empty>;
+  /** Says which query node is to hold each of these segments; their order is the reply's. */
+  readonly place: Method<
+    { segments: readonly SegmentInfo[] },
+    { nodeIds: readonly number[] }
+  >;
 }
 
 export interface InsertPart {
@@ -267,7 +274,6 @@ export interface DeletePart {
 
 /** One request's share for one shard; its parts become visible together. */
 export interface WriteRequest {
-  readonly collectionId: bigint;
   readonly vchannel: string;
   readonly schemaVersion: number;
   readonly parts: readonly (InsertPart | DeletePart)[];
@@ -279,7 +285,6 @@ export interface WriteRequest {
 }
 
 export interface ShardReadRequest {
-  readonly collectionId: bigint;
   readonly vchannel: string;
   /** Empty = all. */
   readonly partitionIds: readonly bigint[];
@@ -295,18 +300,19 @@ export interface ShardStats {
   readonly growingBytes: number;
 }
 
+/**
+ * The owner of shards. Each request names one; a node that does not own it refuses it unexecuted,
+ * ChannelNotFound, and so does one that is still opening it, ServiceNotReady.
+ */
 export interface StreamingNode {
-  readonly openCollection: Method<{ info: CollectionInfo }, Empty>;
+  readonly openShard: Method<{ vchannel: string; info: CollectionInfo }, Empty>;
   /** The schema, partitions or properties have changed. */
-  readonly updateCollection: Method<{ info: CollectionInfo }, Empty>;
+  readonly updateShard: Method<{ vchannel: string; info: CollectionInfo }, Empty>;
   /** Refuses writes and reads from now on, after those in flight; frees the memory. */
-  readonly dropCollection: Method<{ collectionId: bigint }, Empty>;
-  readonly dropPartition: Method<{ collectionId: bigint; partitionId: bigint }, Empty>;
+  readonly dropShard: Method<{ vchannel: string }, Empty>;
+  readonly dropPartition: Method<{ vchannel: string; partitionId: bigint }, Empty>;
   /** Which partitions may be read; `null` = all, an empty list = none. */
-  readonly setLoaded: Method<
-    { collectionId: bigint; partitionIds: readonly bigint[] | null },
-    Empty
-  >;
+  readonly setLoaded: Method<{ vchannel: string; partitionIds: readonly bigint[] | null }, Empty>;
   /** Answers when durable and visible. Waits for keys that others have locked. */
   readonly write: Method<WriteRequest, { timestamp: bigint }>;
   /**
@@ -314,11 +320,8 @@ export interface StreamingNode {
    * or takes too long (R6). Answers when all that was written before can be read. Who locks keys of
    * several shards does it in the shards' order.
    */
-  readonly lockKeys: Method<
-    { collectionId: bigint; vchannel: string; keys: Keys },
-    { token: bigint }
-  >;
-  readonly unlockKeys: Method<{ collectionId: bigint; vchannel: string; token: bigint }, Empty>;
+  readonly lockKeys: Method<{ vchannel: string; keys: Keys }, { token: bigint }>;
+  readonly unlockKeys: Method<{ vchannel: string; token: bigint }, Empty>;
   readonly search: Method<
     ShardReadRequest & { params: SearchParams },
     SearchReply & { timestamp: bigint }
@@ -328,35 +331,40 @@ export interface StreamingNode {
     QueryReply & { timestamp: bigint }
   >;
   readonly flush: Method<
-    { collectionId: bigint },
+    { vchannel: string },
     { segmentIds: readonly bigint[]; timestamp: bigint }
   >;
   /** Puts a compaction's output in place of its inputs, in one step for readers (rule R3). */
   readonly replaceSegments: Method<
-    {
-      vchannel: string;
-      added: readonly SegmentInfo[];
-      removed: readonly bigint[];
-      indexFiles: readonly IndexFile[];
-    },
+    { vchannel: string; added: readonly SegmentInfo[]; removed: readonly bigint[] },
     Empty
   >;
-  readonly getStats: Method<{ collectionId: bigint }, { partitions: readonly ShardStats[] }>;
+  /** A build has finished: the holder of the segment opens the file. */
+  readonly attachIndexes: Method<{ vchannel: string; files: readonly IndexFile[] }, Empty>;
+  /** Of one segment, or without an id of all. */
+  readonly detachIndex: Method<
+    { vchannel: string; segmentId?: bigint; index: IndexDetachment },
+    Empty
+  >;
+  readonly getStats: Method<{ vchannel: string }, { partitions: readonly ShardStats[] }>;
   /** The sealed segments that readers see; `droppableRows` are those deleted up to `horizon`. */
   readonly listSealed: Method<
-    { collectionId: bigint; horizon: bigint },
+    { vchannel: string; horizon: bigint },
     { segments: readonly SegmentStats[] }
   >;
-  /** A file of the shard is damaged: it serves no more, and says why (R8). */
-  readonly reportDamage: Method<{ collectionId: bigint; vchannel: string; reason: string }, Empty>;
-  /** Writes the deletes so far to delete files; what cannot be written stays in the log. */
-  readonly writeDeletes: Method<{ collectionId: bigint }, Empty>;
   /**
-   * Of a collection that has stopped nothing is listed, though its rows are in the log only; with
+   * The shard cannot be trusted: it serves no more, and says why (R8). What the shards of a
+   * collection hold belongs together, so it tells the others.
+   */
+  readonly reportDamage: Method<{ vchannel: string; reason: string }, Empty>;
+  /** Writes the deletes so far to delete files; what cannot be written stays in the log. */
+  readonly writeDeletes: Method<{ vchannel: string }, Empty>;
+  /**
+   * Of a shard that has stopped nothing is listed, though its rows are in the log only; with
    * `mustServe` that is an error.
    */
   readonly listGrowing: Method<
-    { collectionId: bigint; mustServe?: boolean },
+    { vchannel: string; mustServe?: boolean },
     { segments: readonly GrowingSegmentInfo[] }
   >;
 }
@@ -365,7 +373,6 @@ export interface QueryNode {
   /** Opens segments and applies the deletes that they lack: the files', then these. */
   readonly loadSegments: Method<
     {
-      collectionId: bigint;
       schema: CollectionSchema;
       segments: readonly SegmentInfo[];
       deleteFiles: readonly DeleteFile[];
@@ -382,7 +389,7 @@ export interface QueryNode {
   >;
   readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
-  readonly detachIndex: Method<DetachRequest, Empty>;
+  readonly detachIndex: Method<{ segmentIds: readonly bigint[]; index: IndexDetachment }, Empty>;
   /**
    * Applies a delete batch to those of the segments that it concerns; nothing is seen of it by
    * reads older than its deletes. The caller waits for one batch before it sends the next.
@@ -436,13 +443,21 @@ export interface Peers {
   readonly datacoord: DataCoord;
   readonly indexcoord: IndexCoord;
   readonly querycoord: QueryCoord;
-  readonly streamingnode: StreamingNode;
-  readonly querynode: QueryNode;
+  /** Whichever of them has time. */
   readonly datanode: DataNode;
   readonly indexnode: IndexNode;
+  /** The owner of a shard, looked up at each call. */
+  readonly shard: (vchannel: string) => StreamingNode;
+  readonly querynode: (nodeId: number) => QueryNode;
 }
 
-export type RoleName = keyof Peers;
+/** The roles of this system, by name. */
+export interface Roles extends Omit<Peers, 'shard' | 'querynode'> {
+  readonly streamingnode: StreamingNode;
+  readonly querynode: QueryNode;
+}
+
+export type RoleName = keyof Roles;
 export const ROLE_NAMES = [
   'rootcoord',
   'datacoord',

@@ -29,6 +29,8 @@ export interface UnaryCall {
   /** What it holds and may hold for its reply. */
   readonly memory: CallMemory;
   readonly headers: IncomingHttpHeaders;
+  /** When the client gives up, by `nowMs` of the options; undefined = never. */
+  readonly deadlineMs: number | undefined;
   /** Set once, it is called when the client cancels, vanishes, or its deadline passes. */
   onCancel: (() => void) | undefined;
 }
@@ -49,6 +51,8 @@ export interface GrpcHttp2Options {
   /** What a client may have in flight towards one stream; twice as much towards a connection. */
   readonly windowBytes: number;
   readonly admission: Admission;
+  /** A monotonic clock. */
+  readonly nowMs: () => number;
   /** A call that does not move because of its client for so long is given up: 60 s by default. */
   readonly stalledMs?: number;
 }
@@ -158,12 +162,13 @@ interface Surroundings {
 /** One call, from its first header to its trailers. */
 class Exchange implements UnaryCall, Stallable {
   readonly headers: IncomingHttpHeaders;
+  deadlineMs: number | undefined;
   onCancel: (() => void) | undefined;
   message: Buffer = EMPTY;
   readonly #stream: ServerHttp2Stream;
   readonly #around: Surroundings;
   readonly #method: UnaryMethod | undefined;
-  #deadline: NodeJS.Timeout | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
   #reader: MessageReader | undefined;
   /** Once let in. */
   #call: AdmittedCall | undefined;
@@ -224,8 +229,10 @@ class Exchange implements UnaryCall, Stallable {
 
   #startDeadline(): void {
     const timeoutMs = readTimeoutMs(this.headers['grpc-timeout']);
-    if (timeoutMs === undefined || timeoutMs > TIMER_MS_MAX) return;
-    this.#deadline = setTimeout(() => {
+    if (timeoutMs === undefined) return;
+    this.deadlineMs = this.#around.options.nowMs() + timeoutMs;
+    if (timeoutMs > TIMER_MS_MAX) return;
+    this.#deadlineTimer = setTimeout(() => {
       const { onCancel } = this;
       this.#fail(GrpcCode.deadlineExceeded, 'Deadline exceeded');
       onCancel?.();
@@ -419,7 +426,7 @@ class Exchange implements UnaryCall, Stallable {
 
   #finish(): void {
     this.#isDone = true;
-    clearTimeout(this.#deadline);
+    clearTimeout(this.#deadlineTimer);
     this.#waiting?.abort();
     this.#around.stalls.begin(this);
   }

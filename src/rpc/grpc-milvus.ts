@@ -1,12 +1,12 @@
 // The client API's gRPC server. An RPC without a handler answers UNIMPLEMENTED with its name.
 // Errors of handlers travel inside the reply's Status, as Milvus' do.
 
-import type { IncomingHttpHeaders } from 'node:http2';
 import { DecodeError } from '../codec/wire.ts';
 import { MilvusError } from '../model/error.ts';
-import type { Admission, CallCost, CallMemory } from './admission.ts';
+import type { Admission, CallKind, CallMemory } from './admission.ts';
+import type { CallFacts, ClientCall } from './client-call.ts';
 import { GrpcCode, GrpcError } from './grpc-error.ts';
-import { GrpcHttp2Server, type UnaryMethod } from './grpc-http2.ts';
+import { GrpcHttp2Server, type UnaryCall, type UnaryMethod } from './grpc-http2.ts';
 import type { MilvusProto } from './milvus-proto.ts';
 import { toMilvusError, toStatus, type Status } from './status.ts';
 
@@ -20,36 +20,12 @@ const WINDOW_BYTES = { min: 256 * 1024, max: 4 * 1024 * 1024, shareOfMemory: 1 /
  * Bytes in memory for each byte of a message: a write is there as it came and as row batches, which
  * the log takes as they are.
  */
-const COSTS: ReadonlyMap<string, CallCost> = new Map([
-  ['Insert', { kind: 'write', copies: 2 }],
-  ['Upsert', { kind: 'write', copies: 2 }],
-  ['Delete', { kind: 'write', copies: 2 }],
-  ['Search', { kind: 'read', copies: 2 }],
-  ['HybridSearch', { kind: 'read', copies: 2 }],
-  ['Query', { kind: 'read', copies: 2 }],
-]);
-const OTHER_COST: CallCost = { kind: 'other', copies: 2 };
-
-interface CallCollection {
-  readonly dbName: string;
-  readonly schema: { readonly name: string };
-}
-
-/** What a handler learns of the call. */
-export interface RpcContext {
-  readonly dbName: string;
-  readonly signal: AbortSignal;
-  /** For its reply. */
-  readonly memory: CallMemory;
-  /** What the handler has found out about the call, for the observer. */
-  readonly collection?: CallCollection | undefined;
-  /** Query vectors of a search, rows of a write. */
-  readonly units?: number;
-}
+const MESSAGE_COPIES = 2;
 
 export interface RpcHandler {
+  readonly kind: CallKind;
   /** Message in, message out; rejects with a MilvusError. */
-  readonly run: (message: Uint8Array, context: RpcContext) => Promise<Uint8Array>;
+  readonly run: (message: Uint8Array, call: ClientCall) => Promise<Uint8Array>;
   /** @param error  what was thrown: it may say more than a status can */
   readonly encodeError: (status: Status, error: unknown) => Uint8Array;
 }
@@ -61,7 +37,7 @@ export type RpcObserver = (
   replyBytes: number,
   milliseconds: number,
   error: MilvusError | undefined,
-  facts: Pick<RpcContext, 'collection' | 'units'>,
+  facts: CallFacts,
 ) => void;
 
 export interface MilvusServerOptions {
@@ -89,7 +65,8 @@ export class MilvusServer {
     const { min, max, shareOfMemory } = WINDOW_BYTES;
     const share = Math.floor(shareOfMemory * admission.messages.bytesMax);
     const windowBytes = Math.min(max, Math.max(min, share));
-    const wire = { methods, receiveBytesMax, sendBytesMax, windowBytes, admission };
+    const { nowMs } = options;
+    const wire = { methods, receiveBytesMax, sendBytesMax, windowBytes, admission, nowMs };
     this.#server = new GrpcHttp2Server(wire);
   }
 
@@ -109,48 +86,50 @@ function serve(
   handler: RpcHandler,
   { observe, nowMs, onDefect }: MilvusServerOptions,
 ): UnaryMethod {
-  const run: UnaryMethod['run'] = async (call) => {
+  const run: UnaryMethod['run'] = async (unary) => {
     const started = nowMs();
-    const context = new CallContext(getDbName(call.headers), call.memory);
-    call.onCancel = () => context.cancel();
+    const call = new GrpcCall(unary);
+    unary.onCancel = () => call.cancel();
     const finish = (reply: Uint8Array, error?: MilvusError): Uint8Array => {
-      observe(name, call.message, reply.byteLength, nowMs() - started, error, context);
+      observe(name, unary.message, reply.byteLength, nowMs() - started, error, call.facts);
       return reply;
     };
     try {
-      return finish(await handler.run(call.message, context));
+      return finish(await handler.run(unary.message, call));
     } catch (thrown) {
       if (thrown instanceof DecodeError) {
         throw new GrpcError(GrpcCode.internal, `${name}: ${thrown.message}`);
       }
-      if (!(thrown instanceof MilvusError) && !context.isCanceled) onDefect(name, thrown);
+      if (!(thrown instanceof MilvusError) && !call.isCanceled) onDefect(name, thrown);
       const error = thrown instanceof MilvusError ? thrown : new MilvusError('Unexpected');
       return finish(handler.encodeError(toStatus(thrown), thrown), error);
     }
   };
   const refuse: UnaryMethod['refuse'] = (error) => {
     const reply = handler.encodeError(toStatus(error), error);
-    observe(name, NO_MESSAGE, reply.byteLength, 0, toMilvusError(error), {});
+    observe(name, NO_MESSAGE, reply.byteLength, 0, toMilvusError(error), makeFacts());
     return reply;
   };
-  return { cost: COSTS.get(name) ?? OTHER_COST, run, refuse };
+  return { cost: { kind: handler.kind, copies: MESSAGE_COPIES }, run, refuse };
 }
 
 const NO_MESSAGE = new Uint8Array();
+const makeFacts = (): CallFacts => ({ collection: undefined, units: 0 });
 
 /** Makes the signal when it is first asked for: most calls never do, and it is not cheap. */
-class CallContext implements RpcContext {
+class GrpcCall implements ClientCall {
   readonly dbName: string;
   readonly memory: CallMemory;
-  collection: CallCollection | undefined;
-  units = 0;
+  readonly deadlineMs?: number;
+  readonly facts = makeFacts();
   isCanceled = false;
   #abort: AbortController | undefined;
   readonly #listeners = new Set<() => void>();
 
-  constructor(dbName: string, memory: CallMemory) {
-    this.dbName = dbName;
+  constructor({ headers, memory, deadlineMs }: UnaryCall) {
+    this.dbName = typeof headers['dbname'] === 'string' ? headers['dbname'] : '';
     this.memory = memory;
+    if (deadlineMs !== undefined) this.deadlineMs = deadlineMs;
   }
 
   get signal(): AbortSignal {
@@ -171,8 +150,4 @@ class CallContext implements RpcContext {
     this.#abort?.abort();
     for (const listener of this.#listeners) listener();
   }
-}
-
-function getDbName({ dbname }: IncomingHttpHeaders): string {
-  return typeof dbname === 'string' ? dbname : '';
 }

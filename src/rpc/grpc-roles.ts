@@ -1,13 +1,14 @@
 // Peers in other processes: one generic gRPC method carries every call of contract.ts (wire format:
 // proto/internal/roles.proto). An abort of the caller's signal cancels the RPC, which aborts the
-// signal that the callee sees. The transport's errors arrive as MilvusErrors; a call failed with
-// ServiceUnavailable may have been carried out all the same.
+// signal that the callee sees. The transport's errors arrive as MilvusErrors: a call for which
+// there was no connection is unexecuted, one whose connection was lost may have been carried out.
 
 import {
   Client,
   Server,
   ServerCredentials,
   credentials,
+  connectivityState,
   status as grpcStatus,
   type ChannelOptions,
   type ServerUnaryCall,
@@ -25,10 +26,17 @@ import {
   encodeCallRequest,
   type CallRequest,
 } from './call-message.ts';
-import { ROLE_NAMES, type Peers, type RoleName } from './contract.ts';
+import { ROLE_NAMES, type CallContext, type RoleName, type Roles } from './contract.ts';
 import { raiseWindow } from './grpc-window.ts';
 import { decodePayload } from './payload.ts';
-import { getAbortError, makePeer, requireMethod, toCallError, type PeerMethod } from './peer.ts';
+import {
+  getAbortError,
+  makePeer,
+  requireMethod,
+  toCallError,
+  type DefectListener,
+  type PeerMethod,
+} from './peer.ts';
 
 const CALL_PATH = '/elanus.internal.Roles/Call';
 /** Largest request or reply. */
@@ -67,10 +75,11 @@ export interface RoleServerOptions {
   readonly host: string;
   /** 0 = any free one. */
   readonly port: number;
-  readonly roles: Partial<Peers>;
+  readonly roles: Partial<Record<RoleName, object>>;
+  readonly monotonicMs: () => number;
   readonly messageBytesMax?: number;
-  /** Told of errors that are not MilvusErrors, with `role.method`: the caller sees Unexpected. */
-  readonly onDefect?: (name: string, error: unknown) => void;
+  /** Gets `role.method`; the caller sees Unexpected. */
+  readonly onDefect?: DefectListener;
 }
 
 export interface RoleServer {
@@ -80,6 +89,7 @@ export interface RoleServer {
 }
 
 export interface GrpcPeerOptions {
+  readonly monotonicMs: () => number;
   readonly messageBytesMax?: number;
 }
 
@@ -123,14 +133,16 @@ export async function startRoleServer(options: RoleServerOptions): Promise<RoleS
 async function answer(
   bytes: Buffer,
   signal: AbortSignal,
-  { roles, onDefect }: RoleServerOptions,
+  { roles, monotonicMs, onDefect }: RoleServerOptions,
 ): Promise<Buffer> {
   let name = '';
   try {
     const request = readRequest(bytes);
     name = `${request.role}.${request.method}`;
     const method = requireMethod(requireRole(roles, request.role), request.method);
-    return encodeCallReply(await method(decodePayload(request.payload), { signal }));
+    const { timeoutMs = 0 } = request;
+    const deadline = timeoutMs === 0 ? {} : { deadlineMs: monotonicMs() + timeoutMs };
+    return encodeCallReply(await method(decodePayload(request.payload), { signal, ...deadline }));
   } catch (error) {
     const isDefect = !(error instanceof MilvusError) && !signal.aborted;
     if (isDefect) onDefect?.(name, error);
@@ -146,10 +158,10 @@ function readRequest(bytes: Buffer): CallRequest {
   }
 }
 
-function requireRole(roles: Partial<Peers>, name: string): object {
+function requireRole(roles: RoleServerOptions['roles'], name: string): object {
   const role = ROLE_NAMES.includes(name as RoleName) ? roles[name as RoleName] : undefined;
-  if (role === undefined) throw new MilvusError('ServiceUnavailable', { fields: { role: name } });
-  return role;
+  if (role !== undefined) return role;
+  throw new MilvusError('ServiceUnavailable', { fields: { role: name }, isUnexecuted: true });
 }
 
 function stopServer(server: Server, graceMs: number): Promise<void> {
@@ -174,14 +186,14 @@ function stopServer(server: Server, graceMs: number): Promise<void> {
 export function grpcPeer<Name extends RoleName>(
   roleName: Name,
   address: string,
-  { messageBytesMax = MESSAGE_BYTES_MAX }: GrpcPeerOptions = {},
-): GrpcPeer<Peers[Name]> {
+  { monotonicMs, messageBytesMax = MESSAGE_BYTES_MAX }: GrpcPeerOptions,
+): GrpcPeer<Roles[Name]> {
   const client = new Client(address, credentials.createInsecure(), {
     ...CLIENT_OPTIONS,
     ...limitMessages(messageBytesMax),
   });
   const closing = new AbortController();
-  const target = { client, roleName, address, closed: closing.signal };
+  const target = { client, roleName, address, monotonicMs, closed: closing.signal };
   return {
     peer: makePeer((methodName) => bindRemote(target, methodName)),
     close: () => {
@@ -195,20 +207,53 @@ interface Target {
   readonly client: Client;
   readonly roleName: string;
   readonly address: string;
+  readonly monotonicMs: () => number;
   readonly closed: AbortSignal;
 }
 
 function bindRemote(target: Target, methodName: string): PeerMethod {
-  const head = encodeCallHead(target.roleName, methodName);
-  return async (request, { signal } = {}) => {
+  const { client, roleName, monotonicMs } = target;
+  const plainHead = encodeCallHead(roleName, methodName);
+  const makeHead = (deadlineMs: number): Uint8Array =>
+    encodeCallHead(roleName, methodName, deadlineMs - monotonicMs());
+  return async (request, { signal, deadlineMs }: CallContext = {}) => {
     if (signal?.aborted === true) throw getAbortError(signal);
     try {
-      const bytes = await callRemote(target, encodeCallRequest(head, request), signal);
-      return decodePayload(decodeCallReply(bytes));
+      const head = deadlineMs === undefined ? plainHead : makeHead(deadlineMs);
+      // In this turn: what the caller does with its request afterwards is not sent.
+      const message = encodeCallRequest(head, request);
+      if (!isReady(client)) await connect(target, signal);
+      return decodePayload(decodeCallReply(await callRemote(target, message, signal)));
     } catch (error) {
       throw toCallError(explainBytes(error), signal);
     }
   };
+}
+
+function isReady(client: Client): boolean {
+  return client.getChannel().getConnectivityState(true) === connectivityState.READY;
+}
+
+/** Waits for the connection that is being made. @throws MilvusError unexecuted: there is none */
+async function connect(target: Target, signal: AbortSignal | undefined): Promise<void> {
+  const { client, closed } = target;
+  while (!closed.aborted && signal?.aborted !== true) {
+    const channel = client.getChannel();
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY) return;
+    if (state === connectivityState.TRANSIENT_FAILURE) {
+      throw unavailable(target, 'there is no connection');
+    }
+    // Infinity: an attempt to connect ends by itself.
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      signal?.addEventListener('abort', end, { once: true });
+      channel.watchConnectivityState(state, Infinity, end);
+    });
+  }
 }
 
 function callRemote(
@@ -218,6 +263,7 @@ function callRemote(
 ): Promise<Buffer> {
   const { client, closed } = target;
   if (closed.aborted) return Promise.reject(unavailable(target, 'this peer is closed'));
+  if (signal?.aborted === true) return Promise.reject(getAbortError(signal));
   return new Promise((resolve, reject) => {
     const onReply = (error: ServiceError | null, reply?: Buffer): void => {
       signal?.removeEventListener('abort', cancel);
@@ -247,8 +293,12 @@ function explainStatus({ roleName, address }: Target, error: ServiceError): Milv
   });
 }
 
+/** Nothing was sent. */
 function unavailable({ roleName, address }: Target, reason: string): MilvusError {
-  return new MilvusError('ServiceUnavailable', { fields: { role: roleName, address, reason } });
+  return new MilvusError('ServiceUnavailable', {
+    fields: { role: roleName, address, reason },
+    isUnexecuted: true,
+  });
 }
 
 /** Bytes that are not our messages are DataIntegrity; all else stays. */

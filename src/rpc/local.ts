@@ -1,16 +1,25 @@
-// Peers in the same process: a call is a function call that fails as the wire does. With `copy`
-// (tests, simulation) requests and replies also go through the wire's encoding, so that nobody
-// comes to rely on shared memory; without it they are handed over as they are, and neither side
-// changes them afterwards.
+// Peers in the same process: a call is a function call that fails as the wire does. Requests and
+// replies are handed over as they are, and neither side changes them afterwards; with `copy`
+// (tests, simulation) they go through the wire's encoding, so that nobody comes to rely on shared
+// memory.
 
 import { MilvusError } from '../model/error.ts';
 import type { CallContext } from './contract.ts';
 import { decodePayload, encodePayload } from './payload.ts';
-import { getAbortError, makePeer, requireMethod, toCallError, type PeerMethod } from './peer.ts';
+import {
+  getAbortError,
+  makePeer,
+  requireMethod,
+  toCallError,
+  type DefectListener,
+  type PeerMethod,
+} from './peer.ts';
 
 export interface LocalPeerOptions {
   /** False by default. With true an abort also ends the call at once, as on the wire. */
   readonly copy?: boolean;
+  /** Told of errors that are not MilvusErrors: the caller sees Unexpected. */
+  readonly onDefect?: DefectListener;
 }
 
 const NO_CONTEXT: CallContext = Object.freeze({});
@@ -23,42 +32,44 @@ export function localPeer<Role extends object>(role: Role, options?: LocalPeerOp
 /** As localPeer, for a role that is made later; until then calls reject with ServiceNotReady. */
 export function lazyPeer<Role extends object>(
   findRole: () => Role | undefined,
-  { copy = false }: LocalPeerOptions = {},
+  { copy = false, onDefect }: LocalPeerOptions = {},
 ): Role {
   const find = (methodName: string): PeerMethod => {
     const role = findRole();
-    if (role === undefined) throw new MilvusError('ServiceNotReady');
+    if (role === undefined) throw new MilvusError('ServiceNotReady', { isUnexecuted: true });
     return requireMethod(role, methodName);
   };
-  return makePeer(copy ? (name) => bindCopying(find, name) : (name) => bindDirect(find, name));
+  const carry = copy ? carryCopies : carryDirectly;
+  return makePeer((methodName) => async (request, call = NO_CONTEXT) => {
+    // A signal that is made when it is asked for has not fired, and is not cheap.
+    if (call.onCancel === undefined && call.signal?.aborted === true) {
+      throw getAbortError(call.signal);
+    }
+    try {
+      return await carry(find(methodName), request, call);
+    } catch (error) {
+      if (error instanceof MilvusError) throw error;
+      if (call.signal?.aborted !== true) onDefect?.(methodName, error);
+      throw toCallError(error, call.signal);
+    }
+  });
 }
 
-type FindMethod = (methodName: string) => PeerMethod;
+const carryDirectly = (method: PeerMethod, request: unknown, call: CallContext) =>
+  method(request, call);
 
-function bindDirect(find: FindMethod, methodName: string): PeerMethod {
-  return async (request, call = NO_CONTEXT) => {
-    const { signal } = call;
-    if (signal?.aborted === true) throw getAbortError(signal);
-    try {
-      return await find(methodName)(request, call);
-    } catch (error) {
-      throw toCallError(error, signal);
-    }
+async function carryCopies(
+  method: PeerMethod,
+  request: unknown,
+  { signal, deadlineMs }: CallContext,
+): Promise<unknown> {
+  const copy = decodePayload(encodePayload(request));
+  const context = {
+    ...(signal === undefined ? {} : { signal }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
   };
-}
-
-function bindCopying(find: FindMethod, methodName: string): PeerMethod {
-  return async (request, call = NO_CONTEXT) => {
-    const { signal } = call;
-    if (signal?.aborted === true) throw getAbortError(signal);
-    try {
-      const copy = decodePayload(encodePayload(request));
-      const reply = find(methodName)(copy, signal === undefined ? NO_CONTEXT : { signal });
-      return decodePayload(encodePayload(await untilAborted(reply, signal)));
-    } catch (error) {
-      throw toCallError(error, signal);
-    }
-  };
+  const reply = await untilAborted(method(copy, context), signal);
+  return decodePayload(encodePayload(reply));
 }
 
 /** Settles as the work does, or rejects with the signal's reason when it fires first. */

@@ -8,6 +8,9 @@ import { toMilvusError } from './status.ts';
 
 export type PeerMethod = (request: unknown, call?: CallContext) => Promise<unknown>;
 
+/** Told of an error that is not a MilvusError, where it was thrown. */
+export type DefectListener = (methodName: string, error: unknown) => void;
+
 /** Looked up by `await`, JSON.stringify and the like: no contract method may have such a name. */
 const NEVER_METHODS: ReadonlySet<string> = new Set([
   'then',

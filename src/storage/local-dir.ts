@@ -14,8 +14,9 @@ import {
   writeAll,
 } from '../base/file-helpers.ts';
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
+import { toIoError } from '../model/io-error.ts';
 import { checkObject, cutPieces } from './digest.ts';
-import { absentError, rangeError, toIoError } from './io-error.ts';
+import { absentError, rangeError } from './object-error.ts';
 import { LocalOutput } from './local-output.ts';
 import { checkKey } from './object-storage.ts';
 import type {
@@ -66,7 +67,7 @@ export class LocalDirStorage implements ObjectStorage {
         await fileSystem.unlink(`${root}/${TEMPORARY}/${entry.name}`);
       }
     } catch (error) {
-      throw await toIoError(error, { fileSystem, root, key: '' });
+      throw await toIoError(error, { fileSystem, directory: root, place: { key: '' } });
     }
     return new LocalDirStorage(options);
   }
@@ -269,7 +270,7 @@ export class LocalDirStorage implements ObjectStorage {
     try {
       return await action();
     } catch (error) {
-      const context = { fileSystem: this.#fileSystem, root: this.#root, key };
+      const context = { fileSystem: this.#fileSystem, directory: this.#root, place: { key } };
       throw await toIoError(error, needBytes === undefined ? context : { ...context, needBytes });
     }
   }

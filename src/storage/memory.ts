@@ -10,8 +10,9 @@ import {
 } from '../base/file-helpers.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import { MilvusError } from '../model/error.ts';
+import { toIoError } from '../model/io-error.ts';
 import { checkObject } from './digest.ts';
-import { absentError, rangeError, toIoError } from './io-error.ts';
+import { absentError, rangeError } from './object-error.ts';
 import { LocalOutput } from './local-output.ts';
 import { checkKey } from './object-storage.ts';
 import type {
@@ -85,7 +86,7 @@ export class MemoryStorage implements ObjectStorage {
       try {
         this.#replace(key, await readIn(fileSystem, path));
       } catch (error) {
-        throw await toIoError(error, { fileSystem, root: directory, key });
+        throw await toIoError(error, { fileSystem, directory, place: { key } });
       }
       await discard();
     };

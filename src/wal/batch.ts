@@ -4,41 +4,52 @@
 import { sumBytes } from '../base/file-helpers.ts';
 import type { Crc32c } from '../base/crc32c.ts';
 import { alignUp, encodeRecordHead, getRecordBytes, RECORD_HEAD_BYTES } from './record-format.ts';
+import { PREFIX_BYTES } from './wal.ts';
 
 const COPIED_BYTES_MAX = 4096;
 const STAGING_BYTES = 64 * 1024;
 const ZEROS = new Uint8Array(8);
 
 /**
- * A record that waits for its turn; `channelCrc` covers the padded channel, `bodyCrc` also the
- * padded payload.
+ * A record that waits for its turn; `prefixCrc` covers the padded prefix, `bodyCrc` also the padded
+ * payload.
  */
 export interface PendingRecord {
-  readonly channel: Uint8Array;
+  readonly prefix: Uint8Array;
   readonly pieces: readonly Uint8Array[];
   readonly payloadBytes: number;
   readonly bytes: number;
-  readonly channelCrc: number;
+  readonly prefixCrc: number;
   readonly bodyCrc: number;
 }
 
 export function makePendingRecord(
-  channel: Uint8Array,
   pieces: readonly Uint8Array[],
   crc32c: Crc32c,
 ): PendingRecord {
   const payloadBytes = sumBytes(pieces);
-  const channelCrc = crc32c(getPadding(channel.byteLength), crc32c(channel, 0));
-  let crc = channelCrc;
+  const prefix = takePrefix(pieces);
+  const prefixCrc = crc32c(getPadding(prefix.byteLength), crc32c(prefix, 0));
+  let crc = prefixCrc;
   for (const piece of pieces) crc = crc32c(piece, crc);
   return {
-    channel,
+    prefix,
     pieces,
     payloadBytes,
-    bytes: getRecordBytes(channel.byteLength, payloadBytes),
-    channelCrc,
+    bytes: getRecordBytes(prefix.byteLength, payloadBytes),
+    prefixCrc,
     bodyCrc: crc32c(getPadding(payloadBytes), crc),
   };
+}
+
+/** A shard's records begin with a piece that is long enough: nothing is copied. */
+function takePrefix(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  if (first !== undefined && first.byteLength >= PREFIX_BYTES) {
+    return first.subarray(0, PREFIX_BYTES);
+  }
+  const starts = pieces.map((piece) => piece.subarray(0, PREFIX_BYTES));
+  return Buffer.concat(starts).subarray(0, PREFIX_BYTES);
 }
 
 function getPadding(bytes: number): Uint8Array {
@@ -57,16 +68,16 @@ export class Batch {
     head: { epoch: bigint; sequence: bigint; lastDurableSequence: bigint },
     crc32c: Crc32c,
   ): void {
-    const channelBytes = record.channel.byteLength;
+    const prefixBytes = record.prefix.byteLength;
     const into = this.#reserve(RECORD_HEAD_BYTES);
     encodeRecordHead(
       into,
-      { ...head, payloadBytes: record.payloadBytes, channelBytes },
+      { ...head, payloadBytes: record.payloadBytes, prefixBytes },
       record,
       crc32c,
     );
-    this.add(record.channel);
-    this.add(getPadding(channelBytes));
+    this.add(record.prefix);
+    this.add(getPadding(prefixBytes));
     for (const piece of record.pieces) this.add(piece);
     this.add(getPadding(record.payloadBytes));
   }

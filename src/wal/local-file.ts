@@ -8,11 +8,11 @@ import { MilvusError } from '../model/error.ts';
 import { min } from '../base/bigint.ts';
 import { getErrorCode, makeDurableDirectory, writeAll } from '../base/file-helpers.ts';
 import type { FileHandle, FileSystem } from '../base/file-system.ts';
+import { toIoError } from '../model/io-error.ts';
 import { Batch, makePendingRecord } from './batch.ts';
 import type { PendingRecord } from './batch.ts';
 import { crc32c as crc32cByTable } from '../base/crc32c.ts';
 import type { Crc32c } from '../base/crc32c.ts';
-import { toIoError } from './io-error.ts';
 import { activateSpare, closeQuietly, discardFile, prepareSpare } from './log-file.ts';
 import type { ActiveFile, Spare } from './log-file.ts';
 import { encodeHeader, FORMAT_VERSION, HEADER_BYTES } from './record-format.ts';
@@ -20,13 +20,13 @@ import { readLogFile } from './log-reader.ts';
 import { recoverFiles } from './recovery.ts';
 import type { Recovered, WalFile } from './recovery.ts';
 import { removeSpan, writeSpan } from './span.ts';
-import { CHANNEL_BYTES_MAX, describeDamage, RECORD_BYTES_MAX } from './wal.ts';
+import { createClosedError } from './refusals.ts';
+import { describeDamage, RECORD_BYTES_MAX } from './wal.ts';
 import type { Wal, WalDamage, WalEntry } from './wal.ts';
 
 const MIB = 1024 * 1024;
 /** A batch ends here though more waits: bounds the wait of the first in line. */
 const BATCH_BYTES_MAX = 32 * MIB;
-const CHANNELS_CACHED_MAX = 4096;
 
 export interface LocalFileWalOptions {
   /** Made, with its parents, if it is not there. */
@@ -60,7 +60,6 @@ export class LocalFileWal implements Wal {
   #damage: WalDamage[];
   /** Records from here on are in the files, or lost. */
   #firstSequence: bigint;
-  readonly #channels = new Map<string, Uint8Array>();
   #queue: Waiting[] = [];
   #queueBytes = 0;
   #last: bigint;
@@ -78,6 +77,7 @@ export class LocalFileWal implements Wal {
   /** The last batch was rejected. */
   #isFailing = false;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   private constructor(settings: Settings, recovered: Recovered) {
     this.#settings = settings;
@@ -110,14 +110,13 @@ export class LocalFileWal implements Wal {
       await makeDurableDirectory(fileSystem, directory);
       return new LocalFileWal(settings, await recoverFiles(settings));
     } catch (error) {
-      throw await toIoError(error, { fileSystem, directory, file: directory });
+      throw await toIoError(error, { fileSystem, directory, place: { file: directory } });
     }
   }
 
-  append(channel: string, record: readonly Uint8Array[]): Promise<bigint> {
+  append(record: readonly Uint8Array[]): Promise<bigint> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) throw closedError();
-      const name = this.#encodeChannel(channel);
+      if (this.#isClosed) throw createClosedError();
       let payloadBytes = 0;
       for (const piece of record) payloadBytes += piece.byteLength;
       if (payloadBytes > RECORD_BYTES_MAX) {
@@ -132,11 +131,20 @@ export class LocalFileWal implements Wal {
           fields: { waiting: this.#queueBytes, limit: this.#settings.queueBytesMax },
         });
       }
-      const pending = makePendingRecord(name, record, this.#settings.crc32c);
+      const pending = makePendingRecord(record, this.#settings.crc32c);
       this.#queueBytes += pending.bytes;
       this.#queue.push({ ...pending, resolve, reject });
       this.#startCommitting();
     });
+  }
+
+  /** The directory is one process's, and whoever opens it again in that closes this first. */
+  async confirm(): Promise<void> {
+    if (this.#isClosed) throw createClosedError();
+  }
+
+  confirmedUntilMs(): number {
+    return this.#isClosed ? 0 : Infinity;
   }
 
   async *read(
@@ -166,6 +174,7 @@ export class LocalFileWal implements Wal {
   }
 
   truncate(before: bigint): Promise<void> {
+    if (this.#isClosed) return Promise.reject(createClosedError());
     const truncated = this.#truncating.then(() => this.#dropFiles(before));
     this.#truncating = truncated.catch(() => undefined);
     return truncated;
@@ -186,7 +195,13 @@ export class LocalFileWal implements Wal {
     return this.#last;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Once: the files may be another owner's afterwards. */
+  async #close(): Promise<void> {
     this.#isClosed = true;
     while (this.#committing !== undefined) await this.#committing;
     await this.#truncating;
@@ -197,21 +212,6 @@ export class LocalFileWal implements Wal {
     const active = this.#active;
     this.#active = undefined;
     if (active !== undefined) await this.#retire(active);
-  }
-
-  #encodeChannel(channel: string): Uint8Array {
-    const cached = this.#channels.get(channel);
-    if (cached !== undefined) return cached;
-    const bytes = new TextEncoder().encode(channel);
-    if (bytes.byteLength > CHANNEL_BYTES_MAX) {
-      throw new MilvusError('ParameterTooLarge', {
-        message: 'channel name is too long',
-        fields: { bytes: bytes.byteLength, limit: CHANNEL_BYTES_MAX },
-      });
-    }
-    if (this.#channels.size >= CHANNELS_CACHED_MAX) this.#channels.clear();
-    this.#channels.set(channel, bytes);
-    return bytes;
   }
 
   #startCommitting(): void {
@@ -393,7 +393,7 @@ export class LocalFileWal implements Wal {
   ): Promise<void> {
     const { fileSystem, directory } = this.#settings;
     for (const record of waiting) this.#queueBytes -= record.bytes;
-    const reason = await toIoError(error, { fileSystem, directory, file, needBytes });
+    const reason = await toIoError(error, { fileSystem, directory, place: { file }, needBytes });
     this.#isFailing = true;
     this.#settings.onFailure(reason);
     for (const record of waiting) record.reject(reason);
@@ -450,7 +450,7 @@ export class LocalFileWal implements Wal {
         });
         await fileSystem.syncDirectory(directory);
       } catch (error) {
-        throw await toIoError(error, { fileSystem, directory, file: file.path });
+        throw await toIoError(error, { fileSystem, directory, place: { file: file.path } });
       }
       this.#files.shift();
     }
@@ -463,8 +463,4 @@ function getDiscarded(active: ActiveFile): { handle: FileHandle; path: string } 
 
 function createDamageError(damage: WalDamage): MilvusError {
   return new MilvusError('DataIntegrity', { message: describeDamage(damage) });
-}
-
-function closedError(): MilvusError {
-  return new MilvusError('ServiceUnavailable', { message: 'write-ahead log is closed' });
 }

@@ -3,7 +3,7 @@
 
 import type { Crc32c } from '../base/crc32c.ts';
 import type { FileSystem } from '../base/file-system.ts';
-import { toIoError } from './io-error.ts';
+import { toIoError } from '../model/io-error.ts';
 import { closeQuietly } from './log-file.ts';
 import { HEADER_BYTES } from './record-format.ts';
 import { scanRecords } from './record-scanner.ts';
@@ -41,27 +41,24 @@ export async function* readLogFile(
     handle = await fileSystem.open(file.path, 'read');
   } catch (error) {
     if (!reading.isKept()) return;
-    throw await toIoError(error, { fileSystem, directory, file: file.path });
+    throw await toIoError(error, { fileSystem, directory, place: { file: file.path } });
   }
-  const decodeChannel = makeChannelDecoder();
   const options = { epoch: file.epoch, crc32c, stopAtBad: !isPatient };
   let expected = file.first;
   let offset = HEADER_BYTES;
   /** Records met whose payload alone is damaged. */
-  let damaged: { readonly sequence: bigint; readonly channel: string }[] = [];
+  let damaged: { readonly sequence: bigint; readonly prefix: Uint8Array }[] = [];
   const reportUpTo = (to: bigint): void => {
     const known = damaged.filter(({ sequence }) => sequence >= expected && sequence <= to);
     damaged = [];
     const damage = { file: file.path, offset, from: expected, to };
     const isKnown = BigInt(known.length) === to - expected + 1n;
-    report(isKnown ? { ...damage, channels: known.map(({ channel }) => channel) } : damage);
+    report(isKnown ? { ...damage, prefixes: known.map(({ prefix }) => prefix) } : damage);
   };
   try {
     for await (const item of scanRecords(handle, options)) {
       if (item.kind === 'bad') {
-        const { head } = item;
-        if (head === undefined) continue;
-        damaged.push({ sequence: head.sequence, channel: decodeChannel(head.channel) });
+        if (item.head !== undefined) damaged.push(item.head);
         continue;
       }
       if (item.sequence > last) break;
@@ -71,30 +68,16 @@ export async function* readLogFile(
       offset = item.endOffset;
       expected = item.sequence + 1n;
       if (item.sequence >= from) {
-        const channel = decodeChannel(item.channel);
-        yield { position: item.sequence, channel, place: where, record: item.payload };
+        yield { position: item.sequence, place: where, record: item.payload };
       }
       if (expected > last) break;
     }
   } catch (error) {
-    const failure = await toIoError(error, { fileSystem, directory, file: file.path });
+    const failure = await toIoError(error, { fileSystem, directory, place: { file: file.path } });
     // A block that the disk cannot read: what is behind it counts as damaged.
     if (!isPatient || failure.errorName !== 'IoFailed') throw failure;
   } finally {
     await closeQuietly(handle);
   }
   reportUpTo(last);
-}
-
-/** Decodes names, remembering the last: most records of a run are of few channels. */
-function makeChannelDecoder(): (bytes: Uint8Array) => string {
-  let lastBytes = Buffer.alloc(0);
-  let lastName = '';
-  return (bytes) => {
-    if (!lastBytes.equals(bytes)) {
-      lastBytes = Buffer.from(bytes);
-      lastName = lastBytes.toString('utf8');
-    }
-    return lastName;
-  };
 }

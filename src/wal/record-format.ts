@@ -7,6 +7,8 @@ import type { Crc32c } from '../base/crc32c.ts';
 export const FORMAT_VERSION = 1;
 export const HEADER_BYTES = 64;
 export const RECORD_HEAD_BYTES = 40;
+/** Records of before had a name there. */
+export const PREFIX_BYTES_MAX = 1024;
 const MAGIC = 0x314c41574e414c45n; // "ELANWAL1"
 const HEADER_CRC_OFFSET = 60;
 const HEAD_CRC_OFFSET = 36;
@@ -31,15 +33,15 @@ export interface RecordHead {
   readonly epoch: bigint;
   readonly sequence: bigint;
   readonly lastDurableSequence: bigint;
-  readonly channelBytes: number;
+  readonly prefixBytes: number;
 }
 
 export function alignUp(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
-export function getRecordBytes(channelBytes: number, payloadBytes: number): number {
-  return RECORD_HEAD_BYTES + alignUp(channelBytes) + alignUp(payloadBytes);
+export function getRecordBytes(prefixBytes: number, payloadBytes: number): number {
+  return RECORD_HEAD_BYTES + alignUp(prefixBytes) + alignUp(payloadBytes);
 }
 
 export function encodeHeader(header: FileHeader, crc32c: Crc32c): Uint8Array {
@@ -75,13 +77,13 @@ export function decodeHeader(bytes: Uint8Array, crc32c: Crc32c): FileHeader | un
 
 /**
  * Writes a record's head into `into` (RECORD_HEAD_BYTES long).
- * @param crcs  `channelCrc` of the padded channel, `bodyCrc` of that and the padded payload, taken
+ * @param crcs  `prefixCrc` of the padded prefix, `bodyCrc` of that and the padded payload, taken
  *   when the record came in: the head, known only when the record's turn comes, continues both.
  */
 export function encodeRecordHead(
   into: Uint8Array,
   head: RecordHead,
-  crcs: { readonly bodyCrc: number; readonly channelCrc: number },
+  crcs: { readonly bodyCrc: number; readonly prefixCrc: number },
   crc32c: Crc32c,
 ): void {
   const view = new DataView(into.buffer, into.byteOffset, RECORD_HEAD_BYTES);
@@ -89,8 +91,8 @@ export function encodeRecordHead(
   view.setBigUint64(8, head.epoch, true);
   view.setBigUint64(16, head.sequence, true);
   view.setBigUint64(24, head.lastDurableSequence, true);
-  view.setUint32(32, head.channelBytes, true);
-  const ownCrc = crc32c(into.subarray(4, HEAD_CRC_OFFSET), crcs.channelCrc);
+  view.setUint32(32, head.prefixBytes, true);
+  const ownCrc = crc32c(into.subarray(4, HEAD_CRC_OFFSET), crcs.prefixCrc);
   view.setUint32(HEAD_CRC_OFFSET, ownCrc, true);
   view.setUint32(0, crc32c(into.subarray(4, RECORD_HEAD_BYTES), crcs.bodyCrc), true);
 }
@@ -102,17 +104,17 @@ export function decodeRecordHead(bytes: Uint8Array): RecordHead {
     epoch: view.getBigUint64(8, true),
     sequence: view.getBigUint64(16, true),
     lastDurableSequence: view.getBigUint64(24, true),
-    channelBytes: view.getUint32(32, true),
+    prefixBytes: view.getUint32(32, true),
   };
 }
 
 /**
- * Returns whether a record's head and padded channel are right, whatever has become of its payload.
+ * Returns whether a record's head and padded prefix are right, whatever has become of its payload.
  * Records of versions that wrote 0 for this checksum never are.
  */
-export function isHeadIntact(head: Uint8Array, channel: Uint8Array, crc32c: Crc32c): boolean {
+export function isHeadIntact(head: Uint8Array, prefix: Uint8Array, crc32c: Crc32c): boolean {
   const stored = new DataView(head.buffer, head.byteOffset).getUint32(HEAD_CRC_OFFSET, true);
-  const crc = crc32c(head.subarray(4, HEAD_CRC_OFFSET), crc32c(channel, 0));
+  const crc = crc32c(head.subarray(4, HEAD_CRC_OFFSET), crc32c(prefix, 0));
   return stored !== 0 && stored === crc;
 }
 

@@ -12,9 +12,10 @@ import {
   HEADER_BYTES,
   isHeadIntact,
   isRecordIntact,
+  PREFIX_BYTES_MAX,
   RECORD_HEAD_BYTES,
 } from './record-format.ts';
-import { CHANNEL_BYTES_MAX, RECORD_BYTES_MAX } from './wal.ts';
+import { RECORD_BYTES_MAX } from './wal.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -24,7 +25,6 @@ export interface ScannedRecord {
   readonly endOffset: number;
   readonly sequence: bigint;
   readonly lastDurableSequence: bigint;
-  readonly channel: Uint8Array;
   readonly payload: Uint8Array;
 }
 
@@ -32,7 +32,7 @@ export interface BadSpan {
   readonly kind: 'bad';
   readonly offset: number;
   /** Of a record whose payload alone is damaged. */
-  readonly head?: { readonly sequence: bigint; readonly channel: Uint8Array };
+  readonly head?: { readonly sequence: bigint; readonly prefix: Uint8Array };
 }
 
 export interface ScanOptions {
@@ -99,21 +99,20 @@ class RecordScanner {
     if (headBytes === undefined) return RECORD_HEAD_BYTES;
     const head = decodeRecordHead(headBytes);
     if (head.epoch !== this.#options.epoch) return undefined;
-    if (head.payloadBytes > RECORD_BYTES_MAX || head.channelBytes > CHANNEL_BYTES_MAX) {
+    if (head.payloadBytes > RECORD_BYTES_MAX || head.prefixBytes > PREFIX_BYTES_MAX) {
       return undefined;
     }
-    const bytes = getRecordBytes(head.channelBytes, head.payloadBytes);
+    const bytes = getRecordBytes(head.prefixBytes, head.payloadBytes);
     const record = this.#get(offset, bytes);
     if (record === undefined) return bytes;
     if (!isRecordIntact(record, this.#options.crc32c)) return undefined;
-    const payloadStart = RECORD_HEAD_BYTES + alignUp(head.channelBytes);
+    const payloadStart = RECORD_HEAD_BYTES + alignUp(head.prefixBytes);
     return {
       kind: 'record',
       offset,
       endOffset: offset + bytes,
       sequence: head.sequence,
       lastDurableSequence: head.lastDurableSequence,
-      channel: record.subarray(RECORD_HEAD_BYTES, RECORD_HEAD_BYTES + head.channelBytes),
       payload: record.subarray(payloadStart, payloadStart + head.payloadBytes),
     };
   }
@@ -121,19 +120,19 @@ class RecordScanner {
   /** Returns what the head of a damaged record says, if the head itself is whole. */
   async readHead(
     offset: number,
-  ): Promise<{ sequence: bigint; channel: Uint8Array; endOffset: number } | undefined> {
+  ): Promise<{ sequence: bigint; prefix: Uint8Array; endOffset: number } | undefined> {
     const { epoch, crc32c } = this.#options;
     const headBytes = await this.#load(offset, RECORD_HEAD_BYTES);
     if (headBytes === undefined) return undefined;
     const head = decodeRecordHead(headBytes);
-    if (head.epoch !== epoch || head.channelBytes > CHANNEL_BYTES_MAX) return undefined;
-    const channelEnd = RECORD_HEAD_BYTES + alignUp(head.channelBytes);
-    const bytes = await this.#load(offset, channelEnd);
+    if (head.epoch !== epoch || head.prefixBytes > PREFIX_BYTES_MAX) return undefined;
+    const prefixEnd = RECORD_HEAD_BYTES + alignUp(head.prefixBytes);
+    const bytes = await this.#load(offset, prefixEnd);
     if (bytes === undefined) return undefined;
-    const padded = bytes.subarray(RECORD_HEAD_BYTES, channelEnd);
+    const padded = bytes.subarray(RECORD_HEAD_BYTES, prefixEnd);
     if (!isHeadIntact(bytes.subarray(0, RECORD_HEAD_BYTES), padded, crc32c)) return undefined;
-    const endOffset = offset + getRecordBytes(head.channelBytes, head.payloadBytes);
-    return { sequence: head.sequence, channel: padded.subarray(0, head.channelBytes), endOffset };
+    const endOffset = offset + getRecordBytes(head.prefixBytes, head.payloadBytes);
+    return { sequence: head.sequence, prefix: padded.subarray(0, head.prefixBytes), endOffset };
   }
 
   /** Returns the offset of the first intact record at or after `from`, a multiple of 8. */

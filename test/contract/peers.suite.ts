@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemRuntime } from '../../src/base/system-runtime.ts';
 import type { CallContext } from '../../src/rpc/contract.ts';
 import { MilvusError, invalidParameter, type ErrorName } from '../../src/model/error.ts';
 import { hasName } from '../support/has-name.ts';
@@ -28,8 +29,8 @@ type Echo = (request: unknown, call: CallContext) => Promise<unknown>;
 /** Everything by which a client can tell two MilvusErrors apart. */
 function toPlain(error: unknown): object {
   assert.ok(error instanceof MilvusError, String(error));
-  const { name, errorName, code, message, retriable, isInputError } = error;
-  return { name, errorName, code, message, retriable, isInputError };
+  const { name, errorName, code, message, retriable, isInputError, isUnexecuted } = error;
+  return { name, errorName, code, message, retriable, isInputError, isUnexecuted };
 }
 
 async function catchError(work: Promise<unknown>): Promise<unknown> {
@@ -111,7 +112,7 @@ export function testPeers(
   peersTest('MilvusErrors arrive equal', async (fixture) => {
     const errors = [
       new MilvusError('CollectionNotFound', { fields: { database: 'default', collection: 7n } }),
-      new MilvusError('ServiceNotReady'),
+      new MilvusError('ServiceNotReady', { isUnexecuted: true }),
       new MilvusError('Canceled'),
       new MilvusError('Unexpected', { message: '' }),
       invalidParameter('поле 向量: wrong dimension'),
@@ -223,6 +224,18 @@ export function testPeers(
     assert.equal(await peer.echo(2n, {}), 2n);
   });
 
+  peersTest('a callee knows when its caller gives up, and when it does not', async (fixture) => {
+    const seen: (number | undefined)[] = [];
+    const look: Echo = async (_, { deadlineMs }) => void seen.push(deadlineMs);
+    const peer = await fixture.connect({ look });
+    const deadlineMs = systemRuntime.monotonicMs() + 60_000;
+    await peer.look({}, { deadlineMs });
+    await peer.look({}, {});
+    assert.equal(seen[1], undefined);
+    // On the wire it is a time that is left: never less of it, and little more.
+    assert.ok(seen[0]! >= deadlineMs && seen[0]! < deadlineMs + 10_000, String(seen[0]));
+  });
+
   peersTest('a method that the role lacks rejects with Unimplemented', async (fixture) => {
     class Role {
       readonly echo: Echo = async (request) => request;
@@ -251,6 +264,7 @@ export function testPeers(
     const error = await catchError(peer.echo({}, {}));
     assert.ok(hasName(supports.missingRole)(error), String(error));
     assert.equal((error as MilvusError).retriable, true);
+    assert.equal((error as MilvusError).isUnexecuted, true);
   });
 
   peersTest('40 MB there and back arrive equal', async (fixture) => {

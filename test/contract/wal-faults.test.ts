@@ -47,14 +47,14 @@ async function change(
   await file.fdatasync();
 }
 
-/** Three records of 20 bytes of payload on channel `c`, each with an fsync of its own. */
-const RECORD = getRecordBytes(1, 20);
+/** Three records of 20 bytes, each with an fsync of its own. */
+const RECORD = getRecordBytes(20, 20);
 const OFFSETS = [0, 1, 2, 3].map((i) => HEADER_BYTES + i * RECORD);
 
 async function makeThree(): Promise<PowerCutFileSystem> {
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
-  for (let i = 1; i <= 3; i++) await wal.append('c', [makeBytes(i, 20)]);
+  for (let i = 1; i <= 3; i++) await wal.append([makeBytes(i, 20)]);
   return fileSystem.powerCut();
 }
 
@@ -88,7 +88,7 @@ test('R9 torn tail: the last record cut at any byte is dropped, the others stay'
       let wal = await open(fileSystem);
       assert.deepEqual(await getPositions(wal), [1n, 2n], `${how} at ${cut}`);
       assert.equal(wal.lastPosition(), 2n);
-      assert.equal(await wal.append('c', [makeBytes(9, 20)]), 3n);
+      assert.equal(await wal.append([makeBytes(9, 20)]), 3n);
       wal = await open(fileSystem.powerCut());
       const entries = await readAll(wal);
       assert.deepEqual(entries.map((entry) => entry.position), [1n, 2n, 3n]);
@@ -121,35 +121,36 @@ test('R9 damage: read past, only the damaged records are missing, and reported',
   assert.deepEqual(await readPast(wal), { positions: [1n, 3n], damage: [damage] });
   // Whoever needs nothing of it is not told.
   assert.deepEqual(await readPast(wal, 3n), { positions: [3n], damage: [] });
-  assert.equal(await wal.append('c', [makeBytes(4, 20)]), 4n);
+  assert.equal(await wal.append([makeBytes(4, 20)]), 4n);
   await wal.close();
   const again = await open(fileSystem);
   assert.deepEqual(await readPast(again), { positions: [1n, 3n, 4n], damage: [damage] });
   await assert.rejects(getPositions(again), isError('DataIntegrity', `offset=${OFFSETS[1]}`));
 });
 
-test('R9 damage: a record whose payload alone is damaged is told with its channel', async () => {
+test('R9 damage: a record whose payload alone is damaged is told with its beginning', async () => {
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
-  const channels = ['a', 'b', 'b', 'c'];
-  for (const [i, channel] of channels.entries()) await wal.append(channel, [makeBytes(i, 20)]);
+  const records = [0, 1, 2, 3].map((i) => makeBytes(i, 20));
+  for (const record of records) await wal.append([record]);
   await wal.close();
   const disk = fileSystem.powerCut();
   const [name] = await listLogFiles(disk);
   const payloads = [0, 1, 2, 3].map((i) => HEADER_BYTES + i * RECORD + RECORD - 10);
   const flipAt = (...at: number[]) => (bytes: Uint8Array): Uint8Array =>
     bytes.map((byte, i) => (at.includes(i) ? byte ^ 1 : byte));
-  const cases: [number[], (readonly string[] | undefined)[]][] = [
-    [[payloads[0]!], [['a']]],
-    [[payloads[1]!, payloads[2]!], [['b', 'b']]],
-    [[payloads[1]!, payloads[3]!], [['b'], ['c']]],
+  const [a, b, c, d] = records as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const cases: [number[], (readonly Uint8Array[] | undefined)[]][] = [
+    [[payloads[0]!], [[a]]],
+    [[payloads[1]!, payloads[2]!], [[b, c]]],
+    [[payloads[1]!, payloads[3]!], [[b], [d]]],
     // A head says nothing once it is wrong itself; then they may be anybody's.
     [[payloads[1]!, HEADER_BYTES + 2 * RECORD + 17], [undefined]],
   ];
   for (const [at, expected] of cases) {
     await change(disk, name!, flipAt(...at));
     const { damage } = await readPast(await open(disk));
-    assert.deepEqual(damage.map(({ channels: told }) => told), expected);
+    assert.deepEqual(damage.map(({ prefixes: told }) => told), expected);
     await change(disk, name!, flipAt(...at));
   }
 });
@@ -157,7 +158,7 @@ test('R9 damage: a record whose payload alone is damaged is told with its channe
 async function makeManyFiles(): Promise<PowerCutFileSystem> {
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
-  for (let i = 1; i <= 40; i++) await wal.append('c', [makeBytes(i, 900)]);
+  for (let i = 1; i <= 40; i++) await wal.append([makeBytes(i, 900)]);
   await wal.close();
   assert.ok((await listLogFiles(fileSystem)).length >= 4);
   return fileSystem.powerCut();
@@ -184,7 +185,7 @@ test('R9 damage: a file without its header gives its records, if they are whole'
     const wal = await open(fileSystem);
     const { positions, damage } = await readPast(wal);
     assert.deepEqual([positions.length, damage], [40, []], name);
-    assert.equal(await wal.append('c', []), 41n);
+    assert.equal(await wal.append([]), 41n);
   }
 });
 
@@ -206,7 +207,7 @@ test('R9 damage: a file without header and records, or none, is named with its l
       assert.deepEqual(named, [expected], `${how} ${index}`);
       await assert.rejects(getPositions(wal), isError('DataIntegrity', file));
       assert.equal(wal.lastPosition(), 40n);
-      assert.equal(await wal.append('c', []), 41n);
+      assert.equal(await wal.append([]), 41n);
       // Nobody needs the lost ones any more: the damage goes with them.
       await wal.truncate(lost.at(-1)! + 1n);
       assert.deepEqual((await readPast(wal)).damage, []);
@@ -232,7 +233,7 @@ test('R9 damage: the newest files that are lost whole are missed at every start'
       assert.match(told!.file, new RegExp(`file number ${names.length}$`));
       // Positions that the lost records may have had are not given out again.
       assert.ok(told!.from === last + 1n && told!.to >= 40n);
-      const position = await wal.append('c', [makeBytes(1, 20)]);
+      const position = await wal.append([makeBytes(1, 20)]);
       assert.ok(position > told!.to);
       await wal.close();
       disk = disk.powerCut();
@@ -304,7 +305,7 @@ test('R9 damage: whatever is damaged, the log opens and reads no wrong record', 
 test('R9 damage: the last file without its first records cannot pass for a torn one', async () => {
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
-  for (let i = 1; i <= 8; i++) await wal.append('c', [makeBytes(i, 100)]);
+  for (let i = 1; i <= 8; i++) await wal.append([makeBytes(i, 100)]);
   const disk = fileSystem.powerCut();
   const [name] = await listLogFiles(disk);
   await change(disk, name!, (bytes) => bytes.fill(0, 0, 512));
@@ -331,8 +332,8 @@ test('R9 a payload that is itself a piece of a log is never taken for records', 
   await file.read(image, 0);
   const fileSystem = new PowerCutFileSystem();
   const wal = await open(fileSystem);
-  await wal.append('c', [makeBytes(1, 20)]);
-  await wal.append('c', [image]);
+  await wal.append([makeBytes(1, 20)]);
+  await wal.append([image]);
   const disk = fileSystem.powerCut();
   const [name] = await listLogFiles(disk);
   // Tears the record that carries the image: its inner records must not prove damage.
@@ -340,20 +341,20 @@ test('R9 a payload that is itself a piece of a log is never taken for records', 
   assert.deepEqual(await getPositions(await open(disk)), [1n]);
 });
 
-test('R9 group commit: appends on many channels share few fsyncs', async () => {
+test('R9 group commit: appends that wait together share few fsyncs', async () => {
   const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
   const wal = await open(fileSystem, { fileBytes: 1 << 20, firstFileBytes: 1 << 20 });
-  await wal.append('c', [makeBytes(0, 10)]);
+  await wal.append([makeBytes(0, 10)]);
   const before = fileSystem.counts.syncs;
   const appends = Array.from({ length: 1000 }, (_, i) =>
-    wal.append(`c${i % 50}`, [makeBytes(i, 100)]),
+    wal.append([makeBytes(i, 100)]),
   );
   await Promise.all(appends);
   assert.ok(fileSystem.counts.syncs - before <= 3, `${fileSystem.counts.syncs - before} fsyncs`);
 
   const start = fileSystem.counts.syncs;
   const writers = Array.from({ length: 32 }, async (_, i) => {
-    for (let k = 0; k < 50; k++) await wal.append(`c${i}`, [makeBytes(i, 30)]);
+    for (let k = 0; k < 50; k++) await wal.append([makeBytes(i, 30)]);
   });
   await Promise.all(writers);
   const spent = fileSystem.counts.syncs - start;
@@ -365,7 +366,7 @@ test('R9 short writes are continued', async () => {
   const fileSystem = new FaultyFileSystem(new PowerCutFileSystem());
   fileSystem.writeBytesMax = 7;
   const wal = await open(fileSystem, { fileBytes: 2048, firstFileBytes: 1024 });
-  await Promise.all([1, 2, 3].map((i) => wal.append('c', [makeBytes(i, 90), makeBytes(i, 5)])));
+  await Promise.all([1, 2, 3].map((i) => wal.append([makeBytes(i, 90), makeBytes(i, 5)])));
   const expected = [1, 2, 3].map((i) => Buffer.concat([makeBytes(i, 90), makeBytes(i, 5)]));
   assert.deepEqual((await readAll(wal)).map((entry) => Buffer.from(entry.record)), expected);
 });
@@ -375,14 +376,14 @@ for (const fault of ['write', 'fdatasync'] as const) {
     const disk = new PowerCutFileSystem();
     const fileSystem = new FaultyFileSystem(disk);
     const wal = await open(fileSystem);
-    assert.equal(await wal.append('c', [makeBytes(1, 20)]), 1n);
+    assert.equal(await wal.append([makeBytes(1, 20)]), 1n);
     const [first] = await listLogFiles(disk);
     fileSystem.failNext(fault);
-    const lost = [2, 3].map((i) => wal.append('c', [makeBytes(i, 20)]));
+    const lost = [2, 3].map((i) => wal.append([makeBytes(i, 20)]));
     for (const append of lost) await assert.rejects(append, isError('IoFailed', first!, 'EIO'));
     assert.equal(wal.lastPosition(), 1n);
     const size = (await disk.stat(`${DIRECTORY}/${first}`))!.bytes;
-    assert.equal(await wal.append('c', [makeBytes(4, 20)]), 2n);
+    assert.equal(await wal.append([makeBytes(4, 20)]), 2n);
     assert.equal((await listLogFiles(disk)).length, 2);
     assert.equal((await disk.stat(`${DIRECTORY}/${first}`))!.bytes, size);
     for (const next of [disk.kill(), disk.powerCut()]) {
@@ -399,13 +400,13 @@ test('R9 a rejected record does not come back from the page cache after a kill',
   const disk = new PowerCutFileSystem();
   const fileSystem = new FaultyFileSystem(disk);
   const wal = await open(fileSystem);
-  await wal.append('c', [makeBytes(1, 20)]);
+  await wal.append([makeBytes(1, 20)]);
   fileSystem.failNext('fdatasync');
-  await assert.rejects(wal.append('c', [makeBytes(2, 20)]), isError('IoFailed'));
+  await assert.rejects(wal.append([makeBytes(2, 20)]), isError('IoFailed'));
   await wal.close();
   const again = await open(disk.kill());
   assert.deepEqual(await getPositions(again), [1n]);
-  assert.equal(await again.append('c', [makeBytes(3, 20)]), 2n);
+  assert.equal(await again.append([makeBytes(3, 20)]), 2n);
 });
 
 test('R9 the disk fails for long: every append is refused, then the log goes on', async () => {
@@ -413,18 +414,18 @@ test('R9 the disk fails for long: every append is refused, then the log goes on'
     const disk = new PowerCutFileSystem();
     const fileSystem = new FaultyFileSystem(disk);
     const wal = await open(fileSystem);
-    for (let i = 1; i <= 3; i++) await wal.append('c', [makeBytes(i, 900)]);
+    for (let i = 1; i <= 3; i++) await wal.append([makeBytes(i, 900)]);
     fileSystem.failNext(fault, 1000);
     let refused = 0;
     for (let i = 0; i < 20; i++) {
-      await wal.append('c', [makeBytes(50 + i, 900)]).catch((error: unknown) => {
+      await wal.append([makeBytes(50 + i, 900)]).catch((error: unknown) => {
         assert.ok(isError('IoFailed')(error));
         refused++;
       });
     }
     assert.ok(refused > 0, fault);
     fileSystem.failNext(fault, 0);
-    const last = await wal.append('c', [makeBytes(4, 900)]);
+    const last = await wal.append([makeBytes(4, 900)]);
     const found = await readAll(await open(disk.powerCut()));
     assert.equal(found.at(-1)!.position, last, fault);
     assert.equal(found.length, 3 + 20 - refused + 1, fault);
@@ -440,18 +441,18 @@ test('R9 a full disk is a typed error, and appends succeed when space is back', 
   let failure: unknown;
   while (failure === undefined) {
     try {
-      acknowledged = await wal.append('c', [makeBytes(1, 900)]);
+      acknowledged = await wal.append([makeBytes(1, 900)]);
     } catch (error) {
       failure = error;
     }
   }
   assert.ok(isError('DiskLimitExceeded', 'need=', 'have=')(failure), String(failure));
   assert.ok(acknowledged >= 10n);
-  await assert.rejects(wal.append('c', [makeBytes(1, 900)]), isError('DiskLimitExceeded'));
+  await assert.rejects(wal.append([makeBytes(1, 900)]), isError('DiskLimitExceeded'));
   await wal.truncate(acknowledged);
-  assert.equal(await wal.append('c', [makeBytes(2, 900)]), acknowledged + 1n);
+  assert.equal(await wal.append([makeBytes(2, 900)]), acknowledged + 1n);
   fileSystem.spaceBytes = Infinity;
-  for (let i = 0; i < 10; i++) await wal.append('c', [makeBytes(3, 900)]);
+  for (let i = 0; i < 10; i++) await wal.append([makeBytes(3, 900)]);
   const positions = await getPositions(await open(disk.powerCut()));
   assert.equal(positions.at(-1), acknowledged + 11n);
   assert.ok(positions.includes(acknowledged));
@@ -460,12 +461,12 @@ test('R9 a full disk is a typed error, and appends succeed when space is back', 
 test('R24 past the bound of waiting bytes appends are refused with RateLimit', async () => {
   const wal = await open(new PowerCutFileSystem(), { queueBytesMax: 10_000 });
   const results = await Promise.allSettled(
-    Array.from({ length: 20 }, () => wal.append('c', [makeBytes(1, 1000)])),
+    Array.from({ length: 20 }, () => wal.append([makeBytes(1, 1000)])),
   );
   const refused = results.filter((result) => result.status === 'rejected');
   assert.ok(refused.length >= 10 && refused.length < 20);
   for (const { reason } of refused) assert.ok(isError('RateLimit')(reason));
-  assert.equal(await wal.append('c', [makeBytes(1, 1000)]), BigInt(20 - refused.length + 1));
+  assert.equal(await wal.append([makeBytes(1, 1000)]), BigInt(20 - refused.length + 1));
 });
 
 test('R9 power cuts at random moments: nothing acknowledged is lost', async () => {

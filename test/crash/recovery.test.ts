@@ -72,7 +72,7 @@ async function create(client: MilvusClient): Promise<void> {
 
 async function flush(client: MilvusClient): Promise<void> {
   const { isWritten } = await client.flush(SPEC.name);
-  await waitFor(isWritten);
+  await waitFor(() => isWritten());
 }
 
 async function listKeys(client: MilvusClient): Promise<unknown[]> {
@@ -145,5 +145,21 @@ test('a stop in the middle of writes loses nothing acknowledged and ends by itse
     const found = await listKeys(client);
     assert.deepEqual(found.slice(0, acknowledged.length), acknowledged);
     assert.ok(found.length <= acknowledged.length + 1);
+    await lives.kill(client);
+  }));
+
+test('R23 a flush whose server is killed is carried out by the next one', () =>
+  withLives({}, async (lives) => {
+    let client = await lives.start();
+    await create(client);
+    // Enough that the kill comes before the file.
+    const keys = Array.from({ length: 20_000 }, (_, i) => BigInt(i));
+    await client.insert(SPEC, keys.map(makeRow));
+    const { isWritten } = await client.flush(SPEC.name);
+    await lives.kill(client);
+    client = await lives.start();
+    const later = client;
+    await waitFor(() => isWritten(later));
+    assert.equal((await listKeys(client)).length, keys.length);
     await lives.kill(client);
   }));

@@ -106,7 +106,7 @@ test('rootCoord.maxPartitionNum bounds partitions, those of a key at 1,024', asy
       },
     ],
   );
-  assert.equal(loadConfig({ env: {} }).config.rootCoord.maxPartitionNum, 4096);
+  assert.equal(loadConfig({ env: {} }).config['rootCoord.maxPartitionNum'], 4096);
 });
 
 test('rootCoord.maxGeneralCapacity bounds partitions times shards, however they come', async () => {

@@ -164,6 +164,19 @@ const RUNS: readonly { name: string; shards: number; options: SandboxOptions }[]
   },
   { name: 'gRPC between roles', shards: 2, options: { isGrpc: true, isAutoCompactionOn: true } },
   {
+    name: 'two streaming nodes and two query nodes',
+    shards: 3,
+    options: { streamingNodes: 2, queryNodes: 2, isAutoCompactionOn: true },
+  },
+  {
+    name: 'two and two nodes over gRPC, small segments, merged and written out all the time',
+    shards: 2,
+    options: {
+      ...{ streamingNodes: 2, queryNodes: 2, isGrpc: true, isAutoCompactionOn: true },
+      ...{ segmentBytesMax: 6_000, walBytesMax: 20_000 },
+    },
+  },
+  {
     name: 'direct calls, old versions not kept, WAL cut exactly, merged all the time',
     shards: 2,
     options: { copy: false, mvccRetentionMs: 0, wal: 'memory', isAutoCompactionOn: true },

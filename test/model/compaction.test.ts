@@ -112,7 +112,7 @@ test('R3 a swap that fails is repeated, and its output is never beside its input
       }
       // The query node has opened the output when the call fails.
       const broken = async (): Promise<void> => {
-        throw new Error('the leader is gone');
+        throw new MilvusError('ServiceUnavailable', { message: 'the leader is gone' });
       };
       sandbox.afterHooks.set(failing, broken);
       if (failing === 'streamingnode.replaceSegments') sandbox.hooks.set(failing, broken);
@@ -126,11 +126,11 @@ test('R3 a swap that fails is repeated, and its output is never beside its input
       await checkRows(collection);
       sandbox.afterHooks.clear();
       sandbox.hooks.clear();
-      const { collectionId } = collection.info;
+      const vchannel = collection.info.vchannels[0]!;
       await until(async () => {
         await runtime.advance(5000);
-        const request = { collectionId, horizon: 0n };
-        const { segments } = await sandbox.peers.streamingnode.listSealed(request, {});
+        const request = { vchannel, horizon: 0n };
+        const { segments } = await sandbox.peers.shard(vchannel).listSealed(request, {});
         return segments.length === 1;
       });
       await checkRows(collection);
@@ -207,10 +207,8 @@ test('P6 a dropped collection or partition gives its disk back within a minute',
       await withTimePassing(runtime, 50, () => collection.flush());
     }
     await collection.delete([1n, 2n]);
-    await sandbox.peers.streamingnode.writeDeletes(
-      { collectionId: collection.info.collectionId },
-      {},
-    );
+    const vchannel = collection.info.vchannels[0]!;
+    await sandbox.peers.shard(vchannel).writeDeletes({ vchannel }, {});
     const before = await sandbox.listFiles();
     assert.equal(before.length, 3);
     await collection.dropPartition('p');

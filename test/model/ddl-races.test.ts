@@ -84,6 +84,9 @@ test('two CreateIndex at once give one index, built once', async () => {
   });
 });
 
+/** What a role is asked when a collection is dropped, where it is not `dropCollection`. */
+const DROP: Readonly<Record<string, string>> = { streamingnode: 'dropShard' };
+
 test('R10 what races with the drop of its collection leaves no record', async () => {
   for (const held of ['streamingnode', 'querycoord', 'indexcoord', 'datacoord', 'none']) {
     await withCollection({}, 1, async (collection, sandbox) => {
@@ -93,7 +96,7 @@ test('R10 what races with the drop of its collection leaves no record', async ()
       await collection.flush();
       const gate = createDeferred<void>();
       const reached = createDeferred<void>();
-      sandbox.hooks.set(`${held}.dropCollection`, () => {
+      sandbox.hooks.set(`${held}.${DROP[held] ?? 'dropCollection'}`, () => {
         reached.resolve();
         return gate.promise;
       });
@@ -162,7 +165,7 @@ test('R10 a collection whose drop fails half-way is gone, and its name is free',
       await createIndex(sandbox.peers, collection);
       await collection.insert(makeRows(0, 10));
       await collection.flush();
-      failOnce(sandbox, `${failing}.dropCollection`);
+      failOnce(sandbox, `${failing}.${DROP[failing] ?? 'dropCollection'}`);
       await assert.rejects(rootcoord.dropCollection(ref, {}), hasName('IoFailed'));
       await assert.rejects(rootcoord.describeCollection(ref, {}), hasName('CollectionNotFound'));
       const successor = await SandboxCollection.create(sandbox.peers, 'c');
@@ -183,7 +186,7 @@ test('a collection that could not be opened does not stay, or is opened by the r
     await withCollection({}, 1, async (_other, sandbox) => {
       const create = (): Promise<SandboxCollection> =>
         SandboxCollection.create(sandbox.peers, 'late');
-      failOnce(sandbox, 'streamingnode.openCollection');
+      failOnce(sandbox, 'streamingnode.openShard');
       if (!isUndone) {
         sandbox.hooks.set('kv.transact', async (transaction) => {
           const { puts } = transaction as { puts: { key: string }[] };

@@ -27,8 +27,8 @@ async function deleteSingly(
   from: number,
   to: number,
 ): Promise<void> {
-  const { collectionId, schema, vchannels } = info;
-  const base = { collectionId, vchannel: vchannels[0]!, schemaVersion: schema.version };
+  const vchannel = info.vchannels[0]!;
+  const base = { vchannel, schemaVersion: info.schema.version };
   let next = from;
   const work = async (): Promise<void> => {
     while (next < to) {
@@ -37,7 +37,7 @@ async function deleteSingly(
         const keys = { kind: 'int64', values: BigInt64Array.of(BigInt(next)) } as const;
         parts.push({ kind: 'delete', partitionId: 0n, keys, killsUpTo: 0n });
       }
-      await peers.streamingnode.write({ ...base, parts }, {});
+      await peers.shard(vchannel).write({ ...base, parts }, {});
     }
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, work));

@@ -34,7 +34,7 @@ test('R8 a record that replay cannot apply stops its collection and no other', a
       shardIndex: 0,
       parts: [{ kind: 'insert', ...part, batch: new Uint8Array(64).fill(7) }],
     });
-    const position = await sandbox.wal.append(vchannels[0]!.replace(/_[^_]*$/, ''), record);
+    const position = await sandbox.wal.append(record);
     for (let start = 0; start < 2; start += 1) {
       await sandbox.restart();
       // The log keeps the record, whatever the others write out: a later version may apply it.
@@ -329,10 +329,10 @@ test('R16 a damaged delete file stops what needs it, by name', async () => {
     }
     await collection.delete([1n]);
     const { collectionId, vchannels } = collection.info;
-    const { datacoord, streamingnode } = sandbox.peers;
-    await streamingnode.writeDeletes({ collectionId }, {});
-    const ref = { collectionId, vchannel: vchannels[0]! };
-    const { channel } = await datacoord.openChannel(ref, {});
+    const vchannel = vchannels[0]!;
+    await sandbox.peers.shard(vchannel).writeDeletes({ vchannel }, {});
+    const ref = { collectionId, vchannel };
+    const { channel } = await sandbox.peers.datacoord.openChannel(ref, {});
     const { file, crc32c } = channel.deleteFiles[0]!;
     const path = join(sandbox.folder, 'storage', file);
     const bytes = await readFile(path);

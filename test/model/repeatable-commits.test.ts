@@ -208,10 +208,9 @@ for (let run = 0; run < 4; run += 1) {
       // Of calls that were under way when they were mended.
       for (const error of sandbox.errors.splice(0)) assert.match(error, /broken call of/);
       assert.deepEqual(await sandbox.listRecords('writing/'), []);
-      const { segments } = await sandbox.peers.streamingnode.listSealed(
-        { collectionId: collection.info.collectionId, horizon: 0n },
-        {},
-      );
+      const vchannel = collection.info.vchannels[0]!;
+      const request = { vchannel, horizon: 0n };
+      const { segments } = await sandbox.peers.shard(vchannel).listSealed(request, {});
       assert.equal(segments.length, await collection.segmentCount());
       await sandbox.peers.rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
       assert.equal(sandbox.openHandles, 0);

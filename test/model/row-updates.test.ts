@@ -194,11 +194,11 @@ test('R6 rows of a proxy that has died are free again when its lease is over', a
   const runtime = new VirtualRuntime();
   await withProxy({ runtime, isGrpc: true }, async (client, sandbox) => {
     await client.insert(SPEC, [makeRow(1)]);
-    const { collectionId, vchannels } = await findChannel(sandbox);
-    const { streamingnode } = sandbox.peers;
+    const { vchannels } = await findChannel(sandbox);
     const keys = { kind: 'int64', values: BigInt64Array.of(1n) } as const;
     const vchannel = vchannels[hashKey(1n) % vchannels.length]!;
-    const { token } = await streamingnode.lockKeys({ collectionId, vchannel, keys }, {});
+    const shard = sandbox.peers.shard(vchannel);
+    const { token } = await shard.lockKeys({ vchannel, keys }, {});
     let isDone = false;
     const waiting = update(client, { id: 1n, n0: 7n }).then(() => (isDone = true));
     while (runtime.sleeperCount === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -208,9 +208,9 @@ test('R6 rows of a proxy that has died are free again when its lease is over', a
     await waiting;
     assert.equal((await find(client, 1))['n0'], 7n);
     // Only slow, not dead: what it writes late would undo the update.
-    const late = { collectionId, vchannel, schemaVersion: 0, token, parts: [] };
+    const late = { vchannel, schemaVersion: 0, token, parts: [] };
     await assert.rejects(
-      streamingnode.write(late, {}),
+      shard.write(late, {}),
       (error) => error instanceof MilvusError && error.code === 2200 && error.isUnexecuted,
     );
   });
@@ -222,13 +222,12 @@ test('R6 an update that has lost its rows reads them again, some times at most',
     let losses = 3;
     let writes = 0;
     sandbox.hooks.set('streamingnode.write', async (request) => {
-      const { collectionId, vchannel, token } = request as WriteRequest;
+      const { vchannel, token } = request as WriteRequest;
       if (token === undefined) return;
       writes += 1;
       if (losses === 0) return;
       losses -= 1;
-      const { streamingnode } = sandbox.peers;
-      await streamingnode.unlockKeys({ collectionId, vchannel, token }, {});
+      await sandbox.peers.shard(vchannel).unlockKeys({ vchannel, token }, {});
       // In the row that was read before there is none of this.
       await client.upsert(SPEC, [makeRow(1, 100 + (losses % 100))]);
     });

@@ -1,24 +1,49 @@
-// What is under way in a shard when it stops, is dropped or loses a partition: nobody is given half
-// of an answer, nobody waits for what will not come, and nothing wrong is said afterwards.
+// What is asked of a shard before it is open, and what is under way when it stops, is dropped or
+// loses a partition: nobody is given half of an answer, nobody waits for what will not come, and
+// nothing wrong is said or written.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { hasName } from '../support/has-name.ts';
 import { until } from '../support/sandbox-collection.ts';
 import { withTimePassing } from '../support/pump.ts';
 import { VirtualRuntime } from '../support/virtual-runtime.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 /** Lets all that is ready run. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
+test('P3 a shard that is not open yet writes nothing, whoever asks', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const vchannel = collection.info.vchannels[0]!;
+    await collection.insert(makeRows(0, 20));
+    await collection.flush();
+    await collection.delete([3n, 5n]);
+    let asked = 0;
+    // When its sealed segments are about to be opened; a merge might ask.
+    sandbox.hooks.set('querynode.loadSegments', async () => {
+      const shard = sandbox.peers.shard(vchannel);
+      await assert.rejects(shard.writeDeletes({ vchannel }, {}), hasName('ServiceNotReady'));
+      await assert.rejects(shard.flush({ vchannel }, {}), hasName('ServiceNotReady'));
+      asked += 1;
+    });
+    for (let start = 1; start <= 2; start += 1) {
+      await sandbox.restart();
+      assert.equal(asked, start);
+      await checkRows(collection);
+    }
+  });
+});
+
 for (const end of ['stops', 'is dropped'] as const) {
   test(`P2 a read that is under way when its collection ${end} gets no empty answer`, async () => {
     await withCollection({}, 1, async (collection, sandbox) => {
-      const { rootcoord, streamingnode } = sandbox.peers;
-      const { collectionId, vchannels } = collection.info;
+      const { rootcoord } = sandbox.peers;
+      const vchannel = collection.info.vchannels[0]!;
+      const shard = sandbox.peers.shard(vchannel);
       await collection.insert(makeRows(0, 10));
       await collection.flush();
       const gate = createDeferred<void>();
@@ -28,17 +53,14 @@ for (const end of ['stops', 'is dropped'] as const) {
         collection.query(),
         collection.count(),
         collection.search([0, 0, 0, 0], 3),
-        streamingnode.getStats({ collectionId }, {}),
-        streamingnode.flush({ collectionId }, {}),
+        shard.getStats({ vchannel }, {}),
+        shard.flush({ vchannel }, {}),
       ];
       const outcomes = Promise.allSettled(reads);
       await settle();
       const ended =
         end === 'stops'
-          ? streamingnode.reportDamage(
-              { collectionId, vchannel: vchannels[0]!, reason: 'a bad disk' },
-              {},
-            )
+          ? shard.reportDamage({ vchannel, reason: 'a bad disk' }, {})
           : rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
       await settle();
       gate.resolve();
@@ -56,8 +78,9 @@ for (const end of ['stops', 'is dropped'] as const) {
 test('P7 a drop does not wait for the next try of a segment that cannot be written', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { rootcoord, streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const { rootcoord } = sandbox.peers;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const gate = createDeferred<void>();
     await collection.insert(makeRows(0, 10));
     let isBegun = false;
@@ -66,7 +89,7 @@ test('P7 a drop does not wait for the next try of a segment that cannot be writt
       await gate.promise;
       throw new Error('the disk is full');
     });
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => isBegun);
     const dropped = rootcoord.dropCollection({ dbName: 'default', name: 'c' }, {});
     await settle();
@@ -83,12 +106,12 @@ test('P7 a drop does not wait for the next try of a segment that cannot be writt
 test('health forgets a segment that could not be written with its partition', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const partitionId = await collection.createPartition('p');
     await collection.insert(makeRows(0, 10), partitionId);
     sandbox.hooks.set('datacoord.beginFile', () => Promise.reject(new Error('a full disk')));
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => sandbox.health.count === 1);
     await withTimePassing(runtime, 50, () => collection.dropPartition('p'));
     await runtime.advance(120_000);
@@ -100,20 +123,20 @@ test('health forgets a segment that could not be written with its partition', as
 test('health names a segment that cannot be written also after others have been', async () => {
   const runtime = new VirtualRuntime();
   await withCollection({ runtime }, 1, async (collection, sandbox) => {
-    const { streamingnode } = sandbox.peers;
-    const { collectionId } = collection.info;
+    const vchannel = collection.info.vchannels[0]!;
+    const shard = sandbox.peers.shard(vchannel);
     const partitionId = await collection.createPartition('p');
     await collection.insert(makeRows(0, 10), partitionId);
-    const { segments } = await streamingnode.listGrowing({ collectionId }, {});
+    const { segments } = await shard.listGrowing({ vchannel }, {});
     const [broken] = segments;
     sandbox.hooks.set('datacoord.beginFile', async (request) => {
       const { segmentId } = request as { segmentId: bigint };
       if (segmentId === broken!.segmentId) throw new Error('a bad block');
     });
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => sandbox.health.count === 1);
     await collection.insert(makeRows(10, 20));
-    await streamingnode.flush({ collectionId }, {});
+    await shard.flush({ vchannel }, {});
     await until(async () => (await collection.segmentCount()) === 1);
     await settle();
     assert.equal(sandbox.health.count, 1);

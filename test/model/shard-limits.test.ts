@@ -122,14 +122,14 @@ test('R24 requests that wait to change the catalog are bounded in bytes', async 
         },
         {},
       );
-    sandbox.hooks.set('streamingnode.openCollection', () => gate.promise);
+    sandbox.hooks.set('streamingnode.openShard', () => gate.promise);
     const long = 'x'.repeat(10 * 1024 * 1024);
     const asked = Array.from({ length: 10 }, (_unused, i) => create(`c${i}`, long));
     const refused = asked.slice(6);
     for (const each of refused) {
       await assert.rejects(each, (error) => error instanceof MilvusError && error.code === 8);
     }
-    sandbox.hooks.delete('streamingnode.openCollection');
+    sandbox.hooks.delete('streamingnode.openShard');
     gate.resolve();
     await Promise.all(asked.slice(0, 6));
     await create('later', 'short');

@@ -63,14 +63,14 @@ class World {
 
   /** Calls `before`, counting from 0, when the first shard has written and the second is asked. */
   async watch(before: (time: number) => Promise<void>): Promise<void> {
-    const { rootcoord, streamingnode } = this.sandbox.peers;
+    const { rootcoord, shard: findShard } = this.sandbox.peers;
     const ref = { dbName: 'default', name: 'c' };
-    const { collectionId, vchannels } = await rootcoord.describeCollection(ref, {});
+    const { vchannels } = await rootcoord.describeCollection(ref, {});
     const readFirst = async (): Promise<bigint> => {
       const params = { limit: 1, outputFieldIds: [], countOnly: true };
       const target = { partitionIds: [], ignoreGrowing: false, pinnedTimestamp: 0n };
-      const request = { collectionId, vchannel: vchannels[0]!, ...target, params };
-      return (await streamingnode.query(request, {})).timestamp;
+      const vchannel = vchannels[0]!;
+      return (await findShard(vchannel).query({ vchannel, ...target, params }, {})).timestamp;
     };
     const start = await readFirst();
     let time = 0;

@@ -54,6 +54,8 @@ test('R9 a damaged payload stops the collection whose it was, and no other', asy
       await sandbox.restart();
       await checkRows(idle!);
       await checkRows(busy!);
+      // The shard of another node is told while that starts.
+      await until(async () => sandbox.health.count === 2);
       // Both of its shards, though one could go on: a part of a collection would be a wrong answer.
       await checkStopped(victim!, /write-ahead log is damaged.*offset=\d+.*records \d+ to \d+/);
       const subjects = sandbox.health.list().map(({ subject }) => subject);
@@ -105,7 +107,7 @@ test('R9 a record of an unknown form stops who has no checkpoint past it', async
     const sound = await SandboxCollection.create(sandbox.peers, 'sound');
     const victim = await SandboxCollection.create(sandbox.peers, 'victim');
     await victim.insert(makeTextRows(0, 10));
-    await sandbox.wal.append('a later version', [new Uint8Array(64).fill(3)]);
+    await sandbox.wal.append([new Uint8Array(64).fill(3)]);
     await sound.insert(makeTextRows(0, 10));
     await sound.flush();
     await sandbox.restart();
@@ -170,16 +172,51 @@ test('R8 a drop that cannot be finished at start holds up no other, and is told'
   });
 });
 
+for (const isGrpc of [false, true]) {
+  const how = isGrpc ? 'over gRPC' : 'in one process';
+  test(`R8 a shard that stops on one node stops those on others, ${how}`, async () => {
+    await withSandbox({ streamingNodes: 2, queryNodes: 2, isGrpc }, async (sandbox) => {
+      const victim = await SandboxCollection.create(sandbox.peers, 'victim', 4);
+      const sound = await SandboxCollection.create(sandbox.peers, 'sound', 4);
+      for (const collection of [victim, sound]) {
+        await collection.insert(makeTextRows(0, 50));
+        await collection.flush();
+        await collection.insert(makeTextRows(50, 50, MARK));
+        await checkRows(collection);
+      }
+      const vchannel = victim.info.vchannels[0]!;
+      await sandbox.peers.shard(vchannel).reportDamage({ vchannel, reason: 'a bad disk' }, {});
+      await until(async () => sandbox.health.count === 4);
+      await checkStopped(victim, /a bad disk/);
+      for (const other of victim.info.vchannels) {
+        const flush = sandbox.peers.shard(other).flush({ vchannel: other }, {});
+        await assert.rejects(flush, /collection is stopped/);
+      }
+      await checkRows(sound);
+      await sandbox.restart();
+      await checkRows(victim);
+      await checkRows(sound);
+      // The log of one of the nodes is damaged: the other is told while it starts.
+      await damageLog(sandbox, MARK);
+      await sandbox.restart();
+      const { subject } = sandbox.health.list()[0]!;
+      const stopped = [victim, sound].find(({ info }) => info.vchannels.includes(subject))!;
+      await until(async () => sandbox.health.count === 4);
+      await checkStopped(stopped, /write-ahead log is damaged/);
+      await checkRows(stopped === victim ? sound : victim);
+    });
+  });
+}
+
 test('R20 a new collection that stops keeps of the log what it has not written', async () => {
   await withSandbox({ wal: 'memory' }, async (sandbox) => {
     const other = await SandboxCollection.create(sandbox.peers, 'other');
     const victim = await SandboxCollection.create(sandbox.peers, 'victim');
-    const { collectionId, vchannels } = victim.info;
+    const vchannel = victim.info.vchannels[0]!;
     await victim.insert(makeTextRows(0, 10));
     await victim.flush();
     await other.insert(makeTextRows(0, 10));
-    const damage = { collectionId, vchannel: vchannels[0]!, reason: 'a bad disk' };
-    await sandbox.peers.streamingnode.reportDamage(damage, {});
+    await sandbox.peers.shard(vchannel).reportDamage({ vchannel, reason: 'a bad disk' }, {});
     await other.flush();
     const last = sandbox.wal.lastPosition();
     for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));

@@ -1,11 +1,10 @@
-// All roles of a server in this process, on a temporary directory, without the client API: put
-// together as in src/server.ts. `restart` drops every role and starts anew from WAL, metadata and
-// files.
+// All roles of a system in this process, on a temporary directory, without the client API: made as
+// in src/server.ts, as one node or as several streaming nodes, each with a log of its own, and
+// several query nodes. `restart` drops every role and starts anew from WAL, metadata and files.
 
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { ByteBudget } from '../../src/base/byte-budget.ts';
 import type { Runtime } from '../../src/base/clock.ts';
 import { Health } from '../../src/base/health.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
@@ -14,32 +13,37 @@ import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { native } from '../../src/index/native.ts';
 import { Catalog } from '../../src/meta/catalog.ts';
 import type { Kv } from '../../src/meta/kv.ts';
-import { startRoles } from '../../src/make-roles.ts';
+import {
+  addToRoleSet,
+  makeDirectory,
+  makeNode,
+  makeSystem,
+  startRoles,
+  type NodePlan,
+  type RoleSettings,
+  type System,
+} from '../../src/make-roles.ts';
+import { namePchannel } from '../../src/model/channel-name.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
-import { MilvusError } from '../../src/model/error.ts';
-import { DataCoordRole } from '../../src/roles/datacoord/datacoord.ts';
-import { DataNodeRole } from '../../src/roles/datanode/datanode.ts';
-import { IndexCoordRole } from '../../src/roles/indexcoord/indexcoord.ts';
-import { IndexNodeRole } from '../../src/roles/indexnode/indexnode.ts';
-import { QueryCoordRole } from '../../src/roles/querycoord/querycoord.ts';
-import { QueryNodeRole } from '../../src/roles/querynode/querynode.ts';
-import { RootCoordRole } from '../../src/roles/rootcoord/rootcoord.ts';
-import { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
-import { ROLE_NAMES, type Peers, type RoleName } from '../../src/rpc/contract.ts';
-import { grpcPeer, startRoleServer } from '../../src/rpc/grpc-roles.ts';
-import { lazyPeer } from '../../src/rpc/local.ts';
-import { ReadSlots } from '../../src/segment/read-slots.ts';
+import { RoleSet } from '../../src/role-set.ts';
+import type { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
+import type { Peers, RoleName, StreamingNode } from '../../src/rpc/contract.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
-import { LocalFileWal } from '../../src/wal/local-file.ts';
-import { MemoryWal } from '../../src/wal/memory.ts';
-import type { Wal } from '../../src/wal/wal.ts';
+import { LocalLogStore } from '../../src/wal/local-store.ts';
+import { MemoryLogStore } from '../../src/wal/memory-store.ts';
+import type { LogStore, Wal } from '../../src/wal/wal.ts';
 
 export interface SandboxOptions {
   /** Requests and replies between roles go through the wire's encoding. Default true. */
   readonly copy?: boolean;
-  /** Calls between roles are gRPC calls over loopback. Default false. */
+  /** Calls between roles are gRPC calls over loopback. Default false, see VARIANT. */
   readonly isGrpc?: boolean;
+  /** Default 1, or as many as there are streaming nodes. */
+  readonly pchannelCount?: number;
+  /** Each with pchannels of its own. Default 1, one node with the query node; see VARIANT. */
+  readonly streamingNodes?: number;
+  readonly queryNodes?: number;
   /** In files, which are cut a file at a time, or in memory, which is cut exactly. Default file. */
   readonly wal?: 'file' | 'memory';
   readonly mvccRetentionMs?: number;
@@ -59,7 +63,12 @@ export interface SandboxOptions {
   readonly isDamageAccepted?: boolean;
 }
 
+/** `nodes` = two streaming nodes and two query nodes, `grpc` = joined by gRPC; or both. */
+const VARIANT = process.env['ELANUS_TEST_SANDBOX'] ?? '';
+const NODES = VARIANT.includes('nodes') ? 2 : 1;
 const MIB = 1024 * 1024;
+/** Of logs in memory: nobody may rely on positions that rise by one. */
+const POSITION_STEP = 3n;
 const TEN_MINUTES_MS = 600_000;
 const DAY_MS = 86_400_000;
 
@@ -82,19 +91,23 @@ export class ClusterSandbox {
   /** Where it keeps everything. */
   readonly folder: string;
   readonly #kv: Kv;
-  #memoryWal = new MemoryWal();
-  /** Of the roles that run now. */
-  wal: Wal = this.#memoryWal;
+  readonly #memoryLogs = new MemoryLogStore(POSITION_STEP);
+  /** By pchannel: the logs that have been opened last. */
+  readonly wals = new Map<string, Wal>();
   health = new Health();
-  #roles: Partial<Record<RoleName, object>> = {};
-  /** What stands between a caller and the role when calls are gRPC calls. */
-  #remotes: Partial<Record<RoleName, object>> = {};
+  #roleSet: RoleSet | undefined;
+  #system: System | undefined;
+  /** Makes another streaming node for what the first one owns. */
+  #makeSuccessor!: () => StreamingNodeRole;
   #stops: Stop[] = [];
 
   private constructor(options: SandboxOptions, folder: string) {
     this.#options = {
       copy: true,
-      isGrpc: false,
+      isGrpc: VARIANT.includes('grpc'),
+      pchannelCount: 1,
+      streamingNodes: NODES,
+      queryNodes: NODES,
       wal: 'file',
       mvccRetentionMs: TEN_MINUTES_MS,
       segmentBytesMax: 64 * MIB,
@@ -134,6 +147,18 @@ export class ClusterSandbox {
     await this.#start({ ...this.#options, ...more });
   }
 
+  /** Starts another streaming node over what the first one owns, and returns that one. */
+  async takeOver(): Promise<StreamingNode> {
+    const { nodeId, streamingnode } = this.#system!.nodes[0]!;
+    const successor = this.#makeSuccessor();
+    this.#stops.push(() => successor.stop());
+    await successor.start();
+    this.#roleSet!.add(nodeId, { streamingnode: successor });
+    // Tells it what is loaded.
+    await this.#system!.coordinators.querycoord.start();
+    return streamingnode!;
+  }
+
   /** The keys of all records that are in the catalog and contain the text. */
   async listRecords(text: string): Promise<string[]> {
     const keys: string[] = [];
@@ -143,7 +168,8 @@ export class ClusterSandbox {
 
   /** Memory of growing segments, as the streaming node counts it. */
   growingBytes(): number {
-    return (this.#roles.streamingnode as StreamingNodeRole).getGrowingBytes();
+    const nodes = this.#system!.nodes;
+    return nodes.reduce((sum, node) => sum + (node.streamingnode?.getGrowingBytes() ?? 0), 0);
   }
 
   /** The keys of all objects that are in the storage. */
@@ -162,17 +188,26 @@ export class ClusterSandbox {
     await rm(this.folder, { recursive: true });
   }
 
+  /** Those of the roles that run when they are asked, with hooks in front. */
   #makePeers(): Peers {
-    const { copy } = this.#options;
-    const peers: Partial<Record<RoleName, object>> = {};
-    for (const name of ROLE_NAMES) {
-      const local = lazyPeer(() => this.#roles[name], { copy });
-      const peer = lazyPeer(() => this.#remotes[name] ?? local);
-      peers[name] = new Proxy(peer, {
-        get: (target, method: string) => this.#withHook(name, method, Reflect.get(target, method)),
+    const hook = <Role extends object>(name: RoleName, find: () => Role): Role =>
+      new Proxy({} as Role, {
+        get: (_target, method: string) => {
+          const role = find();
+          return this.#withHook(name, method, Reflect.get(role, method));
+        },
       });
-    }
-    return peers as Peers;
+    const peers = (): Peers => this.#roleSet!.peers;
+    return {
+      rootcoord: hook('rootcoord', () => peers().rootcoord),
+      datacoord: hook('datacoord', () => peers().datacoord),
+      indexcoord: hook('indexcoord', () => peers().indexcoord),
+      querycoord: hook('querycoord', () => peers().querycoord),
+      datanode: hook('datanode', () => peers().datanode),
+      indexnode: hook('indexnode', () => peers().indexnode),
+      shard: (vchannel) => hook('streamingnode', () => peers().shard(vchannel)),
+      querynode: (nodeId) => hook('querynode', () => peers().querynode(nodeId)),
+    };
   }
 
   #withHook(name: RoleName, method: string, call: unknown): unknown {
@@ -187,104 +222,67 @@ export class ClusterSandbox {
     };
   }
 
-  async #openWal(): Promise<Wal> {
-    if (this.#options.wal === 'memory') return this.#memoryWal;
-    const wal = await LocalFileWal.open({
+  /** That of the first pchannel, which is the only one unless there are to be more. */
+  get wal(): Wal {
+    return this.wals.get(namePchannel(0))!;
+  }
+
+  #makeLogs(): LogStore {
+    const store = this.#options.wal === 'memory' ? this.#memoryLogs : this.#makeLocalLogs();
+    return {
+      open: async (pchannel, term) => {
+        const wal = await store.open(pchannel, term);
+        this.wals.set(pchannel, wal);
+        return wal;
+      },
+    };
+  }
+
+  #makeLocalLogs(): LogStore {
+    return new LocalLogStore({
       directory: join(this.folder, 'wal'),
+      firstPchannel: namePchannel(0),
       fileSystem: new NodeFileSystem(),
       fileBytes: MIB,
       firstFileBytes: MIB,
       crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
-    this.#stops.push(() => wal.close());
-    return wal;
   }
 
   async #start(options = this.#options): Promise<void> {
-    const { mvccRetentionMs, segmentBytesMax, isAutoCompactionOn, walBytesMax } = this.#options;
-    const { nowMs, growingBytesMax, growingLifeMsMax, scrubIntervalMs } = this.#options;
-    const runtime = withClock(this.#options.runtime, nowMs);
-    const { peers } = this;
-    const { isDamageAccepted } = options;
+    const runtime = withClock(options.runtime, options.nowMs);
     const logger = new ErrorLogger(this.errors);
     const health = new Health();
     this.health = health;
     const catalog = new Catalog(this.#kv);
     await catalog.open();
-    const fileSystem = new NodeFileSystem();
     const storage = await LocalDirStorage.open({
       root: join(this.folder, 'storage'),
-      fileSystem,
+      fileSystem: new NodeFileSystem(),
       crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     });
     const openLocal = storage.openLocal.bind(storage);
     storage.openLocal = async (key) => this.#count(await openLocal(key));
-    const wal = await this.#openWal();
-    this.wal = wal;
-    const rootcoord = new RootCoordRole({
-      catalog,
-      peers,
-      logger,
-      runtime,
-      health,
+    const plans = planNodes(options);
+    const directory = makeDirectory(plans);
+    const copy = options.copy && !options.isGrpc;
+    const onDefect = (name: string, error: unknown): void => {
+      this.errors.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
+    };
+    this.#roleSet = new RoleSet({ directory, runtime, onDefect, copy });
+    const parts = {
+      logs: this.#makeLogs(),
+      ...{ catalog, storage, peers: this.peers, directory, logger, health, runtime },
       onNameGone: () => undefined,
-      limits: {
-        maxDatabaseNum: 64,
-        maxPartitionNum: 1024,
-        maxGeneralCapacity: 65536,
-        maxCollectionNum: 65536,
-        maxCollectionNumPerDb: 65536,
-        defaultPartitionName: '_default',
-        pchannelCount: 1,
-      },
-    });
-    const datacoord = new DataCoordRole({
-      catalog,
-      storage,
-      peers,
-      logger,
-      segmentBytesMax,
-      isAutoCompactionOn,
-      mvccRetentionMs,
-      scrubIntervalMs,
-      runtime,
-    });
-    const indexRowsMin = 1024;
-    const coord = { catalog, peers, logger, runtime, health };
-    const indexcoord = new IndexCoordRole({ ...coord, indexRowsMin });
-    const querycoord = new QueryCoordRole({ catalog, peers });
-    const reads = new ReadSlots(2, 1024);
-    const querynode = new QueryNodeRole({ storage, peers, logger, runtime, reads });
-    const buildMemory = new ByteBudget({
-      bytesMax: this.#options.buildBytesMax,
-      waitingMax: 64,
-      waitMs: Infinity,
-      sleep: systemRuntime.sleep,
-      refuse: () => new MilvusError('TooManyRequests'),
-    });
-    const datanode = new DataNodeRole({ storage, buildMemory });
-    const indexnode = new IndexNodeRole({ storage, buildMemory, nowMs, onBuilt: () => undefined });
-    const streamingnode = new StreamingNodeRole({
-      wal,
-      storage,
-      peers,
-      logger,
-      runtime,
-      health,
-      isDamageAccepted,
-      mvccRetentionMs,
-      segmentBytesMax,
-      walBytesMax,
-      growingBytesMax,
-      growingLifeMsMax,
+      onBuilt: () => undefined,
       onRead: () => undefined,
-      reads,
-    });
-    const coordinators = { rootcoord, datacoord, indexcoord, querycoord };
-    const roles = { ...coordinators, querynode, datanode, indexnode, streamingnode };
-    this.#roles = roles;
-    if (this.#options.isGrpc) await this.#connect();
-    await startRoles(roles, this.#stops);
+    };
+    const settings = readSettings(options);
+    this.#system = makeSystem(settings, parts, plans);
+    this.#makeSuccessor = () => makeNode(settings, parts, plans[0]!).streamingnode!;
+    addToRoleSet(this.#roleSet, this.#system);
+    if (options.isGrpc) this.#stops.push(await this.#roleSet.connectByGrpc());
+    await startRoles(this.#system, this.#stops);
   }
 
   #count({ path, close }: LocalObject): LocalObject {
@@ -300,28 +298,54 @@ export class ClusterSandbox {
     };
   }
 
-  async #connect(): Promise<void> {
-    const host = '127.0.0.1';
-    const roles = this.#roles as Partial<Peers>;
-    const onDefect = (name: string, error: unknown): void => {
-      this.errors.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
-    };
-    const server = await startRoleServer({ host, port: 0, roles, onDefect });
-    this.#stops.push(async () => {
-      await server.stop();
-      this.#remotes = {};
-    });
-    for (const name of ROLE_NAMES) {
-      const { peer, close } = grpcPeer(name, `${host}:${server.port}`);
-      this.#remotes[name] = peer;
-      this.#stops.push(async () => close());
-    }
-  }
-
   async #stop(): Promise<void> {
     for (const step of this.#stops.splice(0).reverse()) await step();
-    this.#roles = {};
   }
+}
+
+/** As many as are wanted, and at least one for each streaming node. */
+function listPchannels({ pchannelCount, streamingNodes }: Required<SandboxOptions>): string[] {
+  const count = Math.max(pchannelCount, streamingNodes);
+  return Array.from({ length: count }, (_unused, i) => namePchannel(i));
+}
+
+/** One node where there is one of each; else every role of a kind has a node of its own. */
+function planNodes(options: Required<SandboxOptions>): NodePlan[] {
+  const { streamingNodes, queryNodes } = options;
+  const all = listPchannels(options);
+  if (streamingNodes === 1 && queryNodes === 1) {
+    return [{ nodeId: 1, pchannels: all, hasQueryNode: true }];
+  }
+  const writers = Array.from({ length: streamingNodes }, (_unused, i) => ({
+    nodeId: i + 1,
+    pchannels: all.filter((_name, at) => at % streamingNodes === i),
+    hasQueryNode: false,
+  }));
+  const holders = Array.from({ length: queryNodes }, (_unused, i) => ({
+    nodeId: streamingNodes + i + 1,
+    pchannels: [],
+    hasQueryNode: true,
+  }));
+  return [...writers, ...holders];
+}
+
+function readSettings(options: Required<SandboxOptions>): RoleSettings {
+  return {
+    ...options,
+    growingSegmentBytesMax: options.segmentBytesMax,
+    indexRowsMin: 1024,
+    searchThreads: 2,
+    waitingReadsMax: 1024,
+    limits: {
+      maxDatabaseNum: 64,
+      maxPartitionNum: 1024,
+      maxGeneralCapacity: 65536,
+      maxCollectionNum: 65536,
+      maxCollectionNumPerDb: 65536,
+      defaultPartitionName: '_default',
+      pchannels: listPchannels(options),
+    },
+  };
 }
 
 export class ErrorLogger implements Logger {

@@ -259,13 +259,16 @@ export class MilvusClient {
   }
 
   /** Asks for every growing row to be written out; `isWritten` tells when it is done. */
-  async flush(collection: string): Promise<{ isWritten: () => Promise<boolean> }> {
+  /** `isWritten` may ask another server: the next one on the same data. */
+  async flush(
+    collection: string,
+  ): Promise<{ isWritten: (client?: MilvusClient) => Promise<boolean> }> {
     const reply = await this.call('Flush', { collection_names: [collection] });
     const sealed = (reply['coll_segIDs'] as Record<string, { data: string[] }>)[collection];
     const times = reply['coll_flush_ts'] as Record<string, string>;
     return {
-      isWritten: async () => {
-        const state = await this.call('GetFlushState', {
+      isWritten: async (client = this) => {
+        const state = await client.call('GetFlushState', {
           collection_name: collection,
           segmentIDs: sealed?.data ?? [],
           flush_ts: times[collection] ?? '0',

@@ -113,7 +113,7 @@ async function work(
     const writers = Array.from({ length: 1 + Math.floor(random() * 4) }, async () => {
       const name = `record ${known.nextName++}`;
       const bytes = Math.floor(random() ** 3 * 6000);
-      const position = await wal.append('c', [Buffer.from(name.padEnd(bytes))]);
+      const position = await wal.append([Buffer.from(name.padEnd(bytes))]);
       known.acknowledged.set(position, name);
     });
     await Promise.allSettled(writers);

@@ -74,6 +74,11 @@ export class SandboxCollection {
     return new SandboxCollection(peers, name, info);
   }
 
+  /** The same collection as others of its peers see it. */
+  through(peers: Peers): SandboxCollection {
+    return new SandboxCollection(peers, this.#name, this.info);
+  }
+
   get defaultPartition(): bigint {
     return this.info.partitions[0]!.partitionId;
   }
@@ -174,9 +179,8 @@ export class SandboxCollection {
   }
 
   async #send(vchannel: string, parts: readonly (InsertPart | DeletePart)[]): Promise<bigint> {
-    const { collectionId, schema } = this.info;
-    const request = { collectionId, vchannel, schemaVersion: schema.version, parts };
-    return (await this.#peers.streamingnode.write(request, {})).timestamp;
+    const request = { vchannel, schemaVersion: this.info.schema.version, parts };
+    return (await this.#peers.shard(vchannel).write(request, {})).timestamp;
   }
 
   async #forEachShard<Item>(
@@ -292,7 +296,7 @@ export class SandboxCollection {
     };
     const replies = await Promise.all(
       this.info.vchannels.map((vchannel) =>
-        this.#peers.streamingnode.search({ ...this.#target(vchannel, options), params }, {}),
+        this.#peers.shard(vchannel).search({ ...this.#target(vchannel, options), params }, {}),
       ),
     );
     const { rows, scores } = await mergeSearches(replies, params, this.#key());
@@ -323,14 +327,13 @@ export class SandboxCollection {
     return Promise.all(
       this.info.vchannels.map(async (vchannel) => {
         const request = { ...this.#target(vchannel, options), params };
-        return { reply: await this.#peers.streamingnode.query(request, {}) };
+        return { reply: await this.#peers.shard(vchannel).query(request, {}) };
       }),
     );
   }
 
   #target(vchannel: string, { partitionIds = [], pinned = 0n }: ReadOptions) {
-    const { collectionId } = this.info;
-    return { collectionId, vchannel, partitionIds, ignoreGrowing: false, pinnedTimestamp: pinned };
+    return { vchannel, partitionIds, ignoreGrowing: false, pinnedTimestamp: pinned };
   }
 
   #plan({ filter }: ReadOptions): { plan?: Uint8Array } {

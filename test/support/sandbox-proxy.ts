@@ -2,10 +2,12 @@
 // sees them.
 
 import { join } from 'node:path';
+import { whenCanceled } from '../../src/base/cancelable.ts';
 import { systemRuntime } from '../../src/base/system-runtime.ts';
 import { createHandlers } from '../../src/roles/proxy/api/handlers.ts';
-import { createProxy, type ProxyLimits } from '../../src/roles/proxy/proxy.ts';
+import { createProxy, type Proxy, type ProxyLimits } from '../../src/roles/proxy/proxy.ts';
 import { Admission } from '../../src/rpc/admission.ts';
+import type { ClientCall } from '../../src/rpc/client-call.ts';
 import { MilvusProto } from '../../src/rpc/milvus-proto.ts';
 import { toStatus } from '../../src/rpc/status.ts';
 import { ErrorLogger, type ClusterSandbox } from './cluster-sandbox.ts';
@@ -39,9 +41,9 @@ export interface ProxyOptions {
   readonly signal?: AbortSignal;
 }
 
-export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): MilvusClient {
-  const proto = MilvusProto.load(join('dist', 'proto', 'milvus.json'));
-  const proxy = createProxy({
+/** The proxy as its verbs see it: for tests that call them with plain values. */
+export function makeProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): Proxy {
+  return createProxy({
     peers: sandbox.peers,
     logger: new ErrorLogger(sandbox.errors),
     limits: { ...LIMITS, ...options.limits },
@@ -50,22 +52,36 @@ export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): 
     buildTime: '',
     health: sandbox.health,
     runtime: systemRuntime,
-    decodeMessage: (typeName, bytes) => proto.decodeMessage(typeName, bytes),
   });
-  const handlers = createHandlers(proxy, proto.methods);
-  const { signal } = options;
+}
+
+/** A call that has been let in; `end` gives back what it holds. */
+export function openCall(signal = new AbortController().signal): ClientCall & { end(): void } {
   const admission = new Admission({
     bytesMax: 1024 * 1024 * 1024,
     callsMax: 1024,
     sleep: systemRuntime.sleep,
   });
-  const share = admission.makeShare();
+  const cost = { kind: 'other', copies: 0 } as const;
+  const { call: memory } = admission.enter(cost, 0, admission.makeShare());
+  return {
+    dbName: '',
+    signal,
+    onCancel: (listener) => whenCanceled({ signal }, listener),
+    memory,
+    facts: { collection: undefined, units: 0 },
+    end: () => memory.end(),
+  };
+}
+
+export function openProxy(sandbox: ClusterSandbox, options: ProxyOptions = {}): MilvusClient {
+  const proto = MilvusProto.load(join('dist', 'proto', 'milvus.json'));
+  const handlers = createHandlers(makeProxy(sandbox, options), proto);
   return new MilvusClient(async (method, message) => {
     const handler = handlers.get(method)!;
-    const { call } = admission.enter({ kind: 'other', copies: 0 }, message.byteLength, share);
-    const context = { dbName: '', memory: call, ...(signal === undefined ? {} : { signal }) };
+    const call = openCall(options.signal);
     try {
-      return await handler.run(message, context);
+      return await handler.run(message, call);
     } catch (error) {
       return handler.encodeError(toStatus(error), error);
     } finally {

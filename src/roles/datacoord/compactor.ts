@@ -10,6 +10,7 @@ import { MilvusError, type ErrorName } from '../../model/error.ts';
 import type { SegmentInfo, SegmentStats } from '../../model/segment-info.ts';
 import { composeTimestamp, getPhysicalMs } from '../../model/timestamp.ts';
 import type { CompactionPlan, CompactionStatus } from '../../rpc/contract.ts';
+import { askCollection, flushCollection, listGrowing } from '../../rpc/shards.ts';
 import { planCompactions } from './compaction-policy.ts';
 import { Merger, type MergerDeps, type Round } from './merger.ts';
 import { Swaps } from './swaps.ts';
@@ -207,7 +208,7 @@ export class Compactor {
     const { collectionId, merging, abort } = round;
     // Until a leader shows the outputs of merges, there is nothing new to merge.
     if (this.#swaps.isPending(collectionId)) return true;
-    if (job !== undefined) await peers.streamingnode.flush({ collectionId }, {});
+    if (job !== undefined) await flushCollection(peers, collectionId);
     const isAtRest = await this.#waitUntilWritten(round, job !== undefined);
     const mode = job !== undefined ? 'all' : isAtRest ? 'rest' : 'busy';
     if (this.#deps.table.listFlushed(collectionId).length === 0) return true;
@@ -223,7 +224,9 @@ export class Compactor {
     this.#lookAgain(collectionId, stats.filter(({ segmentId }) => !planned.has(segmentId)));
     if (plans.length === 0) return true;
     // A merge leaves out what delete files say, not what only the log has.
-    await peers.streamingnode.writeDeletes({ collectionId }, {});
+    await askCollection(peers, collectionId, (shard, vchannel) =>
+      shard.writeDeletes({ vchannel }, {}),
+    );
     for (const id of planned) merging.add(id);
     let isDone = true;
     for (const inputIds of plans) {
@@ -273,8 +276,10 @@ export class Compactor {
     const { peers, mvccRetentionMs } = this.#deps;
     const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
     const horizon = now - composeTimestamp(mvccRetentionMs);
-    const { segments } = await peers.streamingnode.listSealed({ collectionId, horizon }, {});
-    return { horizon, stats: segments };
+    const replies = await askCollection(peers, collectionId, (shard, vchannel) =>
+      shard.listSealed({ vchannel, horizon }, {}),
+    );
+    return { horizon, stats: replies.flatMap(({ segments }) => segments) };
   }
 
   /** Rows that no merge may leave out yet: it may once the newest of them is past the retention. */
@@ -294,7 +299,7 @@ export class Compactor {
   async #waitUntilWritten({ collectionId, abort }: Round, mustWait: boolean): Promise<boolean> {
     const { peers, runtime } = this.#deps;
     for (;;) {
-      const { segments } = await peers.streamingnode.listGrowing({ collectionId }, {});
+      const segments = await listGrowing(peers, collectionId, { mustServe: false });
       const isAtRest = segments.every(({ rows, isSealing }) => rows === 0 || isSealing);
       // One that cannot be written is no reason to wait: it may take long.
       const isWritten = !segments.some(

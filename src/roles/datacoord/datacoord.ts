@@ -8,10 +8,12 @@ import type { Catalog } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { makeGarbage } from '../../meta/garbage.ts';
 import { WritingFiles } from '../../meta/writing-files.ts';
+import { getPchannel } from '../../model/channel-name.ts';
 import type { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
 import { SegmentState, type ChannelCommit, type SegmentInfo } from '../../model/segment-info.ts';
 import { EMPTY, type DataCoord } from '../../rpc/contract.ts';
+import { flushCollection, listGrowing } from '../../rpc/shards.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
 import { Compactor } from './compactor.ts';
 import { GarbageCollector } from './garbage-collector.ts';
@@ -87,6 +89,15 @@ export class DataCoordRole implements DataCoord {
     await this.#lines.whenIdle();
   }
 
+  readonly openPchannel: DataCoord['openPchannel'] = async ({ pchannel }) => {
+    const owner = await this.#deps.catalog.findOwner(pchannel);
+    const term = (owner?.term ?? 0) + 1;
+    const record = { pchannel, term };
+    const expected = owner?.revision ?? 'absent';
+    await this.#deps.catalog.write([{ key: KEYS.pchannel(pchannel), record, expected }]);
+    return { term };
+  };
+
   readonly openChannel: DataCoord['openChannel'] = async ({ collectionId, vchannel }) => ({
     channel: this.#table.getChannel(collectionId, vchannel),
     segments: this.#table.list(collectionId).filter((segment) => segment.vchannel === vchannel),
@@ -117,6 +128,7 @@ export class DataCoordRole implements DataCoord {
 
   async #commitChannel(commit: ChannelCommit): Promise<void> {
     const { collectionId, vchannel, segments, checkpoint, commitSeq } = commit;
+    const owned = await this.#requireOwner(commit);
     const before = this.#table.getChannel(collectionId, vchannel);
     const lastSeq = before.commitSeq ?? 0;
     if (commitSeq === lastSeq) return;
@@ -148,8 +160,28 @@ export class DataCoordRole implements DataCoord {
       channel: { vchannel, collectionId, checkpoint, deleteFiles, commitSeq },
       removedSegments: passed,
       more: [...this.#writing.listRemovals(written), ...garbage],
+      unchanged: [owned],
     });
     this.#writing.end(written);
+  }
+
+  /**
+   * Returns what must not change until the commit is recorded: who owns the pchannel. Before the
+   * number of the commit is looked at, because two owners count alike.
+   */
+  async #requireOwner({
+    vchannel,
+    term,
+  }: ChannelCommit): Promise<{ key: string; revision: bigint }> {
+    const pchannel = getPchannel(vchannel);
+    const owner = await this.#deps.catalog.findOwner(pchannel);
+    if (owner?.term !== term) {
+      throw new MilvusError('ChannelNotAvailable', {
+        message: 'the channel has another owner',
+        fields: { channel: vchannel, got: term, expected: owner?.term ?? 'none' },
+      });
+    }
+    return { key: KEYS.pchannel(pchannel), revision: owner.revision };
   }
 
   /** Which files a commit names for the first time, and which it is the first not to name. */
@@ -182,7 +214,7 @@ export class DataCoordRole implements DataCoord {
 
   readonly flush: DataCoord['flush'] = async ({ collectionId }, call) => {
     const flushedSegmentIds = this.#table.listFlushed(collectionId).map((s) => s.segmentId);
-    const sealed = await this.#deps.peers.streamingnode.flush({ collectionId }, call);
+    const sealed = await flushCollection(this.#deps.peers, collectionId, call);
     return { ...sealed, flushedSegmentIds };
   };
 
@@ -190,9 +222,8 @@ export class DataCoordRole implements DataCoord {
     { collectionId, segmentIds },
     call,
   ) => {
-    const { streamingnode } = this.#deps.peers;
-    const request = { collectionId, mustServe: true };
-    const { segments } = await streamingnode.listGrowing(request, call);
+    const { peers } = this.#deps;
+    const segments = await listGrowing(peers, collectionId, { mustServe: true, call });
     const growing = new Map(segments.map((segment) => [segment.segmentId, segment]));
     for (const id of segmentIds) {
       const failure = growing.get(id)?.failure;
@@ -203,9 +234,6 @@ export class DataCoordRole implements DataCoord {
         fields: { segment: id, reason: failure },
       });
     }
-    // A restart has cut the flush short, and the segment takes rows again: nobody would write it.
-    const isCutShort = segmentIds.some((id) => growing.get(id)?.isSealing === false);
-    if (isCutShort) await streamingnode.flush({ collectionId }, call);
     return { flushed: !segmentIds.some((id) => growing.has(id)) };
   };
 
@@ -217,7 +245,7 @@ export class DataCoordRole implements DataCoord {
         fields: { got: targetBytes, expected: `0 or >= ${segmentBytesMax} bytes` },
       });
     }
-    await this.#deps.peers.streamingnode.flush({ collectionId }, call);
+    await flushCollection(this.#deps.peers, collectionId, call);
     return this.#compactor.request(collectionId, targetBytes ?? segmentBytesMax);
   };
 

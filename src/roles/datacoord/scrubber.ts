@@ -99,14 +99,14 @@ export class Scrubber {
       if (this.#abort.signal.aborted || !this.#isStored(collectionId, stored)) return;
       const fields = { collectionId: String(collectionId), kind: stored.kind, error };
       logger.error(fields, 'a file is damaged or cannot be read');
-      await this.#report(collectionId, stored, error).catch((failure: unknown) => {
+      await this.#report(stored, error).catch((failure: unknown) => {
         logger.error({ ...fields, failure }, 'a damaged file could not be reported');
       });
     }
   }
 
   /** An index file is made anew; for anything else the shard stops. What may pass is logged. */
-  async #report(collectionId: bigint, stored: StoredFile, error: unknown): Promise<void> {
+  async #report(stored: StoredFile, error: unknown): Promise<void> {
     const { peers } = this.#deps;
     const { errorName, message: reason } = toMilvusError(error);
     if (errorName !== 'DataIntegrity') return;
@@ -115,6 +115,6 @@ export class Scrubber {
       return;
     }
     const { vchannel } = stored.kind === 'segment' ? stored.segment : stored;
-    await peers.streamingnode.reportDamage({ collectionId, vchannel, reason }, {});
+    await peers.shard(vchannel).reportDamage({ vchannel, reason }, {});
   }
 }

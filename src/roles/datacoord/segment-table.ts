@@ -1,7 +1,7 @@
 // The data coordinator's segments and channels: the catalog's records, held in memory. A change is
 // durable before it shows.
 
-import type { Catalog, CatalogWrite } from '../../meta/catalog.ts';
+import type { Catalog, CatalogWrite, WriteOptions } from '../../meta/catalog.ts';
 import { KEYS } from '../../meta/catalog.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { SegmentState, type ChannelInfo, type SegmentInfo } from '../../model/segment-info.ts';
@@ -68,6 +68,8 @@ export class SegmentTable {
     readonly channel?: ChannelInfo;
     readonly removedSegments?: readonly SegmentInfo[];
     readonly more?: readonly CatalogWrite[];
+    /** Else nothing is recorded. */
+    readonly unchanged?: WriteOptions['unchanged'];
   }): Promise<void> {
     const writes: CatalogWrite[] = [...(change.more ?? [])];
     for (const segment of change.segments ?? []) {
@@ -80,7 +82,9 @@ export class SegmentTable {
       const { collectionId, vchannel } = change.channel;
       writes.push({ key: KEYS.channel(collectionId, vchannel), record: change.channel });
     }
-    if (writes.length > 0) await this.#catalog.write(writes);
+    if (writes.length > 0) {
+      await this.#catalog.write(writes, { unchanged: change.unchanged ?? [] });
+    }
     for (const segment of change.segments ?? []) this.#putSegment(segment);
     for (const { collectionId, segmentId } of change.removedSegments ?? []) {
       this.#removeSegment(collectionId, segmentId);

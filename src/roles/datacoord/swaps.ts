@@ -88,13 +88,8 @@ export class Swaps {
     }
   }
 
-  async #tell({ collectionId, vchannel, added, removed }: Swap): Promise<void> {
-    const { indexcoord, streamingnode } = this.#deps.peers;
-    const ids = new Set(added.map(({ segmentId }) => segmentId));
-    // Asked each time: an index may have been dropped since.
-    const { files } = await indexcoord.listIndexFiles({ collectionId }, {});
-    const indexFiles = files.filter(({ segmentId }) => ids.has(segmentId));
-    await streamingnode.replaceSegments({ vchannel, added, removed, indexFiles }, {});
+  async #tell({ vchannel, added, removed }: Swap): Promise<void> {
+    await this.#deps.peers.shard(vchannel).replaceSegments({ vchannel, added, removed }, {});
   }
 
   #warn({ collectionId, removed }: Swap, error: unknown): void {

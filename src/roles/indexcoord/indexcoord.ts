@@ -19,7 +19,14 @@ import { INDEX_PROPERTIES } from '../../model/index/check-index.ts';
 import { getJsonCastType } from '../../model/json-path.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';
-import { EMPTY, type IndexCoord, type IndexStatus, type Peers } from '../../rpc/contract.ts';
+import {
+  EMPTY,
+  type CallContext,
+  type IndexCoord,
+  type IndexStatus,
+  type Peers,
+} from '../../rpc/contract.ts';
+import { askCollection, listGrowing } from '../../rpc/shards.ts';
 import { BuildFailures } from './build-failures.ts';
 import { IndexTable } from './index-table.ts';
 
@@ -79,27 +86,9 @@ export class IndexCoordRole implements IndexCoord {
     });
   }
 
-  /** Opens the known files at the query nodes and builds what is missing. When all roles are up. */
-  async resume(): Promise<void> {
-    for (const collectionId of this.#table.collectionIds()) {
-      for (const file of this.#table.listFiles(collectionId)) await this.#attachOrRemake(file);
-      this.#wake(collectionId);
-    }
-  }
-
-  /** An index file holds nothing that its segment has not: one that cannot be opened is remade. */
-  async #attachOrRemake(file: IndexFile): Promise<void> {
-    try {
-      await this.#deps.peers.querycoord.attachIndexes({ files: [file] }, {});
-      return;
-    } catch (error) {
-      const fields = { collectionId: String(file.collectionId), file: file.file, error };
-      this.#deps.logger.warn(fields, 'an index file cannot be opened and is made anew');
-    }
-    const { collectionId } = file;
-    await this.#lines.run(collectionId, () =>
-      this.#dropFiles(collectionId, (other) => other.file !== file.file),
-    );
+  /** Builds what is missing. When all roles are up. */
+  resume(): void {
+    for (const collectionId of this.#table.collectionIds()) this.#wake(collectionId);
   }
 
   async stop(): Promise<void> {
@@ -152,16 +141,12 @@ export class IndexCoordRole implements IndexCoord {
       name === '' ? fieldName === '' || index.fieldName === fieldName : index.name === name;
     await this.#lines.run(collectionId, async () => {
       for (const index of this.#table.list(collectionId).filter(isMeant)) {
-        const { indexId, fieldId } = index;
         await this.#deps.catalog.write([
-          { key: KEYS.index(collectionId, indexId), record: undefined },
+          { key: KEYS.index(collectionId, index.indexId), record: undefined },
         ]);
         // From here on its files are stale; whatever goes wrong, the next look takes them away.
         this.#table.remove(index);
-        await this.#deps.peers.querycoord.detachIndex(
-          { collectionId, indexId, fieldId, ...getJsonTarget(index) },
-          call,
-        );
+        await this.#detach(index, undefined, call);
       }
       await this.#dropFiles(collectionId, ({ indexId }) =>
         this.#table.has({ collectionId, indexId }),
@@ -185,6 +170,25 @@ export class IndexCoordRole implements IndexCoord {
     return EMPTY;
   };
 
+  /** From the segments that have it: of one, or without an id of all. */
+  async #detach(
+    index: IndexInfo,
+    segmentId: bigint | undefined,
+    call: CallContext,
+  ): Promise<void> {
+    const { collectionId, indexId, fieldId } = index;
+    const request = {
+      index: { indexId, fieldId, ...getJsonTarget(index) },
+      ...(segmentId === undefined ? {} : { segmentId }),
+    };
+    await askCollection(
+      this.#deps.peers,
+      collectionId,
+      (shard, vchannel) => shard.detachIndex({ vchannel, ...request }, call),
+      call,
+    );
+  }
+
   async #put(index: IndexInfo): Promise<void> {
     const { collectionId, indexId } = index;
     const key = KEYS.index(collectionId, indexId);
@@ -203,9 +207,9 @@ export class IndexCoordRole implements IndexCoord {
     const indexes = this.#table
       .list(collectionId)
       .filter((index) => name === undefined || index.name === name);
-    const { datacoord, streamingnode } = this.#deps.peers;
-    const { segments } = await datacoord.listSegments({ collectionId }, call);
-    const { segments: growing } = await streamingnode.listGrowing({ collectionId }, call);
+    const { peers } = this.#deps;
+    const { segments } = await peers.datacoord.listSegments({ collectionId }, call);
+    const growing = await listGrowing(peers, collectionId, { mustServe: false, call });
     const growingRows = growing.reduce((sum, segment) => sum + segment.rows, 0);
     return { indexes: indexes.map((index) => this.#describe(index, segments, growingRows)) };
   };
@@ -237,12 +241,7 @@ export class IndexCoordRole implements IndexCoord {
       this.#failures.addDamage(file, reason);
       await this.#dropFiles(collectionId, (other) => other.file !== file.file);
       const index = this.#table.list(collectionId).find((other) => other.indexId === indexId);
-      if (index === undefined) return;
-      const { fieldId } = index;
-      await this.#deps.peers.querycoord.detachIndex(
-        { collectionId, segmentId, indexId, fieldId, ...getJsonTarget(index) },
-        {},
-      );
+      if (index !== undefined) await this.#detach(index, segmentId, {});
     });
     this.#wake(collectionId);
     return EMPTY;
@@ -296,7 +295,8 @@ export class IndexCoordRole implements IndexCoord {
     try {
       const { schema } = await peers.rootcoord.describeCollection({ dbName: '', collectionId }, {});
       const file = await this.#build(index, segment, schema);
-      await peers.querycoord.attachIndexes({ files: [file] }, {});
+      const { vchannel } = segment;
+      await peers.shard(vchannel).attachIndexes({ vchannel, files: [file] }, {});
     } catch (error) {
       if (this.#abort.signal.aborted) {
         this.#dirty.clear();

@@ -1,6 +1,6 @@
-// The proxy: the client API over the roles behind it. A table RPC name → function; each verb or
-// noun has its file. It keeps no data: it validates, plans, splits by shard, asks the leaders,
-// merges, encodes.
+// The proxy: what its verbs have in common. `api` reads messages and makes replies, `catalog`,
+// `write` and `read` have a verb or noun in each file: functions of plain values, which validate,
+// plan, split by shard, ask the leaders and merge. The proxy keeps no data.
 
 import type { Runtime } from '../../base/clock.ts';
 import type { Health } from '../../base/health.ts';
@@ -9,9 +9,10 @@ import { PlanCache } from '../../expr/plan-cache.ts';
 import { findPartitions, type CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import type { CallMemory } from '../../rpc/admission.ts';
+import type { CallFacts } from '../../rpc/client-call.ts';
 import type { CallContext, Peers } from '../../rpc/contract.ts';
-import { IdStock } from './write/id-stock.ts';
 import { checkName } from './names.ts';
+import { RowIdAllocator } from './write/row-ids.ts';
 
 /** Milvus' limits, by its own names; from the configuration. */
 export interface ProxyLimits {
@@ -47,27 +48,32 @@ export interface ProxyDeps {
   readonly runtime: Runtime;
   /** Of this process. */
   readonly health: Health;
-  /** Decodes a message of milvus.proto by its full name, for fields that carry encoded messages. */
-  readonly decodeMessage: (typeName: string, bytes: Uint8Array) => object;
 }
 
-/** What a call brings beside its message. */
+/** Who calls. There is no authorization: everybody is the same. */
+export interface Principal {
+  readonly name: string;
+}
+
+export const ANONYMOUS: Principal = { name: '' };
+export const DEFAULT_DATABASE = 'default';
+
+/** What a verb gets beside its input. */
 export interface RequestContext extends CallContext {
-  /** gRPC metadata `dbname`; '' when absent. */
+  /** Where names are looked up. */
   readonly dbName: string;
+  readonly principal: Principal;
   /** For what its reply is made from. */
   readonly memory: CallMemory;
-  /** For metrics, filled in on the way: the collection that the call is about, */
-  collection?: { readonly dbName: string; readonly schema: { readonly name: string } } | undefined;
-  /** and how many query vectors it searches for, or rows it writes. */
-  units?: number;
+  /** Filled in on the way. */
+  readonly facts: CallFacts;
 }
 
 export interface Proxy {
   readonly deps: ProxyDeps;
   readonly peers: Peers;
   readonly plans: PlanCache;
-  readonly ids: IdStock;
+  readonly rowIds: RowIdAllocator;
 }
 
 export function createProxy(deps: ProxyDeps): Proxy {
@@ -75,18 +81,8 @@ export function createProxy(deps: ProxyDeps): Proxy {
     deps,
     peers: deps.peers,
     plans: new PlanCache(),
-    ids: new IdStock(deps.peers.rootcoord),
+    rowIds: new RowIdAllocator(deps.peers.rootcoord),
   };
-}
-
-const DEFAULT_DATABASE = 'default';
-
-/** The request's own database, else the connection's, else the default one. */
-export function getDbName(
-  request: { db_name?: string; dbName?: string },
-  context: RequestContext,
-): string {
-  return request.db_name || request.dbName || context.dbName || DEFAULT_DATABASE;
 }
 
 /**
@@ -95,13 +91,13 @@ export function getDbName(
  */
 export async function requireCollection(
   proxy: Proxy,
-  dbName: string,
   name: string,
   context: RequestContext,
 ): Promise<CollectionInfo> {
   checkName('collection', name, proxy.deps.limits.maxNameLength);
+  const { dbName, facts } = context;
   const info = await proxy.peers.rootcoord.describeCollection({ dbName, name }, context);
-  context.collection = info;
+  facts.collection = info;
   return info;
 }
 

@@ -1,5 +1,5 @@
-// The query coordinator: what users have loaded, and who is told about indexes.
-// Sealed segments are always open at the query node (maps cost nothing), so load and release change
+// The query coordinator: what users have loaded, and which query node holds which segment.
+// Sealed segments are always open at a query node (maps cost nothing), so load and release change
 // a record and what the shard leaders let through, at once.
 // Invariant: changes of one collection are in one line, its drop included, and each looks at the
 // catalog inside it: none overwrites another, none outlives the collection.
@@ -10,10 +10,14 @@ import { KEYS } from '../../meta/catalog.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { MilvusError } from '../../model/error.ts';
 import { EMPTY, type Peers, type QueryCoord } from '../../rpc/contract.ts';
+import { askCollection } from '../../rpc/shards.ts';
+import { placeSegment } from './placement.ts';
 
 export interface QueryCoordDeps {
   readonly catalog: Catalog;
   readonly peers: Peers;
+  /** Ids of the nodes that hold segments. */
+  readonly queryNodes: readonly number[];
 }
 
 /** Changes that wait, of all collections; more are refused with code 8 (R24). */
@@ -101,11 +105,9 @@ export class QueryCoordRole implements QueryCoord {
     return EMPTY;
   };
 
-  readonly attachIndexes: QueryCoord['attachIndexes'] = (request, call) =>
-    this.#deps.peers.querynode.attachIndexes(request, call);
-
-  readonly detachIndex: QueryCoord['detachIndex'] = (request, call) =>
-    this.#deps.peers.querynode.detachIndex(request, call);
+  readonly place: QueryCoord['place'] = async ({ segments }) => ({
+    nodeIds: segments.map(({ segmentId }) => placeSegment(segmentId, this.#deps.queryNodes)),
+  });
 
   getLoadedCount(): number {
     return this.#loads.size;
@@ -134,7 +136,14 @@ export class QueryCoordRole implements QueryCoord {
     const record = this.#loads.get(collectionId);
     const isWhole = record?.partitionIds.length === 0;
     const partitionIds = isWhole ? null : (record?.partitionIds ?? []);
-    await this.#deps.peers.streamingnode.setLoaded({ collectionId, partitionIds }, {});
+    try {
+      await askCollection(this.#deps.peers, collectionId, (shard, vchannel) =>
+        shard.setLoaded({ vchannel, partitionIds }, {}),
+      );
+    } catch (error) {
+      // What is being dropped is read by nobody.
+      if (!(error instanceof MilvusError) || error.errorName !== 'CollectionNotFound') throw error;
+    }
   }
 }
 

@@ -115,8 +115,8 @@ export class FileVerifier {
     } else if (!this.#isHeld(opened)) {
       return;
     } else if (isDamaged) {
-      const { collectionId, vchannel } = opened.segment;
-      await peers.streamingnode.reportDamage({ collectionId, vchannel, reason }, {});
+      const { vchannel } = opened.segment;
+      await peers.shard(vchannel).reportDamage({ vchannel, reason }, {});
       return;
     }
     logger.error({ file, error }, 'a file cannot be read against its checksums');

@@ -110,13 +110,13 @@ export class QueryNodeRole implements QueryNode {
   };
 
   readonly detachIndex: QueryNode['detachIndex'] = async (request) => {
-    const { collectionId, segmentId, indexId, fieldId, jsonPath, jsonCastType } = request;
-    for (const { segment, handle, indexFiles } of this.#segments.values()) {
-      if (segment.collectionId !== collectionId) continue;
-      if (segmentId !== undefined && segment.segmentId !== segmentId) continue;
-      native.detachIndex(handle, fieldId, jsonPath, jsonCastType);
-      indexFiles.get(indexId)?.local.close();
-      indexFiles.delete(indexId);
+    const { indexId, fieldId, jsonPath, jsonCastType } = request.index;
+    for (const id of request.segmentIds) {
+      const held = this.#segments.get(id);
+      if (held === undefined) continue;
+      native.detachIndex(held.handle, fieldId, jsonPath, jsonCastType);
+      held.indexFiles.get(indexId)?.local.close();
+      held.indexFiles.delete(indexId);
     }
     return EMPTY;
   };

@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { KEYS, type CatalogWrite } from '../../meta/catalog.ts';
+import { nameVchannel } from '../../model/channel-name.ts';
 import {
   MAX_COLLECTIONS,
   type CollectionInfo,
@@ -17,8 +18,10 @@ import {
   type CollectionSchema,
   type FieldSchema,
 } from '../../model/schema.ts';
+import { askShards } from '../../rpc/shards.ts';
 import { mergeProperties, requireSize } from './databases.ts';
 import { dropCollection } from './drops.ts';
+import { choosePchannels } from './pchannel-choice.ts';
 import type { RootCoordState } from './state.ts';
 
 type Properties = Readonly<Record<string, string>>;
@@ -51,7 +54,7 @@ export async function createCollection(
   if (existing !== undefined) {
     const info = requireSameDefinition(existing, withIds, request);
     // It is open, unless an earlier request failed in between and could not be undone.
-    await deps.peers.streamingnode.openCollection({ info }, {});
+    await openShards(state, info);
     return info;
   }
   requireCapacity(state, request);
@@ -63,10 +66,9 @@ export async function createCollection(
     dbId: database.dbId,
     dbName,
     schema: withIds,
-    vchannels: Array.from({ length: request.shardCount }, (_unused, shard) => {
-      const pchannel = shard % deps.limits.pchannelCount;
-      return `by-dev-rootcoord-dml_${pchannel}_${collectionId}v${shard}`;
-    }),
+    vchannels: choosePchannels(names.list(), deps.limits.pchannels, request.shardCount).map(
+      (pchannel, shardIndex) => nameVchannel({ pchannel, collectionId, shardIndex }),
+    ),
     partitions: nameInitialPartitions(state, request, collectionId, timestamp),
     aliases: [],
     consistencyLevel: request.consistencyLevel,
@@ -76,7 +78,7 @@ export async function createCollection(
   };
   await putCollection(state, info);
   try {
-    await deps.peers.streamingnode.openCollection({ info }, {});
+    await openShards(state, info);
   } catch (error) {
     // A collection without shards must not stay.
     await dropCollection(state, info).catch(() => undefined);
@@ -99,7 +101,16 @@ export async function putCollection(
     ...more,
   ]);
   state.names.put(info);
-  if (!isNew) await state.deps.peers.streamingnode.updateCollection({ info }, {});
+  if (isNew) return;
+  await askShards(state.deps.peers, info.vchannels, (shard, vchannel) =>
+    shard.updateShard({ vchannel, info }, {}),
+  );
+}
+
+async function openShards({ deps }: RootCoordState, info: CollectionInfo): Promise<void> {
+  await askShards(deps.peers, info.vchannels, (shard, vchannel) =>
+    shard.openShard({ vchannel, info }, {}),
+  );
 }
 
 export async function renameCollection(

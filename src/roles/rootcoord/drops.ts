@@ -7,6 +7,7 @@ import { getErrorMessage } from '../../base/error-message.ts';
 import { KEYS, type DroppingRecord } from '../../meta/catalog.ts';
 import { listCollectionPrefixes, makeGarbage } from '../../meta/garbage.ts';
 import type { CollectionInfo, PartitionInfo } from '../../model/collection-info.ts';
+import { askShards } from '../../rpc/shards.ts';
 import type { RootCoordState } from './state.ts';
 
 export async function dropCollection(state: RootCoordState, info: CollectionInfo): Promise<void> {
@@ -64,7 +65,8 @@ export async function finishDrop(state: RootCoordState, drop: DroppingRecord): P
 /** The last transaction takes every record of the collection, whoever wrote it, and its files. */
 async function endCollection(state: RootCoordState, collectionId: bigint): Promise<void> {
   const { catalog, peers, runtime } = state.deps;
-  await peers.streamingnode.dropCollection({ collectionId }, {});
+  const vchannels = await listShards(state, collectionId);
+  await askShards(peers, vchannels, (shard, vchannel) => shard.dropShard({ vchannel }, {}));
   await peers.querycoord.dropCollection({ collectionId }, {});
   await peers.indexcoord.dropCollection({ collectionId }, {});
   await peers.datacoord.dropCollection({ collectionId }, {});
@@ -86,8 +88,20 @@ async function endPartition(
 ): Promise<void> {
   const { catalog, peers } = state.deps;
   const request = { collectionId, partitionId };
-  await peers.streamingnode.dropPartition(request, {});
+  const vchannels = await listShards(state, collectionId);
+  await askShards(peers, vchannels, (shard, vchannel) =>
+    shard.dropPartition({ vchannel, partitionId }, {}),
+  );
   await peers.querycoord.dropPartition(request, {});
   await peers.datacoord.dropPartition(request, {});
   await catalog.write([{ key: KEYS.dropping(collectionId, partitionId), record: undefined }]);
+}
+
+/** Also of a collection that nobody finds any more; none when its drop has ended. */
+async function listShards(
+  { deps }: RootCoordState,
+  collectionId: bigint,
+): Promise<readonly string[]> {
+  const info = await deps.catalog.find(KEYS.collection(collectionId));
+  return info === undefined ? [] : (info as CollectionInfo).vchannels;
 }

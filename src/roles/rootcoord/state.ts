@@ -14,7 +14,8 @@ export interface RootCoordLimits {
   readonly maxCollectionNum: number;
   readonly maxCollectionNumPerDb: number;
   readonly maxGeneralCapacity: number;
-  readonly pchannelCount: number;
+  /** Shards are spread over these. */
+  readonly pchannels: readonly string[];
   readonly defaultPartitionName: string;
 }
 

@@ -13,6 +13,8 @@ export interface ChannelCommitsOptions {
   readonly runtime: Runtime;
   readonly collectionId: bigint;
   readonly vchannel: string;
+  /** Commits of an owner with a lower one are refused. */
+  readonly term: number;
   /** Of the last commit that is recorded. */
   readonly commitSeq: number;
 }
@@ -64,11 +66,11 @@ export class ChannelCommits {
 
   /** Resolves when it is recorded; when it rejects, a later commit may take its place. */
   async commit(
-    change: Omit<ChannelCommit, 'collectionId' | 'vchannel' | 'commitSeq'>,
+    change: Omit<ChannelCommit, 'collectionId' | 'vchannel' | 'term' | 'commitSeq'>,
   ): Promise<void> {
-    const { peers, runtime, collectionId, vchannel } = this.#options;
+    const { peers, runtime, collectionId, vchannel, term } = this.#options;
     this.#lastSeq += 1;
-    const commit = { ...change, collectionId, vchannel, commitSeq: this.#lastSeq };
+    const commit = { ...change, collectionId, vchannel, term, commitSeq: this.#lastSeq };
     const isRetriable = (error: unknown): boolean =>
       !(error instanceof MilvusError && FINAL_ERRORS.has(error.errorName));
     try {

@@ -6,13 +6,15 @@ import type { Logger } from '../../base/logger.ts';
 import type { Peers } from '../../rpc/contract.ts';
 import type { ReadSlots } from '../../segment/read-slots.ts';
 import type { ObjectStorage } from '../../storage/object-storage.ts';
-import type { Wal } from '../../wal/wal.ts';
+import type { LogStore, Wal } from '../../wal/wal.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 
 export type ReadKind = 'search' | 'query';
 
 export interface StreamingNodeDeps {
-  readonly wal: Wal;
+  readonly logs: LogStore;
+  /** Names of the pchannels that this node owns. */
+  readonly pchannels: readonly string[];
   readonly storage: ObjectStorage;
   readonly peers: Peers;
   readonly logger: Logger;
@@ -23,7 +25,7 @@ export interface StreamingNodeDeps {
   readonly mvccRetentionMs: number;
   /** A growing segment is sealed at this size. */
   readonly segmentBytesMax: number;
-  /** The WAL kept: past it the growing segments that pin it are written out (R20). */
+  /** The log kept of a pchannel: past it the growing segments that pin it are written out (R20). */
   readonly walBytesMax: number;
   /** Inserts are refused past it (R19). */
   readonly growingBytesMax: number;
@@ -35,6 +37,9 @@ export interface StreamingNodeDeps {
 }
 
 export interface ShardDeps extends StreamingNodeDeps {
+  readonly wal: Wal;
+  /** With which this node owns the shard's pchannel. */
+  readonly term: number;
   readonly budget: GrowingBudget;
   /** The shard needs less of the WAL than before. */
   readonly onCheckpoint: () => void;
@@ -42,6 +47,6 @@ export interface ShardDeps extends StreamingNodeDeps {
   readonly onWritten: () => void;
   /** A growing segment has got its first record. */
   readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
-  /** The shard has stopped; its collection cannot be served without it. */
+  /** The shard has stopped, in this turn; its collection cannot be served without it. */
   readonly onStopped: (reason: string) => void;
 }

@@ -2,13 +2,14 @@
 // segment is made when the first write is assigned to it, and born when the first record is applied
 // (R2); before that it has no rows and readers find nothing in it.
 
+import assert from 'node:assert/strict';
 import type { DeleteRun } from '../../codec/delete-batch.ts';
 import { native } from '../../index/native.ts';
 import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
-import type { CollectionSchema } from '../../model/schema.ts';
 import type { InsertPart } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import type { GrowingBudget } from './growing-budget.ts';
+import type { ShardState } from './shard-state.ts';
 import type { GrowingSegment, View } from './view.ts';
 
 /** Of a segment without rows: larger than any. */
@@ -20,7 +21,7 @@ export interface GrowingSegmentsDeps {
   /** A segment takes no more rows at this size. */
   readonly segmentBytesMax: number;
   readonly takeId: () => bigint;
-  readonly getSchema: () => CollectionSchema;
+  readonly state: ShardState;
   /** A segment has got its first record. */
   readonly onBorn: (segmentId: bigint, timestamp: bigint) => void;
 }
@@ -60,15 +61,17 @@ export class GrowingSegments {
     const open = this.#open.get(growing.partitionId);
     if (open?.growing === growing) open.bytes -= batch.byteLength;
     // It was closed for them, and would stay as it is, with few rows or none.
-    else if (!growing.isSealing) this.#full.add(growing);
+    else if (growing.phase === 'open') this.#full.add(growing);
   }
 
   append(part: AssignedRows, timestamp: bigint, position: bigint): GrowingSegment {
     const { segmentId, partitionId, rows, batch } = part;
     const growing = this.#deps.view.growing.get(segmentId) ?? this.#add(segmentId, partitionId);
+    assert(growing.phase !== 'sealing', 'no row is applied behind the seal of its segment');
     const memoryBytes = native.appendRows(growing.handle, batch, timestamp);
     this.#deps.budget.charge(memoryBytes - growing.memoryBytes);
     growing.memoryBytes = memoryBytes;
+    assert(growing.rows === 0 || position >= growing.lastPosition, 'positions never fall');
     if (growing.rows === 0) {
       growing.firstPosition = position;
       growing.firstTimestamp = timestamp;
@@ -84,7 +87,16 @@ export class GrowingSegments {
   /** The same for a record of the log's tail: the segment goes on taking rows. */
   replay(part: AssignedRows, timestamp: bigint, position: bigint): void {
     const growing = this.append(part, timestamp, position);
+    assert.equal(growing.phase, 'open', 'no row is read behind the seal of its segment');
     this.#open.set(part.partitionId, { growing, bytes: growing.bytes });
+  }
+
+  /** The log says that no row comes behind. Of no effect on a segment that is written, or gone. */
+  replaySeal(segmentId: bigint): void {
+    const growing = this.#deps.view.growing.get(segmentId);
+    if (growing === undefined) return;
+    this.#unlist(growing);
+    growing.phase = 'closed';
   }
 
   delete({ keys, timestamp, killsUpTo, partitionId }: DeleteRun): void {
@@ -101,17 +113,22 @@ export class GrowingSegments {
 
   /** No further rows are assigned to it. */
   close(growing: GrowingSegment): void {
-    const { partitionId } = growing;
-    if (this.#open.get(partitionId)?.growing === growing) this.#open.delete(partitionId);
+    assert.equal(growing.phase, 'open');
+    growing.phase = 'closing';
+    this.#unlist(growing);
   }
 
   /** Takes it out of the view and frees it. */
-  forget(growing: GrowingSegment): void {
-    this.close(growing);
+  free(growing: GrowingSegment): void {
+    this.#unlist(growing);
     this.#deps.view.growing.delete(growing.segmentId);
     this.#full.delete(growing);
     this.#deps.budget.release(growing.memoryBytes);
     native.closeSegment(growing.handle);
+  }
+
+  has(growing: GrowingSegment): boolean {
+    return this.#deps.view.growing.has(growing.segmentId);
   }
 
   /** Those that have rows. */
@@ -127,23 +144,28 @@ export class GrowingSegments {
       firstTimestamp: growing.firstTimestamp,
       rows: growing.rows,
       bytes: growing.bytes,
-      isSealing: growing.isSealing,
+      isSealing: growing.phase !== 'open',
       ...(growing.failure !== undefined && { failure: growing.failure }),
     }));
+  }
+
+  #unlist(growing: GrowingSegment): void {
+    const { partitionId } = growing;
+    if (this.#open.get(partitionId)?.growing === growing) this.#open.delete(partitionId);
   }
 
   #add(segmentId: bigint, partitionId: bigint): GrowingSegment {
     const growing: GrowingSegment = {
       segmentId,
       partitionId,
-      handle: native.createGrowing(getNativeFields(this.#deps.getSchema())),
+      handle: native.createGrowing(getNativeFields(this.#deps.state.schema)),
       firstPosition: NO_POSITION,
       firstTimestamp: 0n,
       lastPosition: NO_POSITION,
       rows: 0,
       bytes: 0,
       memoryBytes: 0,
-      isSealing: false,
+      phase: 'open',
       failure: undefined,
       deletesUpTo: undefined,
     };

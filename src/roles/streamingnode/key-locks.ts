@@ -7,8 +7,10 @@
 import type { Runtime } from '../../base/clock.ts';
 import { createDeferred, type Deferred } from '../../base/deferred.ts';
 import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
+import { RowBatchReader } from '../../codec/row-batch.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { CallContext } from '../../rpc/contract.ts';
+import type { CallContext, WriteRequest } from '../../rpc/contract.ts';
+import { KeyReader, type KeyField } from '../../segment/reduce.ts';
 
 export type Key = bigint | string;
 
@@ -16,6 +18,14 @@ export type Key = bigint | string;
 export interface KeyList {
   readonly length: number;
   at(position: number): Key | undefined;
+}
+
+/** The primary keys that a part touches; an insert's are read from its rows as they are wanted. */
+export function listKeys(part: WriteRequest['parts'][number], key: KeyField): KeyList {
+  if (part.kind === 'delete') return part.keys.values;
+  const batch = new RowBatchReader(part.batch);
+  const reader = new KeyReader(batch, key);
+  return { length: batch.rows, at: (row) => reader.at(row) };
 }
 
 export interface KeyLocksOptions {

@@ -1,22 +1,20 @@
 // A write that is checked and for which all is reserved that applying it takes, so that nothing can
 // fail once its record is in the WAL (R8). Ends with its application or with `giveUp`.
 
-import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
+import assert from 'node:assert/strict';
+import { nextTurn, TurnMeter } from '../../base/turns.ts';
 import { encodeKeys, type MessagePart } from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
-import type { CollectionSchema } from '../../model/schema.ts';
 import type { InsertPart } from '../../rpc/contract.ts';
 import { countDeleteBytes, type DeleteBuffer } from './delete-buffer.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import type { GrowingSegments } from './growing-segments.ts';
 import type { PendingWrite } from './pending-writes.ts';
+import { KEY_BYTES, ROW_BYTES, TURN_BYTES, type RecordOwner } from './shard-log.ts';
+import type { ShardState } from './shard-state.ts';
 import type { GrowingSegment } from './view.ts';
 
-/** Bytes of a write that are handled in one turn (P9), and what a row and a key add to them. */
-export const TURN_BYTES = 1024 * 1024;
-export const ROW_BYTES = 192;
-export const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
 /** StatusCode::kMemoryLimit of native/core/base/status.h. */
 const NATIVE_MEMORY_LIMIT = 3;
 
@@ -24,8 +22,8 @@ const NATIVE_MEMORY_LIMIT = 3;
 export interface WriteTargets {
   readonly budget: GrowingBudget;
   readonly deletes: DeleteBuffer;
-  readonly getSchema: () => CollectionSchema;
-  readonly segments: Pick<GrowingSegments, 'assign' | 'unassign'>;
+  readonly growing: GrowingSegments;
+  readonly state: ShardState;
 }
 
 interface Reservation {
@@ -33,7 +31,7 @@ interface Reservation {
   readonly batch: Uint8Array;
 }
 
-export class PreparedWrite {
+export class PreparedWrite implements RecordOwner {
   readonly write: PendingWrite;
   readonly #targets: WriteTargets;
   readonly parts: MessagePart[] = [];
@@ -64,7 +62,7 @@ export class PreparedWrite {
   async #reserve(): Promise<void> {
     const { parts } = this.write.request;
     const { budget, deletes } = this.#targets;
-    this.#growingBytes = budget.reserveFor(parts, this.#targets.getSchema());
+    this.#growingBytes = budget.reserveFor(parts, this.#targets.state.schema);
     const turn = new TurnMeter(TURN_BYTES);
     for (const part of parts) {
       if (part.kind === 'insert') {
@@ -83,31 +81,51 @@ export class PreparedWrite {
   }
 
   #reserveRows(part: InsertPart): void {
-    const growing = this.#targets.segments.assign(part);
+    const growing = this.#targets.growing.assign(part);
     try {
       native.reserveRows(growing.handle, part.batch);
     } catch (error) {
-      this.#targets.segments.unassign(growing, part.batch);
+      this.#targets.growing.unassign(growing, part.batch);
       throw explainRefusal(error, part.batch.byteLength);
     }
     this.#rows.push({ growing, batch: part.batch });
     this.parts.push({ ...part, segmentId: growing.segmentId });
   }
 
-  /** Its record is durable: what is applied of it is counted where it is. */
-  end(): void {
-    this.#targets.budget.release(this.#growingBytes);
-    this.#targets.deletes.release(this.#deleteBytes);
+  /** What is applied of it is counted where it is. */
+  acknowledge(timestamp: bigint): void {
+    this.#release();
+    this.write.resolve({ timestamp });
+  }
+
+  fail(error: unknown): void {
+    this.#release();
+    this.write.reject(error);
+  }
+
+  refuse(error: unknown): void {
+    this.giveUp();
+    this.write.reject(error);
+  }
+
+  /** Its rows go before the seals of their segments. */
+  requireUnsealed(): void {
+    const isUnsealed = this.#rows.every(({ growing: { phase } }) => phase !== 'closed');
+    assert(isUnsealed, 'no row is appended behind the seal of its segment');
   }
 
   /** The write will not be applied. */
   giveUp(): void {
-    this.#targets.budget.release(this.#growingBytes);
-    this.#targets.deletes.release(this.#deleteBytes);
+    this.#release();
     for (const { growing, batch } of this.#rows) {
       native.cancelRows(growing.handle, batch);
-      this.#targets.segments.unassign(growing, batch);
+      this.#targets.growing.unassign(growing, batch);
     }
+  }
+
+  #release(): void {
+    this.#targets.budget.release(this.#growingBytes);
+    this.#targets.deletes.release(this.#deleteBytes);
   }
 }
 

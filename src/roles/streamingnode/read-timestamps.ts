@@ -6,15 +6,17 @@ import { MilvusError } from '../../model/error.ts';
 import { composeTimestamp } from '../../model/timestamp.ts';
 import type { Peers } from '../../rpc/contract.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import type { SealedDeletes } from './sealed-deletes.ts';
+import type { SealedSegments } from './sealed-segments.ts';
 import type { ShardLog } from './shard-log.ts';
 import type { View } from './view.ts';
+import type { WriteLine } from './write-line.ts';
 
 export interface ReadTimestampsOf {
   readonly peers: Peers;
   readonly view: View;
   readonly log: ShardLog;
-  readonly sealedDeletes: SealedDeletes;
+  readonly writes: WriteLine;
+  readonly sealed: SealedSegments;
   readonly checkpoint: Checkpoint;
 }
 
@@ -33,8 +35,8 @@ export class ReadTimestamps {
    * has nothing stamped at or before it from now on.
    * @throws MilvusError ParameterInvalid for a pin from the future
    */
-  async admit(pinned: bigint): Promise<void> {
-    const { peers, log } = this.#of;
+  async makeReadable(pinned: bigint): Promise<void> {
+    const { peers, log, writes } = this.#of;
     if (pinned <= log.lastTimestamp) return;
     const { first: now } = await peers.rootcoord.allocateTimestamps({ count: 1 }, {});
     if (pinned > now + composeTimestamp(CLOCK_SKEW_MS_MAX)) {
@@ -43,13 +45,13 @@ export class ReadTimestamps {
         fields: { got: pinned },
       });
     }
-    log.raise(pinned);
-    await log.run(async () => undefined);
+    writes.raise(pinned);
+    await log.whenApplied();
   }
 
   /**
-   * Returns the timestamp to read at: the client's pin, once admitted, or everything acknowledged
-   * before the deletes were delivered.
+   * Returns the timestamp to read at: the client's pin, once it is readable, or everything
+   * acknowledged before the deletes were delivered.
    * @throws MilvusError ParameterInvalid for a pin older than what compaction has kept
    */
   choose(pinned: bigint): bigint {
@@ -69,8 +71,8 @@ export class ReadTimestamps {
 
   /** All that is applied, but for deletes that have not reached the sealed rows. */
   #visible(): bigint {
-    const { log, sealedDeletes } = this.#of;
-    const first = sealedDeletes.first();
+    const { log, sealed } = this.#of;
+    const first = sealed.firstUndelivered();
     return first === undefined || first > log.lastTimestamp ? log.lastTimestamp : first - 1n;
   }
 }

@@ -1,10 +1,12 @@
-// Reads of one shard: its growing segments here, its sealed ones at the query node, both at one
-// timestamp, merged. A view that changed under the query node's feet is taken again.
+// Reads of one shard: its growing segments here, its sealed ones at the query nodes that hold them,
+// all at one timestamp, merged. Where a node has let go of a segment meanwhile, the view is taken
+// again.
 
+import type { NativeSegment } from '../../index/native.ts';
 import { MilvusError } from '../../model/error.ts';
 import { getPrimaryKeyField } from '../../model/schema.ts';
 import type { QueryParams, QueryReply, SearchParams, SearchReply } from '../../model/read.ts';
-import type { CallContext, ShardReadRequest } from '../../rpc/contract.ts';
+import type { CallContext, QueryNode, ShardReadRequest } from '../../rpc/contract.ts';
 import { makeEmptyRows } from '../../segment/empty-rows.ts';
 import { querySegments, searchSegments } from '../../segment/native-request.ts';
 import { mergeQueries, mergeSearches } from '../../segment/reduce.ts';
@@ -21,27 +23,18 @@ export async function searchShard(
   call: CallContext,
 ): Promise<SearchReply & { timestamp: bigint }> {
   const { params } = request;
-  const keyType = getPrimaryKeyField(shard.info.schema);
-  return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
-    const parts: Promise<SearchReply>[] = [];
-    if (growing.length > 0) {
-      const read = () => searchSegments(growing, params, readTimestamp, call);
-      parts.push(shard.deps.reads.run(read));
-    }
-    if (segmentIds.length > 0) {
-      parts.push(shard.deps.peers.querynode.search({ segmentIds, readTimestamp, params }, call));
-    }
-    const replies = await Promise.all(parts);
-    if (replies.length === 0) {
-      const rows = makeEmptyRows(shard.info.schema, params.outputFieldIds);
-      return {
-        counts: new Int32Array(params.nq),
-        scores: new Float32Array(),
-        rows,
-        visibleRows: 0,
-      };
-    }
-    return replies.length === 1 ? replies[0]! : mergeSearches(replies, params, keyType);
+  const { schema } = shard.info;
+  return readView(shard, request, {
+    readGrowing: (growing, timestamp) => searchSegments(growing, params, timestamp, call),
+    readSealed: (node, segmentIds, readTimestamp) =>
+      node.search({ segmentIds, readTimestamp, params }, call),
+    merge: (replies) => mergeSearches(replies, params, getPrimaryKeyField(schema)),
+    makeEmpty: () => ({
+      counts: new Int32Array(params.nq),
+      scores: new Float32Array(),
+      rows: makeEmptyRows(schema, params.outputFieldIds),
+      visibleRows: 0,
+    }),
   });
 }
 
@@ -51,42 +44,56 @@ export async function queryShard(
   call: CallContext,
 ): Promise<QueryReply & { timestamp: bigint }> {
   const { params } = request;
-  const keyType = getPrimaryKeyField(shard.info.schema);
-  return readView(shard, request, async (growing, segmentIds, readTimestamp) => {
-    const parts: Promise<QueryReply>[] = [];
-    if (growing.length > 0) {
-      const read = () => querySegments(growing, params, readTimestamp, call);
-      parts.push(shard.deps.reads.run(read));
-    }
-    if (segmentIds.length > 0) {
-      parts.push(shard.deps.peers.querynode.query({ segmentIds, readTimestamp, params }, call));
-    }
-    const replies = await Promise.all(parts);
-    if (replies.length === 0) {
-      return { count: 0, rows: makeEmptyRows(shard.info.schema, params.outputFieldIds) };
-    }
-    return replies.length === 1 ? replies[0]! : mergeQueries(replies, params, keyType);
+  const { schema } = shard.info;
+  return readView(shard, request, {
+    readGrowing: (growing, timestamp) => querySegments(growing, params, timestamp, call),
+    readSealed: (node, segmentIds, readTimestamp) =>
+      node.query({ segmentIds, readTimestamp, params }, call),
+    merge: (replies) => mergeQueries(replies, params, getPrimaryKeyField(schema)),
+    makeEmpty: () => ({ count: 0, rows: makeEmptyRows(schema, params.outputFieldIds) }),
   });
 }
 
-type Growing = ReturnType<Shard['view']['selectGrowing']>;
+/** What search and query do differently. */
+interface Read<Reply> {
+  readonly readGrowing: (segments: NativeSegment[], timestamp: bigint) => Promise<Reply>;
+  readonly readSealed: (
+    node: QueryNode,
+    segmentIds: readonly bigint[],
+    timestamp: bigint,
+  ) => Promise<Reply>;
+  readonly merge: (replies: readonly Reply[]) => Promise<Reply>;
+  readonly makeEmpty: () => Reply;
+}
 
+/** The growing segments here and each holder's sealed ones, all at once. */
 async function readView<Reply extends object>(
   shard: Shard,
   request: ShardReadRequest,
-  read: (growing: Growing, segmentIds: bigint[], readTimestamp: bigint) => Promise<Reply>,
+  read: Read<Reply>,
 ): Promise<Reply & { timestamp: bigint }> {
+  const { reads, peers } = shard.deps;
   for (let attempt = 0; ; attempt++) {
-    await shard.timestamps.admit(request.pinnedTimestamp);
-    await shard.deliverDeletes();
+    await shard.timestamps.makeReadable(request.pinnedTimestamp);
+    await shard.sealed.deliverDeletes();
     // In the turn in which the view is taken: that of a shard that has ended is empty.
-    shard.requireOpen();
+    shard.state.requireOpen();
     const partitionIds = shard.loaded.require(shard.info, request.partitionIds);
     const timestamp = shard.timestamps.choose(request.pinnedTimestamp);
     const growing = request.ignoreGrowing ? [] : shard.view.selectGrowing(partitionIds);
-    const segmentIds = shard.view.selectSealed(partitionIds);
+    const sealed = shard.view.selectSealed(partitionIds);
     try {
-      return { ...(await read(growing, segmentIds, timestamp)), timestamp };
+      const parts: Promise<Reply>[] = [];
+      if (growing.length > 0) parts.push(reads.run(() => read.readGrowing(growing, timestamp)));
+      for (const [nodeId, segmentIds] of sealed) {
+        parts.push(read.readSealed(peers.querynode(nodeId), segmentIds, timestamp));
+      }
+      const replies = await Promise.all(parts);
+      const reply =
+        replies.length > 1 ? await read.merge(replies) : (replies[0] ?? read.makeEmpty());
+      // Another node may have taken the shard meanwhile: then this is not the whole truth (R14).
+      if (!shard.isSurelyOwned()) await shard.deps.wal.confirm();
+      return { ...reply, timestamp };
     } catch (error) {
       const isStale = error instanceof MilvusError && error.errorName === 'SegmentNotFound';
       if (!isStale || attempt >= VIEW_RETRIES_MAX) throw error;

@@ -4,7 +4,6 @@
 // loop for the node, with a bounded number of files being written; a record that is applied costs
 // it nothing.
 
-import type { Wal } from '../../wal/wal.ts';
 import type { GrowingBudget } from './growing-budget.ts';
 import type { View } from './view.ts';
 
@@ -13,19 +12,19 @@ export interface SealedShard {
   readonly view: View;
   /** Tries to write a growing segment out; whether this call has done so. */
   seal(segmentId: bigint): Promise<boolean>;
-  /** First position of the log that a restart must see. */
-  lowWater(): bigint;
-  /** Writes out what pins it; whether it is higher now. */
-  relieve(): Promise<boolean>;
+}
+
+/** A log, as far as it may outgrow its bound. */
+export interface BoundedLog {
+  readonly isLong: boolean;
+  /** Has written out what needs its oldest part, and cuts it; whether that was done. */
+  writeOldest(): Promise<boolean>;
 }
 
 export interface SealerDeps {
   readonly budget: GrowingBudget;
-  readonly wal: Pick<Wal, 'bytes' | 'lastPosition'>;
-  readonly walBytesMax: number;
   readonly listShards: () => readonly SealedShard[];
-  /** Resolves when the log has been cut as far as it may be. */
-  readonly whenCut: () => Promise<void>;
+  readonly listLogs: () => readonly BoundedLog[];
   readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -58,8 +57,8 @@ export class Sealer {
   /** A record has been applied. */
   wake(): void {
     if (this.#running !== undefined || this.#stopping.signal.aborted) return;
-    if (!this.#isAbove(HIGH_WATER) && !this.#isLogLong()) return;
-    this.#running = this.#run().finally(() => {
+    if (!this.#isAbove(HIGH_WATER) && !this.#hasLongLog()) return;
+    this.#running = this.#writeUntilBelow().finally(() => {
       this.#running = undefined;
       this.#wantedBytes = 0;
     });
@@ -70,14 +69,16 @@ export class Sealer {
     await this.#running;
   }
 
-  async #run(): Promise<void> {
+  async #writeUntilBelow(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       let isWritten = false;
       if (this.#isAbove(LOW_WATER)) isWritten = await this.#sealLargest();
-      if (this.#isLogLong()) isWritten = (await this.#relieveOldest()) || isWritten;
+      for (const log of this.#deps.listLogs()) {
+        if (log.isLong) isWritten = (await log.writeOldest()) || isWritten;
+      }
       if (!isWritten) {
-        if (this.#isAbove(HIGH_WATER) || this.#isLogLong()) {
+        if (this.#isAbove(HIGH_WATER) || this.#hasLongLog()) {
           await this.#deps.sleep(RETRY_MS, signal).catch(() => undefined); // Stopping.
         }
         return;
@@ -95,8 +96,8 @@ export class Sealer {
     return Math.min(share * bytesMax, bytesMax - this.#wantedBytes);
   }
 
-  #isLogLong(): boolean {
-    return this.#deps.wal.bytes() > this.#deps.walBytesMax;
+  #hasLongLog(): boolean {
+    return this.#deps.listLogs().some(({ isLong }) => isLong);
   }
 
   async #sealLargest(): Promise<boolean> {
@@ -108,29 +109,14 @@ export class Sealer {
     let excess = budget.used - this.#limit(LOW_WATER);
     const chosen: Promise<boolean>[] = [];
     for (const { segment } of found) {
-      if (segment.isSealing && segment.failure === undefined) excess -= segment.memoryBytes;
+      if (segment.phase !== 'open' && segment.failure === undefined) excess -= segment.memoryBytes;
     }
     for (const { shard, segment } of found) {
       if (chosen.length === PARALLEL || excess <= 0) break;
-      if (segment.isSealing || segment.rows === 0) continue;
+      if (segment.phase !== 'open' || segment.rows === 0) continue;
       excess -= segment.memoryBytes;
       chosen.push(shard.seal(segment.segmentId));
     }
     return (await Promise.all(chosen)).some((isWritten) => isWritten);
-  }
-
-  async #relieveOldest(): Promise<boolean> {
-    const { wal, listShards, whenCut } = this.#deps;
-    let low = wal.lastPosition();
-    let oldest: SealedShard | undefined;
-    for (const shard of listShards()) {
-      const position = shard.lowWater();
-      if (position >= low) continue;
-      low = position;
-      oldest = shard;
-    }
-    const isWritten = (await oldest?.relieve()) ?? false;
-    await whenCut();
-    return isWritten;
   }
 }

@@ -1,11 +1,12 @@
 // The seals of a shard: growing segments on their way into segment files, sorted by primary key.
 // Rows that were deleted before the retention horizon stay out; later deletes are applied again by
-// key (R3). Invariants: a segment has one seal at a time; one that cannot be written stays readable
-// and in the WAL, and says why. Not here: when to seal (`Sealer`, `AgeSealer`).
+// key (R3). Invariants: what is written is closed, and the log says so; one that cannot be written
+// stays readable and in the WAL, and says why. Not here: when to seal (`Sealer`, `AgeSealer`).
 
+import assert from 'node:assert/strict';
+import { createDeferred } from '../../base/deferred.ts';
 import { getErrorMessage } from '../../base/error-message.ts';
 import { native, type NativeSegmentWriter } from '../../index/native.ts';
-import type { CollectionInfo } from '../../model/collection-info.ts';
 import { SegmentState, type SegmentInfo } from '../../model/segment-info.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { writeSegmentFile } from '../../segment/segment-file.ts';
@@ -16,23 +17,18 @@ import type { GrowingSegments } from './growing-segments.ts';
 import type { SealedSegments } from './sealed-segments.ts';
 import type { ShardHealth } from './shard-health.ts';
 import type { ShardLog } from './shard-log.ts';
-import type { GrowingSegment, View } from './view.ts';
+import type { ShardState } from './shard-state.ts';
+import type { GrowingSegment } from './view.ts';
 
-/** What a seal needs of its shard. */
+/** The pieces of the shard that a seal changes. */
 export interface SealsOf {
-  readonly vchannel: string;
-  readonly view: View;
+  readonly state: ShardState;
+  readonly log: ShardLog;
   readonly growing: GrowingSegments;
   readonly sealed: SealedSegments;
   readonly commits: ChannelCommits;
   readonly checkpoint: Checkpoint;
   readonly health: ShardHealth;
-  readonly log: ShardLog;
-  readonly getInfo: () => CollectionInfo;
-  readonly isOpen: () => boolean;
-  /** The server stops; nothing is removed any more. */
-  readonly isClosed: () => boolean;
-  readonly deliverDeletes: () => Promise<void>;
 }
 
 /** After a failure it is tried again, later and later. */
@@ -42,7 +38,8 @@ const RETRY_MS_MAX = 60_000;
 export class Seals {
   readonly #deps: Pick<ShardDeps, 'runtime' | 'storage' | 'onCheckpoint'>;
   readonly #of: SealsOf;
-  readonly #running = new Set<Promise<void>>();
+  /** Segment id → whether the first attempt has written it, and the end of the last one. */
+  readonly #running = new Map<bigint, { tried: Promise<boolean>; ended: Promise<void> }>();
   /** Ends the waits of those that have failed: they try again, or give up. */
   readonly #waits = new Set<AbortController>();
 
@@ -51,17 +48,23 @@ export class Seals {
     this.#of = of;
   }
 
-  /** Whether it has begun; `tell` is called after the first attempt. */
-  begin(growing: GrowingSegment, tell: (isWritten: boolean) => void = () => undefined): boolean {
-    // A shard that closes waits for what is being written, so nothing may begin any more.
-    if (growing.isSealing || !this.#of.isOpen()) return false;
-    growing.isSealing = true;
-    this.#of.growing.close(growing);
-    const sealing = this.#sealUntilWritten(growing, tell).finally(() => {
-      this.#running.delete(sealing);
+  /** Of a segment that is closed, and the log says so. */
+  begin(growing: GrowingSegment): void {
+    assert.equal(growing.phase, 'closed', 'a segment is closed before it is written');
+    growing.phase = 'sealing';
+    // A shard that ends waits for what is being written, so nothing may begin any more.
+    if (!this.#of.state.isOpen) return;
+    const { segmentId } = growing;
+    const tried = createDeferred<boolean>();
+    const ended = this.#sealUntilWritten(growing, tried.resolve).finally(() => {
+      this.#running.delete(segmentId);
     });
-    this.#running.add(sealing);
-    return true;
+    this.#running.set(segmentId, { tried: tried.promise, ended });
+  }
+
+  /** Resolves after the first attempt with whether it has written the segment. */
+  async whenTried(segmentId: bigint): Promise<boolean> {
+    return (await this.#running.get(segmentId)?.tried) ?? false;
   }
 
   /** Those that wait after a failure are tried again now. */
@@ -72,7 +75,7 @@ export class Seals {
   /** Resolves when none is under way; of a shard that is not open any more. */
   async end(): Promise<void> {
     this.hurry();
-    await Promise.all(this.#running);
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
   /** Tries until it is written or no longer wanted. Never rejects. */
@@ -80,7 +83,7 @@ export class Seals {
     growing: GrowingSegment,
     tell: (isWritten: boolean) => void,
   ): Promise<void> {
-    const { health, getInfo } = this.#of;
+    const { health, state } = this.#of;
     for (let delayMs = RETRY_MS; this.#isWanted(growing); ) {
       try {
         growing.failure = undefined;
@@ -91,7 +94,7 @@ export class Seals {
       } catch (error) {
         growing.deletesUpTo = undefined;
         growing.failure = getErrorMessage(error);
-        health.reportSealFailure(getInfo(), growing.segmentId, error);
+        health.reportSealFailure(state.info, growing.segmentId, error);
       }
       tell(false);
       await this.#wait(delayMs);
@@ -104,12 +107,12 @@ export class Seals {
   }
 
   #isWanted(growing: GrowingSegment): boolean {
-    return this.#of.isOpen() && this.#of.view.growing.has(growing.segmentId);
+    return this.#of.state.isOpen && this.#of.growing.has(growing);
   }
 
   async #wait(delayMs: number): Promise<void> {
     // A shard that ends waits for this: there is no next try.
-    if (!this.#of.isOpen()) return;
+    if (!this.#of.state.isOpen) return;
     const end = new AbortController();
     this.#waits.add(end);
     await this.#deps.runtime.sleep(delayMs, end.signal).catch(() => undefined);
@@ -117,23 +120,21 @@ export class Seals {
   }
 
   async #seal(growing: GrowingSegment): Promise<void> {
-    const { log, view, vchannel, commits } = this.#of;
-    // What was assigned to this segment before it was closed gets applied first.
-    await log.settle();
-    if (growing.rows === 0 && this.#isWanted(growing)) {
-      this.#of.growing.forget(growing);
+    const { log, state, commits } = this.#of;
+    if (growing.rows === 0) {
+      this.#of.growing.free(growing);
       return;
     }
     const deletesUpTo = await this.#chooseDeletesUpTo(growing);
-    if (!view.growing.has(growing.segmentId)) return; // Dropped meanwhile.
+    if (!this.#of.growing.has(growing)) return; // Dropped meanwhile.
     const { minTimestamp, maxTimestamp } = native.segmentStats(growing.handle);
     const writer = await native.createWriter([growing.handle], deletesUpTo);
     const written = await this.#writeFile(growing, writer);
     const segment: SegmentInfo = {
       segmentId: growing.segmentId,
-      collectionId: this.#of.getInfo().collectionId,
+      collectionId: state.info.collectionId,
       partitionId: growing.partitionId,
-      vchannel,
+      vchannel: state.vchannel,
       state: written.rows > 0 ? SegmentState.Flushed : SegmentState.Dropped,
       ...written,
       deletesUpTo,
@@ -155,8 +156,7 @@ export class Seals {
    * rows out.
    */
   async #chooseDeletesUpTo(growing: GrowingSegment): Promise<bigint> {
-    const { checkpoint, log } = this.#of;
-    growing.deletesUpTo = await checkpoint.raiseHorizon(log.lastTimestamp);
+    growing.deletesUpTo = await this.#of.checkpoint.raiseHorizon();
     return growing.deletesUpTo;
   }
 
@@ -165,9 +165,9 @@ export class Seals {
     { segmentId }: GrowingSegment,
     writer: NativeSegmentWriter,
   ): Promise<Pick<SegmentInfo, 'rows' | 'file' | 'fileBytes' | 'crc32c'>> {
-    const { commits, getInfo } = this.#of;
+    const { commits, state } = this.#of;
     // Read now: a field may have been added before the writer took the segment's columns.
-    const { schema } = getInfo();
+    const { schema } = state;
     try {
       const rows = native.writerRows(writer);
       if (rows === 0) return { rows, file: '', fileBytes: 0 };
@@ -196,26 +196,25 @@ export class Seals {
    * shows the segment in place of the growing one. In the shard's line.
    */
   async #commit(growing: GrowingSegment, segment: SegmentInfo): Promise<void> {
-    const { sealed, checkpoint, log, deliverDeletes } = this.#of;
+    const { sealed, checkpoint, state } = this.#of;
     const isWritten = segment.state === SegmentState.Flushed;
     if (!this.#isWanted(growing)) {
       // Dropped meanwhile, or the server stops: then the next start removes the file.
-      if (isWritten && !this.#of.isClosed()) await this.#of.commits.giveUp([segment.file]);
+      if (isWritten && !state.isClosed) await this.#of.commits.giveUp([segment.file]);
       return;
     }
-    const segments = isWritten ? [segment] : [];
     // Opened first: what the catalog lists must be readable.
-    if (isWritten) await sealed.open(segments);
+    const placed = isWritten ? await sealed.open([segment]) : [];
     try {
       // No read may be older than what a file in the view has left out.
-      await deliverDeletes();
-      await checkpoint.commit([segment], growing.segmentId, log.applied);
+      await sealed.deliverDeletes();
+      await checkpoint.commit([segment], growing);
     } catch (error) {
-      await sealed.close([segment.segmentId]);
+      await sealed.close(placed);
       throw error;
     }
-    sealed.show(segments);
-    this.#of.growing.forget(growing);
+    sealed.show(placed);
+    this.#of.growing.free(growing);
     this.#deps.onCheckpoint();
   }
 }

@@ -1,217 +1,239 @@
-// What happens to one shard, in order: writes are prepared, stamped, handed to the WAL and, once
-// durable, applied and acknowledged. Records that became durable together are applied as a group.
-// Tasks that must not interleave with writes run in the same order.
+// What the log says of one shard, in order: records that have been appended wait here until they
+// are durable, are applied, and then acknowledged. Those that one fsync has made durable are
+// applied as a group. Tasks that must not interleave with records run in the same order.
+// Invariants: positions and timestamps only rise; no row comes after its segment's seal.
 
+import assert from 'node:assert/strict';
 import { max } from '../../base/bigint.ts';
-import { TurnMeter } from '../../base/turns.ts';
-import { encodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
-import type { WriteRequest } from '../../rpc/contract.ts';
-import type { Wal } from '../../wal/wal.ts';
-import type { PendingWrite } from './pending-writes.ts';
-import { PreparedWrite, TURN_BYTES, type WriteTargets } from './prepared-write.ts';
-import { RecordLine, type SettledRecord } from './record-line.ts';
+import { nextTurn, TurnMeter, VALUES_PER_TURN } from '../../base/turns.ts';
+import { toDeleteRun, type DeleteRun } from '../../codec/delete-batch.ts';
+import { countKeys, type WalMessage } from '../../codec/wal-message.ts';
+import type { DeleteBuffer } from './delete-buffer.ts';
+import type { GrowingSegments } from './growing-segments.ts';
+import type { SealedSegments } from './sealed-segments.ts';
+import type { ShardState } from './shard-state.ts';
+import type { GrowingSegment, View } from './view.ts';
 
-/** Where writes wait to be stamped. */
-export interface WriteSource {
-  readonly count: number;
-  takeAll(): readonly PendingWrite[];
-  /** These have been handed to the log, or refused. */
-  release(taken: readonly PendingWrite[]): void;
-}
+/** Bytes of a record that are handled in one turn (P9), and what a row and a key add to them. */
+export const TURN_BYTES = 1024 * 1024;
+export const ROW_BYTES = 192;
+export const KEY_BYTES = TURN_BYTES / VALUES_PER_TURN;
+/** Records of one group: their clients wait for the last of them. */
+const GROUP_RECORDS_MAX = 1024;
 
 export interface ShardLogDeps {
-  readonly wal: Wal;
-  readonly vchannel: string;
-  readonly shardIndex: number;
-  readonly source: WriteSource;
-  /** Where rows and deletes will go. */
-  readonly targets: WriteTargets;
-  /** Makes sure that this many parts get a segment without waiting. */
-  readonly fillIds: (parts: number) => Promise<void>;
-  /** Returns the first of `count` timestamps. */
-  readonly takeTimestamps: (count: number) => Promise<bigint>;
-  /** Throws when the write cannot be carried out. */
-  readonly check: (request: WriteRequest) => void;
-  /** Does what the record says. No read sees it before `lastTimestamp` has moved. */
-  readonly apply: (message: WalMessage, position: bigint, turn: TurnMeter) => Promise<void>;
-  /** Throws when an earlier record could not be applied. */
-  readonly requireWhole: () => void;
+  readonly state: ShardState;
+  readonly view: View;
+  readonly growing: GrowingSegments;
+  readonly deletes: DeleteBuffer;
+  readonly sealed: SealedSegments;
+  /** Of these no row comes any more. */
+  readonly onSealed: (growing: GrowingSegment) => void;
   /** A durable record could not be applied. */
-  readonly onBreak: (position: bigint, error: unknown) => void;
+  readonly onBroken: (position: bigint, error: unknown) => void;
   readonly onApplied: () => Promise<void>;
 }
 
+/** Who had a record appended: hears of it in the order of the log. */
+export interface RecordOwner {
+  /** Durable and applied. */
+  acknowledge(timestamp: bigint): void;
+  /** It is not in the log. */
+  refuse(error: unknown): void;
+  /** It is durable, but not applied. */
+  fail(error: unknown): void;
+}
+
+interface Appended {
+  readonly message: WalMessage;
+  readonly owner: RecordOwner;
+  /** Resolves when the log has answered; never rejects. */
+  readonly settled: Promise<void>;
+  /** Undefined = it is not in the log, because of `error`, or not known yet. */
+  position: bigint | undefined;
+  error: unknown;
+}
+
 export class ShardLog {
-  /** Of the last applied record. */
-  lastTimestamp = 0n;
-  /** Position of the last applied record. */
-  applied = 0n;
   readonly #deps: ShardLogDeps;
-  #isPumping = false;
-  /** Resolves when the writes that are being prepared have been appended or refused. */
-  #round: Promise<void> = Promise.resolve();
-  #lastStamped = 0n;
+  #lastTimestamp = 0n;
+  #applied = 0n;
   /** Records handed to the WAL and not yet applied. */
   #inFlight = 0;
   #inOrder: Promise<void> = Promise.resolve();
   /** The last thing in `#inOrder`, if that is records: further ones join it. */
-  #records: RecordLine | undefined;
+  #records: Appended[] | undefined;
 
   constructor(deps: ShardLogDeps) {
     this.#deps = deps;
   }
 
-  /** Takes what waits at the source, and what comes to it meanwhile. */
-  pump(): void {
-    if (!this.#isPumping) void this.#pump();
+  /** Of the last applied record: reads are at it or before. */
+  get lastTimestamp(): bigint {
+    return this.#lastTimestamp;
   }
 
-  /** Nothing is stamped at or before it from now on (R5). */
-  raise(timestamp: bigint): void {
-    this.#lastStamped = max(this.#lastStamped, timestamp);
+  /** Position of the last applied record. */
+  get applied(): bigint {
+    return this.#applied;
+  }
+
+  /** Position of the first record that is handed to the WAL and not applied, or one before it. */
+  firstInFlight(): bigint | undefined {
+    return this.#inFlight > 0 ? this.#applied + 1n : undefined;
   }
 
   /** Runs after everything appended so far has been applied, and before anything appended later. */
   run<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.enqueue(() => task().then(resolve, reject));
+      this.#records = undefined;
+      this.#inOrder = this.#inOrder.then(() => task().then(resolve, reject));
     });
   }
 
-  /** The same without a result; the task must not reject. */
-  enqueue(task: () => Promise<void>): void {
-    this.#records = undefined;
-    this.#inOrder = this.#inOrder.then(task);
-  }
-
-  /** Resolves when all that is being prepared or appended now has been applied or refused. */
-  async settle(): Promise<void> {
-    await this.#round;
+  /** Resolves when everything appended so far has been applied. */
+  async whenApplied(): Promise<void> {
     await this.run(async () => undefined);
   }
 
-  /** Position of the first record that is handed to the WAL and not applied, or one before it. */
-  firstInFlight(): bigint | undefined {
-    return this.#inFlight > 0 ? this.applied + 1n : undefined;
-  }
-
-  /** Stamps and appends what waits, in arrival order. */
-  async #pump(): Promise<void> {
-    this.#isPumping = true;
-    const { source } = this.#deps;
-    while (source.count > 0) {
-      const writes = source.takeAll();
-      this.#round = this.#pumpRound(writes);
-      await this.#round;
-      source.release(writes);
-    }
-    this.#isPumping = false;
-  }
-
-  async #pumpRound(writes: readonly PendingWrite[]): Promise<void> {
-    const prepared: PreparedWrite[] = [];
-    try {
-      await this.#deps.fillIds(writes.reduce((sum, { request }) => sum + request.parts.length, 0));
-      for (const write of writes) {
-        const made = await this.#prepare(write);
-        if (made !== undefined) prepared.push(made);
-      }
-      if (prepared.length === 0) return;
-      const first = await this.#deps.takeTimestamps(prepared.length);
-      let timestamp = max(first, max(this.#lastStamped, this.lastTimestamp) + 1n);
-      for (const each of prepared.splice(0)) this.#append(each, timestamp++);
-    } catch (error) {
-      for (const each of prepared) each.giveUp();
-      for (const write of writes) write.reject(error);
-    }
-  }
-
-  /** Rejects the write and returns undefined when it cannot be carried out. */
-  async #prepare(write: PendingWrite): Promise<PreparedWrite | undefined> {
-    try {
-      this.#deps.check(write.request);
-      return await PreparedWrite.make(write, this.#deps.targets);
-    } catch (error) {
-      write.reject(error);
-      return undefined;
-    }
-  }
-
-  /** One turn: check, stamp, hand to the WAL. Nothing can fail after the append (R8, R10). */
-  #append(prepared: PreparedWrite, timestamp: bigint): void {
-    const { wal, vchannel, shardIndex, check } = this.#deps;
-    const { parts, write } = prepared;
-    try {
-      // What holds may have changed while the write was being prepared.
-      check(write.request);
-    } catch (error) {
-      prepared.giveUp();
-      write.reject(error);
-      return;
-    }
-    const { collectionId, schemaVersion } = write.request;
-    const message: WalMessage = { collectionId, timestamp, schemaVersion, shardIndex, parts };
-    this.#lastStamped = timestamp;
-    const durable = wal.append(vchannel, encodeWalMessage(message));
+  /** Applies a record, and tells its owner, once it is durable and its turn has come. */
+  push(message: WalMessage, durable: Promise<bigint>, owner: RecordOwner): void {
+    const settled = durable.then(
+      (position) => {
+        record.position = position;
+      },
+      (error: unknown) => {
+        record.error = error;
+      },
+    );
+    const record: Appended = { message, owner, settled, position: undefined, error: undefined };
     this.#inFlight += 1;
-    this.#openLine().push(prepared, message, durable);
+    if (this.#records === undefined) {
+      const records: Appended[] = [];
+      this.#inOrder = this.#inOrder.then(() => this.#applyAll(records));
+      this.#records = records;
+    }
+    this.#records.push(record);
   }
 
-  #openLine(): RecordLine {
-    if (this.#records !== undefined) return this.#records;
-    const line = new RecordLine();
-    this.enqueue(() => this.#applyLine(line));
-    this.#records = line;
-    return line;
+  /** A record of the log's tail, at start-up; `isKnown` tells whose rows are in a file, or gone. */
+  replay(
+    message: WalMessage,
+    position: bigint,
+    isKnown: (segmentId: bigint) => boolean,
+  ): void {
+    const { state, growing } = this.#deps;
+    for (const part of message.parts) {
+      if (part.kind === 'delete') this.#applyDelete(toDeleteRun(part, message.timestamp), position);
+    }
+    for (const part of message.parts) {
+      if (part.kind === 'insert') {
+        if (isKnown(part.segmentId) || !state.hasPartition(part.partitionId)) continue;
+        growing.replay(part, message.timestamp, position);
+      } else if (part.kind === 'seal') {
+        growing.replaySeal(part.segmentId);
+      }
+    }
   }
 
-  async #applyLine(line: RecordLine): Promise<void> {
-    while (!line.isEmpty) await this.#applyGroup(await line.takeGroup());
+  /** At start-up: records up to here are applied or not this shard's, and none is later. */
+  moveTo(position: bigint, timestamp: bigint): void {
+    assert(position >= this.#applied, 'positions rise');
+    this.#applied = position;
+    this.#lastTimestamp = max(this.#lastTimestamp, timestamp);
+  }
+
+  async #applyAll(records: Appended[]): Promise<void> {
+    while (records.length > 0) await this.#applyGroup(await takeGroup(records));
     // In this turn: what is appended from now on begins a new line.
-    if (this.#records === line) this.#records = undefined;
+    if (this.#records === records) this.#records = undefined;
   }
 
   /**
    * Applies records one after another. No read sees a part of one: reads are at `lastTimestamp` or
    * before (P2, R4).
    */
-  async #applyGroup(group: readonly SettledRecord[]): Promise<void> {
-    const left: SettledRecord[] = [];
+  async #applyGroup(group: readonly Appended[]): Promise<void> {
+    const left: Appended[] = [];
     for (const record of group) {
       if (record.position !== undefined) left.push(record);
       else this.#refuse(record);
     }
     try {
       // What follows a record that was not applied waits for the restart too.
-      this.#deps.requireWhole();
+      this.#deps.state.requireNotStopped();
       const turn = new TurnMeter(TURN_BYTES);
       while (left.length > 0) {
-        const { message, position, prepared } = left[0]!;
-        await this.#deps.apply(message, position!, turn);
-        this.lastTimestamp = message.timestamp;
-        this.applied = position!;
+        const { message, position, owner } = left[0]!;
+        await this.#apply(message, position!, turn);
+        this.#lastTimestamp = message.timestamp;
+        this.#applied = position!;
         this.#inFlight -= 1;
         left.shift();
-        prepared.end();
-        prepared.write.resolve({ timestamp: message.timestamp });
+        owner.acknowledge(message.timestamp);
       }
     } catch (error) {
-      // Durable but not applied: only a restart can tell the truth again.
-      if (left[0] !== undefined) this.#deps.onBreak(left[0].position!, error);
+      // Durable but not applied: only a restart can apply it.
+      if (left[0] !== undefined) this.#deps.onBroken(left[0].position!, error);
       this.#inFlight -= left.length;
-      for (const { prepared } of left) {
-        prepared.end();
-        prepared.write.reject(error);
-      }
+      for (const { owner } of left) owner.fail(error);
       return;
     }
     await this.#deps.onApplied();
   }
 
-  /** It is not in the log. */
-  #refuse({ prepared, error }: SettledRecord): void {
+  #refuse({ message, owner, error }: Appended): void {
     this.#inFlight -= 1;
-    prepared.giveUp();
-    prepared.write.reject(error);
+    owner.refuse(error);
+    // Rows are assigned to others by now: it is written in any case.
+    for (const part of message.parts) if (part.kind === 'seal') this.#applySeal(part.segmentId);
   }
+
+  /** Large records take several turns of the event loop. */
+  async #apply(message: WalMessage, position: bigint, turn: TurnMeter): Promise<void> {
+    const { parts, timestamp } = message;
+    assert(timestamp > this.#lastTimestamp, 'timestamps of applied records rise');
+    assert(position > this.#applied, 'positions of applied records rise');
+    for (const part of parts) {
+      if (part.kind !== 'delete') continue;
+      if (turn.isOver(KEY_BYTES * countKeys(part.keys))) await nextTurn();
+      this.#applyDelete(toDeleteRun(part, timestamp), position);
+    }
+    for (const part of parts) {
+      if (part.kind === 'insert') {
+        if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
+        this.#deps.growing.append(part, timestamp, position);
+      } else if (part.kind === 'seal') {
+        this.#applySeal(part.segmentId);
+      }
+    }
+  }
+
+  /** To growing rows at once; segments that are opened later get it from the buffer (R3). */
+  #applyDelete(run: DeleteRun, position: bigint): void {
+    const { growing, deletes, sealed } = this.#deps;
+    growing.delete(run);
+    deletes.push(run, position);
+    sealed.push(run);
+  }
+
+  /** One that is gone was dropped with its partition. */
+  #applySeal(segmentId: bigint): void {
+    const growing = this.#deps.view.growing.get(segmentId);
+    if (growing !== undefined) this.#deps.onSealed(growing);
+  }
+}
+
+/** Waits for the first record, then takes it and those behind it that are settled as well. */
+async function takeGroup(records: Appended[]): Promise<readonly Appended[]> {
+  await records[0]!.settled;
+  // The others of the same fsync settle in this turn of the event loop, too, but later in it.
+  await Promise.resolve();
+  let count = 0;
+  while (count < records.length && count < GROUP_RECORDS_MAX) {
+    const { position, error } = records[count]!;
+    if (position === undefined && error === undefined) break;
+    count += 1;
+  }
+  return records.splice(0, count);
 }

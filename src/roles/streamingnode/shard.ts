@@ -1,26 +1,20 @@
-// One shard: the single writer of its vchannel. Writes come through `WriteLine`, where they may
-// wait for keys, to `ShardLog`: prepared, stamped, appended to the WAL, applied, acknowledged, in
-// that order. Here is what a record does, and how the shard begins, stops and ends; what it holds
-// is in its parts: growing and sealed segments, seals, deletes, checkpoint, timestamps of reads.
+// One shard: the single writer of its vchannel, and what it holds. Writes come through `WriteLine`
+// into the log and back through `ShardLog`, which applies them; what it holds is in its parts:
+// growing and sealed segments, seals, deletes, checkpoint, timestamps of reads. Here they are put
+// together, and here is how the shard begins, changes, stops and ends.
 
-import { max } from '../../base/bigint.ts';
+import { max, min } from '../../base/bigint.ts';
 import { getErrorMessage } from '../../base/error-message.ts';
-import { nextTurn, type TurnMeter } from '../../base/turns.ts';
-import { toDeleteRun, type DeleteRun } from '../../codec/delete-batch.ts';
-import { countKeys, decodeWalMessage, type WalMessage } from '../../codec/wal-message.ts';
+import { decodeWalMessage } from '../../codec/wal-message.ts';
 import { native } from '../../index/native.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
-import { MilvusError } from '../../model/error.ts';
 import type { GrowingSegmentInfo } from '../../model/growing-segment.ts';
-import { getPrimaryKeyField } from '../../model/schema.ts';
 import {
   SegmentState,
   type ChannelInfo,
-  type IndexFile,
   type SegmentInfo,
 } from '../../model/segment-info.ts';
-import type { Keys } from '../../model/keys.ts';
-import type { CallContext, ShardStats, WriteRequest } from '../../rpc/contract.ts';
+import type { ShardStats } from '../../rpc/contract.ts';
 import { getNativeFields } from '../../segment/native-fields.ts';
 import { ChannelCommits } from './channel-commits.ts';
 import { Checkpoint } from './checkpoint.ts';
@@ -28,16 +22,15 @@ import { DeleteBuffer } from './delete-buffer.ts';
 import type { ShardDeps } from './deps.ts';
 import { GrowingSegments } from './growing-segments.ts';
 import { LoadedPartitions } from './loaded-partitions.ts';
-import { KEY_BYTES, ROW_BYTES } from './prepared-write.ts';
 import { ReadTimestamps } from './read-timestamps.ts';
-import { SealedDeletes } from './sealed-deletes.ts';
 import { SealedSegments } from './sealed-segments.ts';
 import { Seals } from './seals.ts';
 import { SegmentIdStock } from './segment-id-stock.ts';
-import { createLostLogError, createStoppedError, ShardHealth } from './shard-health.ts';
+import { createLostLogError, ShardHealth } from './shard-health.ts';
 import { ShardLog } from './shard-log.ts';
+import { ShardState } from './shard-state.ts';
 import { countRows } from './stats.ts';
-import { View } from './view.ts';
+import { View, type GrowingSegment } from './view.ts';
 import { WriteLine } from './write-line.ts';
 
 /** Deletes held in memory before they are written to a delete file. */
@@ -45,105 +38,85 @@ const PENDING_DELETE_BYTES_MAX = 8 * 1024 * 1024;
 
 export class Shard {
   readonly deps: ShardDeps;
-  readonly vchannel: string;
+  readonly state: ShardState;
   readonly view = new View();
   readonly loaded = new LoadedPartitions();
+  readonly writes: WriteLine;
+  readonly sealed: SealedSegments;
   readonly timestamps: ReadTimestamps;
-  info: CollectionInfo;
 
-  readonly #line: WriteLine;
   readonly #log: ShardLog;
   readonly #growing: GrowingSegments;
-  readonly #sealed: SealedSegments;
   readonly #seals: Seals;
   readonly #deletes: DeleteBuffer;
-  readonly #sealedDeletes: SealedDeletes;
-  readonly #commits: ChannelCommits;
   readonly #checkpoint: Checkpoint;
   readonly #health: ShardHealth;
   /** What the log has before it is in segments and delete files (R1). */
   readonly #replayFrom: bigint;
   /** At start-up what the catalog knows, tombstones too: replay skips their records (R2). */
   #known: ReadonlyMap<bigint, SegmentInfo>;
-  #state: 'open' | 'dropped' | 'closed' | 'stopped' = 'open';
-  /** Why it serves no more, and from where on a restart needs the log (R8). */
-  #stopped: { readonly keepFrom: bigint; readonly reason: string } | undefined;
-  #isRecovered = false;
+  /** From where on a restart needs the log of a shard that has stopped (R8). */
+  #keepFrom: bigint | undefined;
 
   constructor(
     deps: ShardDeps,
-    info: CollectionInfo,
-    shardIndex: number,
+    state: ShardState,
     channel: ChannelInfo,
     segments: readonly SegmentInfo[],
   ) {
     const { collectionId, vchannel, commitSeq = 0 } = channel;
     const { view } = this;
+    const { peers } = deps;
     this.deps = deps;
-    this.info = info;
-    this.vchannel = vchannel;
+    this.state = state;
     this.#health = new ShardHealth(deps, vchannel);
     this.#replayFrom = channel.checkpoint;
-    this.#deletes = new DeleteBuffer(channel.deleteFiles);
     this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
-    const segmentIds = new SegmentIdStock(deps.peers.rootcoord);
-    this.#growing = new GrowingSegments({
-      ...{ view, budget: deps.budget, segmentBytesMax: deps.segmentBytesMax },
-      takeId: () => segmentIds.take(),
-      getSchema: () => this.info.schema,
-      onBorn: deps.onBorn,
+    const deletes = new DeleteBuffer(channel.deleteFiles);
+    this.#deletes = deletes;
+    const ids = new SegmentIdStock(peers.rootcoord);
+    const growing = new GrowingSegments({ ...deps, view, state, takeId: () => ids.take() });
+    this.#growing = growing;
+    const commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
+    this.sealed = new SealedSegments({
+      ...{ peers, view, deletes, state },
+      onDeletes: () => commits.reportDeletes(),
+      onDeletesLost: (error) =>
+        this.stop(`deletes before record ${this.#log.applied + 1n}: ${getErrorMessage(error)}`),
     });
-    this.#commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
-    const held = { peers: deps.peers, view, deletes: this.#deletes };
-    this.#sealed = new SealedSegments({ ...held, getInfo: () => this.info });
-    this.#sealedDeletes = new SealedDeletes((deletes) => this.#sealed.applyDeletes(deletes));
-    this.#checkpoint = new Checkpoint(deps, { ...held, commits: this.#commits });
-    this.#line = new WriteLine(deps.runtime, () => this.#log.pump());
-    this.#log = this.#makeLog(shardIndex, segmentIds);
-    this.#seals = this.#makeSeals();
-    const line = { log: this.#log, sealedDeletes: this.#sealedDeletes };
-    this.timestamps = new ReadTimestamps({ ...held, ...line, checkpoint: this.#checkpoint });
-    let last = max(info.createdTimestamp, this.#deletes.lastFileTimestamp());
-    for (const { maxTimestamp, deletesUpTo } of segments) {
-      last = max(last, maxTimestamp);
-      this.#checkpoint.horizon = max(this.#checkpoint.horizon, deletesUpTo);
-    }
-    this.#log.lastTimestamp = last;
-  }
-
-  #makeLog(shardIndex: number, segmentIds: SegmentIdStock): ShardLog {
-    const { wal, budget, peers } = this.deps;
-    const targets = {
-      ...{ budget, deletes: this.#deletes, getSchema: () => this.info.schema },
-      segments: this.#growing,
-    };
-    return new ShardLog({
-      ...{ wal, shardIndex, targets, source: this.#line },
-      vchannel: this.vchannel,
-      fillIds: (parts) => segmentIds.fill(parts),
-      takeTimestamps: async (count) =>
-        (await peers.rootcoord.allocateTimestamps({ count }, {})).first,
-      check: (request) => this.#checkWritable(request),
-      apply: (message, position, turn) => this.#apply(message, position, turn),
-      requireWhole: () => {
-        if (this.#stopped !== undefined) this.requireOpen();
-      },
-      onBreak: (position, error) =>
+    const held = { state, view, growing, deletes, sealed: this.sealed, commits };
+    this.#log = new ShardLog({
+      ...held,
+      onSealed: (segment) => this.#seals.begin(segment),
+      onBroken: (position, error) =>
         this.stop(`record ${position}: ${getErrorMessage(error)}`, position),
       onApplied: () => this.#afterApply(),
     });
+    const log = this.#log;
+    this.#checkpoint = new Checkpoint(deps, { ...held, log });
+    const checkpoint = this.#checkpoint;
+    this.#seals = new Seals(deps, { ...held, log, checkpoint, health: this.#health });
+    this.writes = new WriteLine({
+      ...{ ...deps, ...held, log },
+      fillIds: (parts) => ids.fill(parts),
+      takeTimestamps: async (count) =>
+        (await peers.rootcoord.allocateTimestamps({ count }, {})).first,
+    });
+    this.timestamps = new ReadTimestamps({ ...held, peers, log, checkpoint, writes: this.writes });
+    let last = max(state.info.createdTimestamp, deletes.lastFileTimestamp());
+    for (const { maxTimestamp, deletesUpTo } of segments) {
+      last = max(last, maxTimestamp);
+      checkpoint.horizon = max(checkpoint.horizon, deletesUpTo);
+    }
+    log.moveTo(0n, last);
   }
 
-  #makeSeals(): Seals {
-    return new Seals(this.deps, {
-      ...{ vchannel: this.vchannel, view: this.view, growing: this.#growing, log: this.#log },
-      ...{ sealed: this.#sealed, commits: this.#commits, checkpoint: this.#checkpoint },
-      health: this.#health,
-      getInfo: () => this.info,
-      isOpen: () => this.#state === 'open',
-      isClosed: () => this.#state === 'closed',
-      deliverDeletes: () => this.deliverDeletes(),
-    });
+  get vchannel(): string {
+    return this.state.vchannel;
+  }
+
+  get info(): CollectionInfo {
+    return this.state.info;
   }
 
   /** Timestamp of the last applied record. */
@@ -158,14 +131,13 @@ export class Shard {
   async update(info: CollectionInfo): Promise<void> {
     const { schema } = info;
     const isNewSchema = schema.version !== this.info.schema.version;
-    this.info = info;
+    this.state.info = info;
     if (!isNewSchema) return;
-    for (const growing of this.view.growing.values()) {
-      native.updateSchema(growing.handle, getNativeFields(schema));
-      this.#seals.begin(growing);
-    }
+    const segments = [...this.view.growing.values()];
+    for (const { handle } of segments) native.updateSchema(handle, getNativeFields(schema));
+    this.#sealInBackground(segments);
     // After the segments that are just being opened with the schema before.
-    await this.#log.run(() => this.#sealed.updateSchema(schema));
+    await this.#log.run(() => this.sealed.updateSchema(schema));
   }
 
   // --- start-up ---
@@ -175,9 +147,13 @@ export class Shard {
    * cannot be applied stops this collection, not the server (R8).
    */
   replay(record: Uint8Array, position: bigint, place: string): void {
-    if (this.#stopped !== undefined) return;
+    if (this.#keepFrom !== undefined) return;
     try {
-      this.#replay(decodeWalMessage(record), position);
+      const message = decodeWalMessage(record);
+      this.#log.moveTo(position, message.timestamp);
+      // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
+      if (position < this.#replayFrom) return;
+      this.#log.replay(message, position, (segmentId) => this.#known.has(segmentId));
     } catch (error) {
       if (position >= this.#replayFrom) this.stop(`${place}: ${getErrorMessage(error)}`, position);
     }
@@ -188,36 +164,28 @@ export class Shard {
     if (this.#replayFrom <= to) this.stop(reason);
   }
 
-  #replay(message: WalMessage, position: bigint): void {
-    this.#log.lastTimestamp = max(this.lastTimestamp, message.timestamp);
-    this.#log.applied = position;
-    // The log is cut by whole files: older records are in segments by now, or gone for good (P3).
-    if (position < this.#replayFrom) return;
-    for (const part of message.parts) {
-      if (part.kind === 'delete') this.#applyDelete(toDeleteRun(part, message.timestamp), position);
-    }
-    for (const part of message.parts) {
-      if (part.kind !== 'insert' || this.#known.has(part.segmentId)) continue;
-      if (!this.#hasPartition(part.partitionId)) continue;
-      this.#growing.replay(part, message.timestamp, position);
+  /**
+   * Opens the sealed segments, with every delete that they lack. After replay; from then on it
+   * serves. A file that cannot be opened stops this collection, not the server (R8).
+   */
+  async openSealed(): Promise<void> {
+    if (!this.state.isOpening) return;
+    const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
+    try {
+      if (segments.length > 0) this.sealed.show(await this.sealed.open(segments));
+      this.view.isComplete = true;
+      await this.#requireOwnLog();
+      this.#known = new Map();
+      this.state.open();
+    } catch (error) {
+      this.stop(getErrorMessage(error));
     }
   }
 
-  /**
-   * Opens the sealed segments, with every delete that they lack. After replay. A file that cannot
-   * be opened stops this collection, not the server (R8).
-   */
-  async openSealed(): Promise<void> {
-    if (this.#stopped !== undefined) return;
-    const segments = [...this.#known.values()].filter((s) => s.state === SegmentState.Flushed);
-    try {
-      if (segments.length > 0) await this.#sealed.open(segments);
-      this.#sealed.show(segments);
-      await this.#requireOwnLog();
-      this.#known = new Map();
-      this.#isRecovered = true;
-    } catch (error) {
-      this.stop(getErrorMessage(error));
+  /** Goes on with the seals that the log has told of. When others serve, too. */
+  resumeSeals(): void {
+    for (const growing of this.view.growing.values()) {
+      if (growing.phase === 'closed') this.#seals.begin(growing);
     }
   }
 
@@ -234,27 +202,102 @@ export class Shard {
   /** Records that nothing of the log up to now is this shard's. Before its first write. */
   skipLog(): Promise<void> {
     return this.#log.run(() => {
-      this.#log.applied = this.deps.wal.lastPosition();
-      return this.#checkpoint.commit([], undefined, this.#log.applied);
+      this.#log.moveTo(this.deps.wal.lastPosition(), this.lastTimestamp);
+      return this.#checkpoint.commit([], undefined);
     });
   }
 
-  // --- writes ---
+  // --- sealing, flush, checkpoint ---
 
-  write(request: WriteRequest, call: CallContext): Promise<{ timestamp: bigint }> {
-    return this.#line.write(request, getPrimaryKeyField(this.info.schema), call);
+  async #afterApply(): Promise<void> {
+    await this.sealed.deliverMany();
+    if (this.#deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpoint.writeDeletes();
+    this.#sealInBackground(this.#growing.takeFull());
+    this.deps.onWritten();
   }
 
-  /** From the answer on a read sees every earlier write of the keys, and no later one comes. */
-  async lockKeys(keys: Keys, call: CallContext): Promise<{ token: bigint }> {
-    this.requireOpen();
-    const token = await this.#line.lock(keys, call);
-    await this.#log.run(async () => undefined);
-    return { token };
+  #sealInBackground(segments: readonly GrowingSegment[]): void {
+    this.writes.seal(segments).catch((error: unknown) => {
+      this.deps.logger.warn({ vchannel: this.vchannel, error }, 'a seal is not in the log');
+    });
   }
 
-  unlockKeys(token: bigint): void {
-    this.#line.unlock(token);
+  /**
+   * Closes every growing segment to inserts and writes it out in the background, which the log says
+   * when this resolves. Returns their ids.
+   */
+  async flush(): Promise<bigint[]> {
+    // Everything stamped or acknowledged before this call is in a segment.
+    await this.writes.settle();
+    await this.sealed.deliverDeletes();
+    this.state.requireOpen();
+    const segments = this.#growing.list();
+    this.#seals.hurry();
+    await this.writes.seal(segments);
+    return segments.map(({ segmentId }) => segmentId);
+  }
+
+  /** Tries to write a growing segment out; resolves with whether this call has done so. */
+  async seal(segmentId: bigint): Promise<boolean> {
+    const growing = this.view.growing.get(segmentId);
+    if (growing?.phase !== 'open' || !this.state.isOpen) return false;
+    // Written nevertheless when the log does not take the seal.
+    await this.writes.seal([growing]).catch(() => undefined);
+    return this.#seals.whenTried(segmentId);
+  }
+
+  /** Writes out what needs its oldest part of the log; whether that is not needed any more. */
+  async writeOldest(): Promise<boolean> {
+    const needed = this.neededFrom();
+    const oldest = this.#growing.list().filter(({ firstPosition }) => firstPosition === needed);
+    await Promise.all(oldest.map(({ segmentId }) => this.seal(segmentId)));
+    if (this.#deletes.firstPosition() === needed) await this.writeDeletes();
+    return this.neededFrom() > needed;
+  }
+
+  /** First WAL position that a restart must see (R1). */
+  neededFrom(): bigint {
+    return this.#keepFrom ?? this.#checkpoint.neededFrom();
+  }
+
+  /** Resolves when the deletes applied so far are in files, or when they could not be written. */
+  async writeDeletes(): Promise<void> {
+    if (!this.#deletes.isEmpty) await this.#log.run(() => this.#checkpoint.writeDeletes());
+  }
+
+  // --- compaction, drop, end ---
+
+  /** In one step for readers (R3). Repeating it changes nothing, also after a restart. */
+  async replaceSegments(
+    made: readonly SegmentInfo[],
+    removed: readonly bigint[],
+  ): Promise<void> {
+    await this.#log.run(async () => {
+      if (!this.state.isOpen) return;
+      // A partition that was dropped during the merge must not come back with its output (P3).
+      const wanted = made.filter(({ partitionId }) => this.state.hasPartition(partitionId));
+      const added = await this.sealed.openOutputs(wanted, removed);
+      // No output is left to say which versions are gone (R5).
+      if (added.length === 0 && removed.some((id) => this.view.sealed.has(id))) {
+        await this.#checkpoint.raiseHorizon();
+      }
+      // No read may be older than what a file in the view has left out.
+      await this.sealed.deliverDeletes();
+      await this.sealed.swap(added, removed);
+    });
+  }
+
+  async dropPartition(partitionId: bigint): Promise<void> {
+    // Refused from this turn on (R10): what is stamped later would be applied after the drop.
+    const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
+    this.state.info = { ...this.info, partitions };
+    await this.writes.settle();
+    await this.#log.run(async () => {
+      for (const growing of [...this.view.growing.values()]) {
+        if (growing.partitionId === partitionId) this.#growing.free(growing);
+      }
+      await this.sealed.drop([partitionId]);
+    });
   }
 
   /**
@@ -263,221 +306,55 @@ export class Shard {
    * wrong may be mended and the server started again, or the collection dropped (R8).
    */
   stop(reason: string, position?: bigint): void {
-    if (this.#state !== 'open') return;
-    const needed = this.#isRecovered ? this.lowWater() : this.#replayFrom;
-    const keepFrom = position === undefined || needed < position ? needed : position;
-    this.#stopped = { keepFrom, reason };
-    this.#state = 'stopped';
+    if (!this.state.isOpen && !this.state.isOpening) return;
+    const needed = this.state.isOpening ? this.#replayFrom : this.neededFrom();
+    this.#keepFrom = position === undefined ? needed : min(needed, position);
+    this.state.stop(reason);
     this.#health.reportStopped(this.info, reason);
     this.deps.onStopped(reason);
     this.#release().catch((error: unknown) => this.#health.reportReleaseFailure(error));
   }
 
-  /** Large records take several turns of the event loop. */
-  async #apply(message: WalMessage, position: bigint, turn: TurnMeter): Promise<void> {
-    const { parts, timestamp } = message;
-    for (const part of parts) {
-      if (part.kind !== 'delete') continue;
-      if (turn.isOver(KEY_BYTES * countKeys(part.keys))) await nextTurn();
-      this.#applyDelete(toDeleteRun(part, timestamp), position);
-    }
-    for (const part of parts) {
-      if (part.kind !== 'insert') continue;
-      if (turn.isOver(part.batch.byteLength + ROW_BYTES * part.rows)) await nextTurn();
-      this.#growing.append(part, timestamp, position);
-    }
-  }
-
-  /** To growing rows at once; segments that are opened later get it from the buffer (R3). */
-  #applyDelete(run: DeleteRun, position: bigint): void {
-    this.#growing.delete(run);
-    this.#deletes.push(run, position);
-    if (this.view.sealed.size === 0) return;
-    this.#sealedDeletes.push(run);
-    this.#commits.reportDeletes();
-  }
-
-  /** Resolves when all deletes applied so far have reached the sealed rows. */
-  async deliverDeletes(): Promise<void> {
-    if (this.#sealedDeletes.first() === undefined) return;
-    this.requireOpen();
-    try {
-      await this.#sealedDeletes.deliver();
-    } catch (error) {
-      // Acknowledged and not applied: what readers would see is not what the log says.
-      this.stop(`deletes before record ${this.#log.applied + 1n}: ${getErrorMessage(error)}`);
-      throw error;
-    }
-  }
-
-  async #afterApply(): Promise<void> {
-    if (this.#sealedDeletes.isFull) await this.deliverDeletes().catch(() => undefined);
-    if (this.#deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpointDeletes();
-    for (const growing of this.#growing.takeFull()) this.#seals.begin(growing);
-    this.deps.onWritten();
-  }
-
-  #checkWritable(request: WriteRequest): void {
-    this.requireOpen();
-    if (request.schemaVersion !== this.info.schema.version) {
-      throw new MilvusError('CollectionSchemaMismatch', {
-        fields: { got: request.schemaVersion, expected: this.info.schema.version },
-        isUnexecuted: true,
-      });
-    }
-    for (const { partitionId } of request.parts) {
-      if (partitionId !== 0n && !this.#hasPartition(partitionId)) {
-        throw new MilvusError('PartitionNotFound', { fields: { partition: String(partitionId) } });
-      }
-    }
-  }
-
-  #hasPartition(partitionId: bigint): boolean {
-    return this.info.partitions.some((partition) => partition.partitionId === partitionId);
-  }
-
-  // --- sealing, flush, checkpoint ---
-
-  /**
-   * Closes every growing segment to inserts and writes it out in the background. Returns their ids.
-   */
-  async flush(): Promise<bigint[]> {
-    // Everything acknowledged before this call is in a segment.
-    await this.#log.run(async () => undefined);
-    await this.deliverDeletes();
-    this.requireOpen();
-    const segments = this.#growing.list();
-    this.#seals.hurry();
-    for (const growing of segments) this.#seals.begin(growing);
-    return segments.map(({ segmentId }) => segmentId);
-  }
-
-  /** Tries to write a growing segment out; resolves with whether this call has done so. */
-  seal(segmentId: bigint): Promise<boolean> {
-    const growing = this.view.growing.get(segmentId);
-    return new Promise((resolve) => {
-      if (growing === undefined || !this.#seals.begin(growing, resolve)) resolve(false);
-    });
-  }
-
-  /** Writes out what pins the oldest part of the WAL; whether it does so no more. */
-  async relieve(): Promise<boolean> {
-    const low = this.lowWater();
-    const pinning = this.#growing.list().filter(({ firstPosition }) => firstPosition === low);
-    await Promise.all(pinning.map(({ segmentId }) => this.seal(segmentId)));
-    const isDue = this.#deletes.firstPosition() === low && this.#checkpoint.isDue();
-    if (isDue) await this.#log.run(() => this.#checkpointDeletes());
-    return this.lowWater() > low;
-  }
-
-  /** First WAL position that a restart must see (R1). */
-  lowWater(): bigint {
-    if (this.#stopped !== undefined) return this.#stopped.keepFrom;
-    let low = this.#deletes.firstPosition();
-    const inFlight = this.#log.firstInFlight();
-    if (inFlight !== undefined && inFlight < low) low = inFlight;
-    for (const { firstPosition } of this.view.growing.values()) {
-      if (firstPosition < low) low = firstPosition;
-    }
-    return low;
-  }
-
-  async #checkpointDeletes(): Promise<void> {
-    if (this.#state !== 'open' || this.#deletes.isEmpty || !this.#checkpoint.isDue()) return;
-    try {
-      await this.#checkpoint.commit([], undefined, this.#log.applied);
-      this.deps.onCheckpoint();
-    } catch (error) {
-      // They are in the WAL; a later write tries again.
-      this.deps.logger.error({ vchannel: this.vchannel, error }, 'deletes not written');
-    }
-  }
-
-  // --- compaction, drop, statistics ---
-
-  /** In one step for readers (R3). Repeating it changes nothing, also after a restart. */
-  async replaceSegments(
-    made: readonly SegmentInfo[],
-    removed: readonly bigint[],
-    indexFiles: readonly IndexFile[],
-  ): Promise<void> {
-    await this.#log.run(async () => {
-      if (this.#state !== 'open') return;
-      // A partition that was dropped during the merge must not come back with its output (P3).
-      const wanted = made.filter(({ partitionId }) => this.#hasPartition(partitionId));
-      const added = await this.#sealed.openOutputs(wanted, removed, indexFiles);
-      // No output is left to say which versions are gone (R5).
-      if (added.length === 0 && removed.some((id) => this.view.sealed.has(id))) {
-        await this.#checkpoint.raiseHorizon(this.lastTimestamp);
-      }
-      // No read may be older than what a file in the view has left out.
-      await this.deliverDeletes();
-      await this.#sealed.swap(added, removed);
-    });
-  }
-
-  async dropPartition(partitionId: bigint): Promise<void> {
-    // Refused from this turn on (R10): what is stamped later would be applied after the drop.
-    const partitions = this.info.partitions.filter((p) => p.partitionId !== partitionId);
-    this.info = { ...this.info, partitions };
-    await this.#log.settle();
-    await this.#log.run(async () => {
-      for (const growing of [...this.view.growing.values()]) {
-        if (growing.partitionId === partitionId) this.#growing.forget(growing);
-      }
-      await this.#sealed.drop([partitionId]);
-    });
-  }
-
   /** Refuses everything from now on, after what is in flight; frees the memory (R10). */
   async drop(): Promise<void> {
-    this.#state = 'dropped';
+    this.state.end('dropped');
     this.#health.clear();
     await this.#release();
   }
 
   /** Stops without writing anything: the WAL has it all. */
   async close(): Promise<void> {
-    this.#state = 'closed';
+    this.state.end('closed');
     await this.#release();
   }
 
   async #release(): Promise<void> {
-    this.#line.close();
+    this.writes.close();
     await this.#seals.end();
-    await this.#log.settle();
+    await this.writes.settle();
     await this.#log.run(async () => {
-      for (const growing of [...this.view.growing.values()]) this.#growing.forget(growing);
+      for (const growing of [...this.view.growing.values()]) this.#growing.free(growing);
       this.#deletes.clear();
-      this.#sealedDeletes.clear();
-      await this.#sealed.drop([]);
+      await this.sealed.dropAll();
     });
   }
 
+  // --- what others ask ---
+
   /** Live rows per partition: equals count(*). */
   async getStats(): Promise<ShardStats[]> {
-    await this.deliverDeletes();
-    this.requireOpen();
-    return countRows(this.view, this.deps.peers.querynode);
-  }
-
-  /** Resolves when the deletes applied so far are in files, or when they could not be written. */
-  async writeDeletes(): Promise<void> {
-    if (!this.#deletes.isEmpty) await this.#log.run(() => this.#checkpointDeletes());
+    await this.sealed.deliverDeletes();
+    this.state.requireOpen();
+    return countRows(this.view, () => this.sealed.getStats(0n));
   }
 
   listGrowing(): GrowingSegmentInfo[] {
     return this.#growing.describe(this.vchannel);
   }
 
-  // --- reads ---
-
-  requireOpen(): void {
-    if (this.#state === 'open') return;
-    if (this.#state === 'stopped') throw createStoppedError(this.info, this.#stopped!.reason);
-    const { name } = this.info.schema;
-    throw new MilvusError('CollectionNotFound', {
-      fields: { database: this.info.dbName, collection: name },
-    });
+  /** Whether no other node can have written to it by now. */
+  isSurelyOwned(): boolean {
+    const { wal, runtime } = this.deps;
+    return runtime.monotonicMs() < wal.confirmedUntilMs();
   }
 }

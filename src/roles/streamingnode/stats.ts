@@ -1,7 +1,8 @@
 // Live rows of one shard, by partition.
 
 import { native } from '../../index/native.ts';
-import type { QueryNode, ShardStats } from '../../rpc/contract.ts';
+import type { SegmentStats } from '../../model/segment-info.ts';
+import type { ShardStats } from '../../rpc/contract.ts';
 import type { View } from './view.ts';
 
 interface Counts {
@@ -10,8 +11,11 @@ interface Counts {
   growingBytes: number;
 }
 
-/** Counts what the view holds when it is called: the sealed part comes from the query node. */
-export async function countRows(view: View, querynode: QueryNode): Promise<ShardStats[]> {
+/** Counts what the view holds when it is called: the sealed part comes from the query nodes. */
+export async function countRows(
+  view: View,
+  getSealed: () => Promise<readonly SegmentStats[]>,
+): Promise<ShardStats[]> {
   const partitionOf = new Map(
     [...view.sealed.values()].map((segment) => [segment.segmentId, segment.partitionId]),
   );
@@ -28,9 +32,7 @@ export async function countRows(view: View, querynode: QueryNode): Promise<Shard
     count.growingRows += rows;
     count.growingBytes += bytes;
   }
-  const request = { segmentIds: [...partitionOf.keys()], horizon: 0n };
-  const { segments } = await querynode.getStats(request, {});
-  for (const { segmentId, rows, deletedRows } of segments) {
+  for (const { segmentId, rows, deletedRows } of await getSealed()) {
     countOf(partitionOf.get(segmentId) ?? 0n).rows += rows - deletedRows;
   }
   return [...counts].map(([partitionId, count]) => ({ partitionId, ...count }));

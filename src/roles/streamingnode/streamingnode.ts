@@ -1,29 +1,32 @@
-// The streaming node: single writer of its channels. Owns growing data and leads the reads of its
-// shards. Start-up replays the WAL's tail (R2); afterwards each shard runs by itself.
+// The streaming node: single writer of its pchannels. Owns growing data and leads the reads of its
+// shards. Start-up replays the logs' tails (R2); afterwards each shard runs by itself.
 
-import { decodeWalTarget } from '../../codec/wal-message.ts';
+import { getPchannel, parseVchannel } from '../../model/channel-name.ts';
 import type { CollectionInfo } from '../../model/collection-info.ts';
 import { CollectionTotals } from '../../model/collection-totals.ts';
 import { MilvusError } from '../../model/error.ts';
-import { EMPTY, type ShardStats, type StreamingNode } from '../../rpc/contract.ts';
-import { describeDamage, type WalDamage } from '../../wal/wal.ts';
+import { EMPTY, type StreamingNode } from '../../rpc/contract.ts';
 import { AgeSealer } from './age-sealer.ts';
 import type { ReadKind, StreamingNodeDeps } from './deps.ts';
 import { GrowingBudget } from './growing-budget.ts';
+import { Pchannel } from './pchannel.ts';
 import { queryShard, searchShard } from './read.ts';
 import { Sealer } from './sealer.ts';
 import { Shard } from './shard.ts';
+import { ShardState } from './shard-state.ts';
 
 export class StreamingNodeRole implements StreamingNode {
   readonly #deps: StreamingNodeDeps;
   readonly #budget: GrowingBudget;
   readonly #ages: AgeSealer;
-  /** Collection id → its shards, by index. */
-  readonly #collections = new Map<bigint, Shard[]>();
+  readonly #pchannels = new Map<string, Pchannel>();
+  /** By vchannel; those that this node owns. */
+  readonly #shards = new Map<string, Shard>();
   readonly #sealer: Sealer;
-  #truncating: Promise<void> = Promise.resolve();
-  #isStopping = false;
-  #isLogDamaged = false;
+  /** Messages to shards of stopped collections that are under way. */
+  readonly #telling = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  #isStarted = false;
 
   constructor(deps: StreamingNodeDeps) {
     this.#deps = deps;
@@ -32,145 +35,150 @@ export class StreamingNodeRole implements StreamingNode {
     this.#sealer = new Sealer({
       ...deps,
       budget: this.#budget,
-      listShards: () => this.#shards(),
-      whenCut: () => this.#truncating,
+      listShards: () => [...this.#shards.values()],
+      listLogs: () => [...this.#pchannels.values()],
       sleep: (delayMs, signal) => deps.runtime.sleep(delayMs, signal),
     });
   }
 
   async start(): Promise<void> {
-    const { collections } = await this.#deps.peers.rootcoord.listCollections({}, {});
-    for (const info of collections) await this.#openShards(info);
-    await this.#replay();
-    for (const shard of this.#shards()) await shard.openSealed();
+    const { pchannels, peers } = this.#deps;
+    for (const name of pchannels) {
+      this.#pchannels.set(name, await Pchannel.open(this.#deps, name));
+    }
+    const { collections } = await peers.rootcoord.listCollections({}, {});
+    for (const info of collections) {
+      for (const vchannel of info.vchannels) {
+        const pchannel = this.#pchannels.get(getPchannel(vchannel));
+        if (pchannel !== undefined) await this.#openShard(info, vchannel, pchannel);
+      }
+    }
+    for (const pchannel of this.#pchannels.values()) await pchannel.replay();
+    for (const shard of this.#shards.values()) await shard.openSealed();
+    this.#isStarted = true;
+  }
+
+  /** Begins what goes on in the background. When all roles are up. */
+  resume(): void {
+    for (const shard of this.#shards.values()) shard.resumeSeals();
     this.#ages.start();
     // What the log has held may be more than is left for writes, which would wake it.
     this.#sealer.wake();
   }
 
   async stop(): Promise<void> {
-    // A closed shard no longer says what it needs of the log: from here on nothing is cut.
-    this.#isStopping = true;
+    this.#stopping.abort();
     await this.#sealer.stop();
     await this.#ages.stop();
-    for (const shard of this.#shards()) await shard.close();
-    await this.#truncating;
+    for (const pchannel of this.#pchannels.values()) await pchannel.close();
+    await Promise.all(this.#telling);
   }
 
-  /** A collection that is open stays as it is: the call may be a repeated one. */
-  readonly openCollection: StreamingNode['openCollection'] = async ({ info }) => {
-    if (this.#collections.has(info.collectionId)) return EMPTY;
-    await this.#openShards(info);
+  /** A shard that is open stays as it is: the call may be a repeated one. */
+  readonly openShard: StreamingNode['openShard'] = async ({ vchannel, info }) => {
+    const pchannel = this.#requirePchannel(vchannel);
+    if (this.#shards.has(vchannel)) return EMPTY;
+    const shard = await this.#openShard(info, vchannel, pchannel);
     // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
-    for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.openSealed();
-    if (this.#isLogDamaged) {
-      // Damage in what was written before it was there must not stop it at the next start.
-      for (const shard of this.#collections.get(info.collectionId) ?? []) await shard.skipLog();
-    }
+    await shard.openSealed();
+    // Damage in what was written before it was there must not stop it at the next start.
+    if (pchannel.isDamaged) await shard.skipLog();
     return EMPTY;
   };
 
-  readonly updateCollection: StreamingNode['updateCollection'] = async ({ info }) => {
-    const shards = this.#collections.get(info.collectionId) ?? [];
-    await Promise.all(shards.map((shard) => shard.update(info)));
+  readonly updateShard: StreamingNode['updateShard'] = async ({ vchannel, info }) => {
+    await this.#require(vchannel).update(info);
     return EMPTY;
   };
 
-  readonly dropCollection: StreamingNode['dropCollection'] = async ({ collectionId }) => {
-    const shards = this.#collections.get(collectionId) ?? [];
-    this.#collections.delete(collectionId);
-    for (const shard of shards) await shard.drop();
-    this.#truncateWal();
+  /** Dropping a shard that is not there succeeds: the call may be a repeated one. */
+  readonly dropShard: StreamingNode['dropShard'] = async ({ vchannel }) => {
+    const shard = this.#find(vchannel);
+    if (shard === undefined) return EMPTY;
+    const pchannel = this.#requirePchannel(vchannel);
+    this.#shards.delete(vchannel);
+    pchannel.remove(shard);
+    await shard.drop();
+    pchannel.truncate();
     return EMPTY;
   };
 
-  readonly dropPartition: StreamingNode['dropPartition'] = async ({
-    collectionId,
-    partitionId,
-  }) => {
-    for (const shard of this.#collections.get(collectionId) ?? []) {
-      await shard.dropPartition(partitionId);
-    }
-    this.#truncateWal();
+  readonly dropPartition: StreamingNode['dropPartition'] = async ({ vchannel, partitionId }) => {
+    await this.#find(vchannel)?.dropPartition(partitionId);
+    this.#requirePchannel(vchannel).truncate();
     return EMPTY;
   };
 
-  readonly setLoaded: StreamingNode['setLoaded'] = async ({ collectionId, partitionIds }) => {
-    for (const shard of this.#collections.get(collectionId) ?? []) shard.loaded.set(partitionIds);
+  readonly setLoaded: StreamingNode['setLoaded'] = async ({ vchannel, partitionIds }) => {
+    // What has been dropped is read by nobody.
+    this.#find(vchannel)?.loaded.set(partitionIds);
     return EMPTY;
   };
 
   readonly write: StreamingNode['write'] = (request, call) =>
-    this.#require(request.collectionId, request.vchannel).write(request, call);
+    this.#require(request.vchannel).writes.write(request, call);
 
-  readonly lockKeys: StreamingNode['lockKeys'] = (request, call) =>
-    this.#require(request.collectionId, request.vchannel).lockKeys(request.keys, call);
+  readonly lockKeys: StreamingNode['lockKeys'] = async ({ vchannel, keys }, call) => ({
+    token: await this.#require(vchannel).writes.lock(keys, call),
+  });
 
-  readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ collectionId, vchannel, token }) => {
-    this.#require(collectionId, vchannel).unlockKeys(token);
+  readonly unlockKeys: StreamingNode['unlockKeys'] = async ({ vchannel, token }) => {
+    this.#require(vchannel).writes.unlock(token);
     return EMPTY;
   };
 
   readonly search: StreamingNode['search'] = (request, call) =>
-    this.#observe('search', () =>
-      searchShard(this.#require(request.collectionId, request.vchannel), request, call),
-    );
+    this.#observe('search', () => searchShard(this.#require(request.vchannel), request, call));
 
   readonly query: StreamingNode['query'] = (request, call) =>
-    this.#observe('query', () =>
-      queryShard(this.#require(request.collectionId, request.vchannel), request, call),
-    );
+    this.#observe('query', () => queryShard(this.#require(request.vchannel), request, call));
 
-  readonly flush: StreamingNode['flush'] = async ({ collectionId }) => {
-    const sealed: bigint[][] = [];
-    let timestamp = 0n;
-    for (const shard of this.#collections.get(collectionId) ?? []) {
-      sealed.push(await shard.flush());
-      if (shard.lastTimestamp > timestamp) timestamp = shard.lastTimestamp;
-    }
-    return { segmentIds: sealed.flat(), timestamp };
+  readonly flush: StreamingNode['flush'] = async ({ vchannel }) => {
+    const shard = this.#require(vchannel);
+    return { segmentIds: await shard.flush(), timestamp: shard.lastTimestamp };
   };
 
   readonly replaceSegments: StreamingNode['replaceSegments'] = async (request) => {
-    const { vchannel } = request;
-    const shard = this.#shards().find((candidate) => candidate.vchannel === vchannel);
-    if (shard === undefined) {
-      throw new MilvusError('ChannelNotFound', { fields: { channel: vchannel } });
-    }
-    await shard.replaceSegments(request.added, request.removed, request.indexFiles);
+    const { vchannel, added, removed } = request;
+    await this.#require(vchannel).replaceSegments(added, removed);
     return EMPTY;
   };
 
-  readonly reportDamage: StreamingNode['reportDamage'] = async (request) => {
-    const shards = this.#collections.get(request.collectionId) ?? [];
-    shards.find(({ vchannel }) => vchannel === request.vchannel)?.stop(request.reason);
+  readonly attachIndexes: StreamingNode['attachIndexes'] = async ({ vchannel, files }) => {
+    await this.#require(vchannel).sealed.attachIndexes(files);
     return EMPTY;
   };
 
-  readonly getStats: StreamingNode['getStats'] = async ({ collectionId }) => {
-    const stats: ShardStats[][] = [];
-    for (const shard of this.#collections.get(collectionId) ?? []) {
-      stats.push(await shard.getStats());
-    }
-    return { partitions: stats.flat() };
-  };
-
-  readonly listSealed: StreamingNode['listSealed'] = async ({ collectionId, horizon }, call) => {
-    const shards = this.#collections.get(collectionId) ?? [];
-    await Promise.all(shards.map((shard) => shard.deliverDeletes()));
-    const segmentIds = shards.flatMap(({ view }) => [...view.sealed.keys()]);
-    return this.#deps.peers.querynode.getStats({ segmentIds, horizon }, call);
-  };
-
-  readonly writeDeletes: StreamingNode['writeDeletes'] = async ({ collectionId }) => {
-    for (const shard of this.#collections.get(collectionId) ?? []) await shard.writeDeletes();
+  readonly detachIndex: StreamingNode['detachIndex'] = async ({ vchannel, segmentId, index }) => {
+    await this.#require(vchannel).sealed.detachIndex(index, segmentId);
     return EMPTY;
   };
 
-  readonly listGrowing: StreamingNode['listGrowing'] = async ({ collectionId, mustServe }) => {
-    const shards = this.#collections.get(collectionId) ?? [];
-    if (mustServe === true) for (const shard of shards) shard.requireOpen();
-    return { segments: shards.flatMap((shard) => shard.listGrowing()) };
+  readonly reportDamage: StreamingNode['reportDamage'] = async ({ vchannel, reason }) => {
+    // What has been dropped need not be stopped.
+    this.#find(vchannel)?.stop(reason);
+    return EMPTY;
+  };
+
+  readonly getStats: StreamingNode['getStats'] = async ({ vchannel }) => ({
+    partitions: await this.#require(vchannel).getStats(),
+  });
+
+  readonly listSealed: StreamingNode['listSealed'] = async ({ vchannel, horizon }) => {
+    const { sealed } = this.#require(vchannel);
+    await sealed.deliverDeletes();
+    return { segments: await sealed.getStats(horizon) };
+  };
+
+  readonly writeDeletes: StreamingNode['writeDeletes'] = async ({ vchannel }) => {
+    await this.#require(vchannel).writeDeletes();
+    return EMPTY;
+  };
+
+  readonly listGrowing: StreamingNode['listGrowing'] = async ({ vchannel, mustServe }) => {
+    const shard = this.#require(vchannel);
+    if (mustServe === true) shard.state.requireOpen();
+    return { segments: shard.listGrowing() };
   };
 
   /** Memory of growing data, for metrics. */
@@ -186,7 +194,7 @@ export class StreamingNodeRole implements StreamingNode {
   /** For metrics: growing rows by collection. */
   getGrowing(): CollectionTotals {
     const totals = new CollectionTotals();
-    for (const shard of this.#shards()) {
+    for (const shard of this.#shards.values()) {
       for (const growing of shard.view.growing.values()) {
         totals.add(shard.info.collectionId, growing);
       }
@@ -207,87 +215,73 @@ export class StreamingNodeRole implements StreamingNode {
     }
   }
 
-  #shards(): Shard[] {
-    return [...this.#collections.values()].flat();
+  #require(vchannel: string): Shard {
+    const shard = this.#find(vchannel);
+    shard?.state.requireOpened();
+    if (shard !== undefined) return shard;
+    const { collectionId = '' } = parseVchannel(vchannel) ?? {};
+    throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
   }
 
-  #require(collectionId: bigint, vchannel: string): Shard {
-    const shard = this.#collections.get(collectionId)?.find((s) => s.vchannel === vchannel);
-    if (shard === undefined) {
-      throw new MilvusError('CollectionNotFound', { fields: { collection: String(collectionId) } });
-    }
+  /** @throws MilvusError, unexecuted, for a shard of another node and one that is being opened */
+  #find(vchannel: string): Shard | undefined {
+    const shard = this.#shards.get(vchannel);
+    if (shard !== undefined) return shard;
+    this.#requirePchannel(vchannel);
+    if (this.#isStarted) return undefined;
+    throw new MilvusError('ServiceNotReady', { fields: { channel: vchannel }, isUnexecuted: true });
+  }
+
+  /** @throws MilvusError, unexecuted, for a shard of another node */
+  #requirePchannel(vchannel: string): Pchannel {
+    const pchannel = this.#pchannels.get(getPchannel(vchannel));
+    if (pchannel !== undefined) return pchannel;
+    throw new MilvusError('ChannelNotFound', { fields: { channel: vchannel }, isUnexecuted: true });
+  }
+
+  async #openShard(info: CollectionInfo, vchannel: string, pchannel: Pchannel): Promise<Shard> {
+    const { collectionId } = info;
+    const request = { collectionId, vchannel };
+    const { channel, segments } = await this.#deps.peers.datacoord.openChannel(request, {});
+    const hooks = {
+      onCheckpoint: () => pchannel.truncate(),
+      onWritten: () => this.#sealer.wake(),
+      onStopped: (reason: string) => this.#stopOthers(shard, reason),
+      onBorn: (segmentId: bigint, timestamp: bigint) => this.#ages.add(shard, segmentId, timestamp),
+    };
+    const { wal, term } = pchannel;
+    const deps = { ...this.#deps, wal, term, budget: this.#budget, ...hooks };
+    const shardIndex = info.vchannels.indexOf(vchannel);
+    const shard: Shard = new Shard(deps, new ShardState(info, shardIndex), channel, segments);
+    this.#shards.set(vchannel, shard);
+    pchannel.add(shard);
     return shard;
   }
 
-  async #openShards(info: CollectionInfo): Promise<void> {
-    const shards: Shard[] = [];
-    for (const [shardIndex, vchannel] of info.vchannels.entries()) {
-      const { channel, segments } = await this.#deps.peers.datacoord.openChannel(
-        { collectionId: info.collectionId, vchannel },
-        {},
-      );
-      const hooks = {
-        onCheckpoint: () => this.#truncateWal(),
-        onWritten: () => this.#sealer.wake(),
-        onStopped: (reason: string) => this.#stopCollection(info.collectionId, reason),
-        onBorn: (segmentId: bigint, timestamp: bigint) =>
-          this.#ages.add(shard, segmentId, timestamp),
-      };
-      const deps = { ...this.#deps, budget: this.#budget, ...hooks };
-      const shard: Shard = new Shard(deps, info, shardIndex, channel, segments);
-      shards.push(shard);
-    }
-    this.#collections.set(info.collectionId, shards);
-  }
-
   /**
-   * One pass over the WAL for all shards: it is one stream (R9). What it has lost stops the shards
-   * that may have been in it.
+   * What the shards of a collection hold belongs together: it serves with all of them or not at
+   * all. Those of other nodes are told, too; each of them that has stopped tells the others again,
+   * and nothing happens then.
    */
-  async #replay(): Promise<void> {
-    const { wal } = this.#deps;
-    const onDamage = (damage: WalDamage): void =>
-      this.#meetDamage(damage.to, describeDamage(damage), damage.channels);
-    for await (const { position, place, record } of wal.read(0n, onDamage)) {
-      const target = decodeWalTarget(record);
-      if (target === undefined) {
-        this.#meetDamage(position, `${place}: a record of an unknown form`);
-        continue;
-      }
-      const shard = this.#collections.get(target.collectionId)?.[target.shardIndex];
-      shard?.replay(record, position, place);
+  #stopOthers(stopped: Shard, reason: string): void {
+    const { peers, logger } = this.#deps;
+    const { signal } = this.#stopping;
+    for (const vchannel of stopped.info.vchannels) {
+      if (vchannel === stopped.vchannel) continue;
+      const telling = peers
+        .shard(vchannel)
+        .reportDamage({ vchannel, reason }, { signal })
+        .then(() => undefined)
+        .catch((error: unknown) => {
+          if (signal.aborted || isDropped(error)) return;
+          logger.warn({ vchannel, reason, error }, 'a shard of a stopped collection not told');
+        })
+        .finally(() => this.#telling.delete(telling));
+      this.#telling.add(telling);
     }
   }
+}
 
-  /** Records up to `to` are missing: of these channels, or of nobody knows which. */
-  #meetDamage(to: bigint, reason: string, channels?: readonly string[]): void {
-    if (channels === undefined) this.#isLogDamaged = true;
-    if (this.#deps.isDamageAccepted) {
-      this.#deps.logger.warn({ reason }, 'damage in the WAL accepted by setting');
-      return;
-    }
-    const concerned = channels === undefined ? undefined : new Set(channels);
-    for (const shard of this.#shards()) {
-      if (concerned?.has(shard.vchannel) !== false) shard.replayDamage(to, reason);
-    }
-  }
-
-  /** What its shards hold belongs together: a collection serves with all of them or not at all. */
-  #stopCollection(collectionId: bigint, reason: string): void {
-    for (const shard of this.#collections.get(collectionId) ?? []) shard.stop(reason);
-  }
-
-  #truncateWal(): void {
-    this.#truncating = this.#truncating.then(async () => {
-      if (this.#isStopping) return;
-      let before = this.#deps.wal.lastPosition() + 1n;
-      for (const shard of this.#shards()) {
-        const low = shard.lowWater();
-        if (low < before) before = low;
-      }
-      await this.#deps.wal.truncate(before).catch((error: unknown) => {
-        this.#deps.logger.warn({ error }, 'WAL not cut; the next checkpoint tries again');
-      });
-    });
-  }
+function isDropped(error: unknown): boolean {
+  return error instanceof MilvusError && error.errorName === 'CollectionNotFound';
 }

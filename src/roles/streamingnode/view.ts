@@ -1,9 +1,16 @@
-// What a shard's readers see: growing segments in native memory and the ids of sealed ones at the
-// query node. Changed only in one synchronous step, so that no reader meets both a segment and its
-// successor (R3).
+// What a shard's readers see: growing segments in native memory, and sealed ones with the query
+// nodes that hold them. Changed only in one synchronous step, so that no reader meets both a
+// segment and its successor (R3).
 
 import type { NativeSegment } from '../../index/native.ts';
 import type { SegmentInfo } from '../../model/segment-info.ts';
+
+/**
+ * `open`: rows are assigned to it. `closing`: none any more; those that were are on their way into
+ * the log. `closed`: the record of its seal is behind them. `sealing`: that is applied, and it is
+ * being written.
+ */
+export type GrowingPhase = 'open' | 'closing' | 'closed' | 'sealing';
 
 export interface GrowingSegment {
   readonly segmentId: bigint;
@@ -22,16 +29,26 @@ export interface GrowingSegment {
   bytes: number;
   /** What native holds for it, as charged to the budget. */
   memoryBytes: number;
-  isSealing: boolean;
+  phase: GrowingPhase;
   /** Why it could not be written the last time; undefined while it is being tried. */
   failure: string | undefined;
   /** Its file, which is being written, lacks the rows deleted up to here. */
   deletesUpTo: bigint | undefined;
 }
 
+/** A sealed segment with its holder. */
+export interface PlacedSegment extends SegmentInfo {
+  readonly nodeId: number;
+}
+
+/** Segments by the query node that holds them. */
+export type IdsByNode = ReadonlyMap<number, readonly bigint[]>;
+
 export class View {
+  /** Sealed segments are in it: they are opened after the log has been read. */
+  isComplete = false;
   readonly growing = new Map<bigint, GrowingSegment>();
-  readonly sealed = new Map<bigint, SegmentInfo>();
+  readonly sealed = new Map<bigint, PlacedSegment>();
 
   /** `partitionIds` empty = all. */
   selectGrowing(partitionIds: readonly bigint[]): NativeSegment[] {
@@ -42,13 +59,23 @@ export class View {
     return handles;
   }
 
-  selectSealed(partitionIds: readonly bigint[]): bigint[] {
-    const ids: bigint[] = [];
-    for (const { segmentId, partitionId } of this.sealed.values()) {
-      if (isSelected(partitionIds, partitionId)) ids.push(segmentId);
+  selectSealed(partitionIds: readonly bigint[]): IdsByNode {
+    const selected: PlacedSegment[] = [];
+    for (const segment of this.sealed.values()) {
+      if (isSelected(partitionIds, segment.partitionId)) selected.push(segment);
     }
-    return ids;
+    return groupByNode(selected);
   }
+}
+
+export function groupByNode(segments: Iterable<PlacedSegment>): IdsByNode {
+  const groups = new Map<number, bigint[]>();
+  for (const { segmentId, nodeId } of segments) {
+    const ids = groups.get(nodeId);
+    if (ids === undefined) groups.set(nodeId, [segmentId]);
+    else ids.push(segmentId);
+  }
+  return groups;
 }
 
 function isSelected(partitionIds: readonly bigint[], partitionId: bigint): boolean {

@@ -6,14 +6,15 @@ import {
   decodeUpsertRequest,
 } from '../../../src/codec/insert-request.ts';
 import { decodePlaceholderGroup } from '../../../src/codec/placeholder-group.ts';
-import { decodeQueryRequest } from '../../../src/codec/query-request.ts';
-import type { MsgBase, ReadTarget } from '../../../src/codec/request-parts.ts';
+import type { MsgBase } from '../../../src/codec/request-parts.ts';
 import {
   decodeHybridSearchRequest,
+  decodeQueryRequest,
   decodeSearchRequest,
+  type ReadRequest,
+  type SearchBody,
   type SearchRequest,
-  type SubSearchRequest,
-} from '../../../src/codec/search-request.ts';
+} from '../../../src/codec/read-requests.ts';
 import { dropDefaults, getMessageType, type Plain } from './milvus-proto.ts';
 import {
   raw,
@@ -116,7 +117,7 @@ function viewInsert(request: ReturnType<typeof decodeInsertRequest>): Plain {
   };
 }
 
-function viewRead(request: ReadTarget): Plain {
+function viewRead(request: ReadRequest): Plain {
   return {
     base: request.base && viewBase(request.base),
     db_name: request.dbName,
@@ -134,7 +135,7 @@ function viewRead(request: ReadTarget): Plain {
   };
 }
 
-function viewBody(body: SubSearchRequest): Plain {
+function viewBody(body: SearchBody): Plain {
   return {
     dsl: body.dsl,
     placeholder_group: body.placeholderGroup && Buffer.from(body.placeholderGroup).toString('hex'),

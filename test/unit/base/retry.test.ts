@@ -44,6 +44,22 @@ test('retry: the last error is thrown when attempts run out or it may not be ret
   assert.equal(attempts, 5);
 });
 
+test('retry: nothing is tried again after the time that it has', async () => {
+  const runtime = new VirtualRuntime();
+  const triedMs: number[] = [];
+  const fail = (): Promise<never> => {
+    triedMs.push(runtime.monotonicMs());
+    return Promise.reject(new Error('not yet'));
+  };
+  const untilMs = runtime.monotonicMs() + 2000;
+  const options = build(runtime, { attemptsMax: Infinity, untilMs });
+  const failed = assert.rejects(retry(fail, options), /not yet/);
+  await runtime.advance(10_000);
+  await failed;
+  assert.ok(triedMs.length >= 8, `${triedMs.length} tries`);
+  assert.ok(triedMs.every((ms) => ms <= untilMs));
+});
+
 test('retry: an aborted signal ends the wait', async () => {
   const runtime = new VirtualRuntime();
   const stop = new AbortController();

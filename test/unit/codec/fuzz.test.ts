@@ -8,12 +8,12 @@ import {
   decodeUpsertRequest,
 } from '../../../src/codec/insert-request.ts';
 import { decodePlaceholderGroup } from '../../../src/codec/placeholder-group.ts';
-import { decodeQueryRequest } from '../../../src/codec/query-request.ts';
 import { RowBatchReader } from '../../../src/codec/row-batch.ts';
 import {
   decodeHybridSearchRequest,
+  decodeQueryRequest,
   decodeSearchRequest,
-} from '../../../src/codec/search-request.ts';
+} from '../../../src/codec/read-requests.ts';
 import { DecodeError, OBJECTS_MAX } from '../../../src/codec/wire.ts';
 import { encodeWithTwin, getMessageType } from '../../support/codec/milvus-proto.ts';
 import { makeRandomMessage } from '../../support/codec/random-message.ts';

@@ -102,3 +102,12 @@ test('P6 a filter of more operands than memory should hold is refused by their n
   const plan = compile('id in {x}', new Map([['x', many]]));
   assert.ok(plan.node === 'in' && plan.list.values.length === many.length, 'ids are no objects');
 });
+
+test('P9 the patterns of one filter together are bounded', () => {
+  const pattern = '(a{10}){100}'.repeat(19);
+  const makeText = (count: number): string =>
+    Array.from({ length: count }, (_unused, i) => `name =~ "${i}${pattern}"`).join(' or ');
+  const plan = compile(makeText(5));
+  assert.ok(plan.node === 'or' && plan.children.length === 5);
+  assert.throws(() => compile(makeText(1000)), /pattern too large: the patterns of one filter/);
+});

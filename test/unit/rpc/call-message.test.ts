@@ -60,6 +60,17 @@ test('a request is a CallRequest, and read as one', () => {
   }
 });
 
+test('a caller that waits so long says so, and one that waits for ever says nothing', () => {
+  for (const [timeoutMs, told] of [[1500, 1500], [0.2, 1], [-3, 1], [2 ** 31, undefined]]) {
+    const bytes = encodeCallRequest(encodeCallHead('querynode', 'search', timeoutMs), 'q');
+    const read = decodeCallRequest(bytes);
+    assert.equal(read.timeoutMs, told);
+    assert.equal(decodePayload(read.payload), 'q');
+    const decoded = lookup('CallRequest').toObject(lookup('CallRequest').decode(bytes));
+    assert.equal(decoded['timeoutMs'], told);
+  }
+});
+
 test('one head serves many requests', () => {
   const head = encodeCallHead('indexnode', 'build');
   const messages = ['a', 'b'.repeat(1000)].map((text) => encodeCallRequest(head, text));

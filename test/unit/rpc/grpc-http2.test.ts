@@ -19,6 +19,8 @@ const RECEIVE_MAX = 8 * MIB;
 const SEND_MAX = 16 * MIB;
 const WINDOW_BYTES = 4 * MIB;
 const STUCK = { timeout: 30_000 };
+/** What the server's clock says. */
+const CLOCK_MS = 5000;
 
 type Run = UnaryMethod['run'];
 
@@ -58,6 +60,7 @@ async function start(
     sendBytesMax: SEND_MAX,
     windowBytes: WINDOW_BYTES,
     admission,
+    nowMs: () => CLOCK_MS,
   });
   return { server, port: await server.listen(HOST, 0) };
 }
@@ -269,6 +272,24 @@ test('a deadline ends the call and tells the method', STUCK, async () => {
   await server.stop(1000);
 });
 
+test('a method knows when its client gives up', STUCK, async () => {
+  const { server, port } = await start({
+    deadline: async ({ deadlineMs }) => Buffer.from(String(deadlineMs)),
+  });
+  const session = connect(`http://${HOST}:${port}`);
+  const ask = async (headers: object): Promise<string> => {
+    const stream = open(session, 'deadline', headers);
+    stream.end(frame(Buffer.alloc(0)));
+    return String((await readReply(stream)).body);
+  };
+  assert.equal(await ask({ 'grpc-timeout': '3S' }), String(CLOCK_MS + 3000));
+  // Longer than a timer can be.
+  assert.equal(await ask({ 'grpc-timeout': '9999H' }), String(CLOCK_MS + 9999 * 3_600_000));
+  assert.equal(await ask({}), 'undefined');
+  session.destroy();
+  await server.stop(1000);
+});
+
 test('a client that cancels or vanishes tells the method', STUCK, async () => {
   let canceled = createDeferred<void>();
   let started = createDeferred<void>();
@@ -456,6 +477,7 @@ test('a port in use rejects', async () => {
     sendBytesMax: MIB,
     windowBytes: WINDOW_BYTES,
     admission: makeAdmission(MIB),
+    nowMs: () => CLOCK_MS,
   });
   await assert.rejects(other.listen(HOST, port), { code: 'EADDRINUSE' });
   await server.stop(1000);

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
 import { MilvusError, type ErrorName } from '../../../src/model/error.ts';
-import type { CallContext, IndexNode, Peers, RootCoord } from '../../../src/rpc/contract.ts';
-import { grpcPeer, startRoleServer } from '../../../src/rpc/grpc-roles.ts';
+import type { CallContext, IndexNode, RootCoord, Roles } from '../../../src/rpc/contract.ts';
+import { systemRuntime } from '../../../src/base/system-runtime.ts';
+import { grpcPeer, startRoleServer, type RoleServerOptions } from '../../../src/rpc/grpc-roles.ts';
 import { lazyPeer } from '../../../src/rpc/local.ts';
 import { decodeCallReply } from '../../../src/rpc/call-message.ts';
 import { hasName } from '../../support/has-name.ts';
@@ -16,21 +17,24 @@ interface EchoRole {
 }
 
 const HOST = '127.0.0.1';
+const monotonicMs = (): number => systemRuntime.monotonicMs();
+const serve = (options: Omit<RoleServerOptions, 'host' | 'monotonicMs'>) =>
+  startRoleServer({ host: HOST, monotonicMs, ...options });
 /** The transport does not look at what a role's methods are. */
-const asRoles = (indexnode: object): Partial<Peers> => ({ indexnode: indexnode as IndexNode });
+const asRoles = (indexnode: object): Partial<Roles> => ({ indexnode: indexnode as IndexNode });
 
 function connect(port: number, options = {}): { peer: EchoRole; close: () => void } {
-  const { peer, close } = grpcPeer('indexnode', `${HOST}:${port}`, options);
+  const { peer, close } = grpcPeer('indexnode', `${HOST}:${port}`, { monotonicMs, ...options });
   return { peer: peer as unknown as EchoRole, close };
 }
 
 test('several roles are served on one port', async () => {
   const rootcoord = { allocateIds: async () => ({ first: 1n }) } as unknown as RootCoord;
   const indexnode = { build: async () => ({ file: 'f' }) } as unknown as IndexNode;
-  const server = await startRoleServer({ host: HOST, port: 0, roles: { rootcoord, indexnode } });
+  const server = await serve({ port: 0, roles: { rootcoord, indexnode } });
   const address = `${HOST}:${server.port}`;
-  const root = grpcPeer('rootcoord', address);
-  const index = grpcPeer('indexnode', address);
+  const root = grpcPeer('rootcoord', address, { monotonicMs });
+  const index = grpcPeer('indexnode', address, { monotonicMs });
   assert.deepEqual(await root.peer.allocateIds({ count: 1 }, {}), { first: 1n });
   assert.deepEqual(await index.peer.build({} as never, {}), { file: 'f' });
   root.close();
@@ -42,7 +46,7 @@ test('several roles are served on one port', async () => {
 test('a served role may be made later', async () => {
   let role: EchoRole | undefined;
   const roles = asRoles(lazyPeer(() => role));
-  const server = await startRoleServer({ host: HOST, port: 0, roles });
+  const server = await serve({ port: 0, roles });
   const { peer, close } = connect(server.port);
   await assert.rejects(peer.echo(1, {}), hasName('ServiceNotReady'));
   role = { echo: async (request) => request };
@@ -52,21 +56,45 @@ test('a served role may be made later', async () => {
 });
 
 test('an address where nobody listens rejects with ServiceUnavailable', async () => {
-  const server = await startRoleServer({ host: HOST, port: 0, roles: {} });
+  const server = await serve({ port: 0, roles: {} });
   await server.stop();
   const { peer, close } = connect(server.port);
-  await assert.rejects(peer.echo(1, {}), hasName('ServiceUnavailable'));
+  for (let call = 0; call < 2; call += 1) {
+    await assert.rejects(
+      peer.echo(1, {}),
+      (error) => hasName('ServiceUnavailable')(error) && (error as MilvusError).isUnexecuted,
+    );
+  }
+  close();
+});
+
+test('a call whose connection is lost may have been carried out', async () => {
+  let started: () => void = () => undefined;
+  const whenStarted = new Promise<void>((resolve) => (started = resolve));
+  const wait: Echo = (_, { signal }) => {
+    started();
+    return new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
+  };
+  const server = await serve({ port: 0, roles: asRoles({ echo: wait }) });
+  const { peer, close } = connect(server.port);
+  const lost = assert.rejects(
+    peer.echo(1, {}),
+    (error) => hasName('ServiceUnavailable')(error) && !(error as MilvusError).isUnexecuted,
+  );
+  await whenStarted;
+  await server.stop(1);
+  await lost;
   close();
 });
 
 test('a server that comes back on its port is found again', async () => {
   const roles = asRoles({ echo: (async (request) => request) as Echo });
-  const first = await startRoleServer({ host: HOST, port: 0, roles });
+  const first = await serve({ port: 0, roles });
   const { peer, close } = connect(first.port);
   assert.equal(await peer.echo(1, {}), 1);
   await first.stop();
   await assert.rejects(peer.echo(2, {}), hasName('ServiceUnavailable'));
-  const second = await startRoleServer({ host: HOST, port: first.port, roles });
+  const second = await serve({ port: first.port, roles });
   let reply: unknown;
   while (reply === undefined) {
     reply = await peer.echo(3, {}).catch((error: unknown) => {
@@ -88,7 +116,7 @@ test('stop waits for calls in progress', async () => {
     return new Promise((resolve) => (finish = resolve));
   };
   const roles = asRoles({ echo: wait });
-  const server = await startRoleServer({ host: HOST, port: 0, roles });
+  const server = await serve({ port: 0, roles });
   const { peer, close } = connect(server.port);
   const work = peer.echo(1, {});
   await whenStarted;
@@ -109,7 +137,7 @@ test('stop cuts off calls that outlast the grace, and aborts their signals', asy
     return new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
   };
   const roles = asRoles({ echo: wait });
-  const server = await startRoleServer({ host: HOST, port: 0, roles });
+  const server = await serve({ port: 0, roles });
   const { peer, close } = connect(server.port);
   const cut = assert.rejects(peer.echo(1, {}), hasName('ServiceUnavailable'));
   await whenStarted;
@@ -121,7 +149,7 @@ test('stop cuts off calls that outlast the grace, and aborts their signals', asy
 
 test('a closed peer rejects later calls', async () => {
   const roles = asRoles({ echo: (async (request) => request) as Echo });
-  const server = await startRoleServer({ host: HOST, port: 0, roles });
+  const server = await serve({ port: 0, roles });
   const { peer, close } = connect(server.port);
   assert.equal(await peer.echo(1, {}), 1);
   close();
@@ -131,8 +159,8 @@ test('a closed peer rejects later calls', async () => {
 });
 
 test('a port in use rejects', async () => {
-  const server = await startRoleServer({ host: HOST, port: 0, roles: {} });
-  await assert.rejects(startRoleServer({ host: HOST, port: server.port, roles: {} }));
+  const server = await serve({ port: 0, roles: {} });
+  await assert.rejects(serve({ port: server.port, roles: {} }));
   await server.stop();
 });
 
@@ -140,7 +168,7 @@ test('messages over the limit are refused both ways', async () => {
   const makeBytes: Echo = async (length) => new Uint8Array(length as number);
   const roles = asRoles({ echo: makeBytes });
   const limits = { messageBytesMax: 100_000 };
-  const server = await startRoleServer({ host: HOST, port: 0, roles, ...limits });
+  const server = await serve({ port: 0, roles, ...limits });
   const { peer, close } = connect(server.port, limits);
   assert.equal(((await peer.echo(90_000, {})) as Uint8Array).length, 90_000);
   await assert.rejects(peer.echo(110_000, {}), hasName('GeneralCapacityExceeded'));
@@ -158,7 +186,7 @@ test('errors that are not MilvusErrors are told to the server, with the call', a
   };
   const roles = asRoles({ echo: fail });
   const onDefect = (...given: unknown[]): void => void told.push(given);
-  const server = await startRoleServer({ host: HOST, port: 0, roles, onDefect });
+  const server = await serve({ port: 0, roles, onDefect });
   const { peer, close } = connect(server.port);
   await assert.rejects(peer.echo(false, {}), hasName('ServiceNotReady'));
   await assert.rejects(peer.echo(true, {}), hasName('Unexpected'));
@@ -168,7 +196,7 @@ test('errors that are not MilvusErrors are told to the server, with the call', a
 });
 
 test('bytes that are not a call are answered with an error', async () => {
-  const server = await startRoleServer({ host: HOST, port: 0, roles: asRoles({}) });
+  const server = await serve({ port: 0, roles: asRoles({}) });
   const client = new Client(`${HOST}:${server.port}`, credentials.createInsecure());
   const asIs = (bytes: Buffer): Buffer => bytes;
   const send = (bytes: Buffer): Promise<Buffer> =>

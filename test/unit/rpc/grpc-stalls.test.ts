@@ -47,6 +47,7 @@ async function start(
     receiveBytesMax: 16 * MIB,
     sendBytesMax: 64 * MIB,
     windowBytes: MIB,
+    nowMs: () => 0,
   });
   const address = `http://${HOST}:${await server.listen(HOST, 0)}`;
   const session = connect(address);

@@ -21,9 +21,9 @@ const HEADER = {
 function makeExample(): Buffer {
   const batch = new Batch();
   batch.add(encodeHeader(HEADER, crc32c));
-  const pieces = [Buffer.from('hello, '), Buffer.from('log')];
+  const pieces = [Buffer.from('hello, '), Buffer.from('this is a write-ahead log: 47 bytes too.')];
   const head = { epoch: EPOCH, sequence: 42n, lastDurableSequence: 41n };
-  batch.addRecord(makePendingRecord(Buffer.from('dml_0'), pieces, crc32c), head, crc32c);
+  batch.addRecord(makePendingRecord(pieces, crc32c), head, crc32c);
   return Buffer.concat(batch.finish());
 }
 

@@ -1,10 +1,10 @@
 // What a database forbids by its properties `database.force.deny.…`: an administrator stops writes,
 // reads or changes there without taking a privilege from anybody. Asked once for a request, before
-// its verb runs.
+// its verb runs; the context says who calls, for whatever else access depends on.
 
 import { MilvusError } from '../../../model/error.ts';
-import { getDbName, type Proxy, type RequestContext } from '../proxy.ts';
-import { isTrue } from '../read/read-target.ts';
+import { isTrue } from '../options.ts';
+import type { Proxy, RequestContext } from '../proxy.ts';
 
 /** The ends of the properties' names. `ddl` is all but writing and reading. */
 export type Access =
@@ -16,13 +16,12 @@ const DENY = 'database.force.deny';
 export async function requireAccess(
   proxy: Proxy,
   access: Access,
-  request: { db_name?: string; dbName?: string },
   context: RequestContext,
 ): Promise<void> {
   let properties: Readonly<Record<string, string>>;
   try {
-    const name = getDbName(request, context);
-    ({ properties } = await proxy.peers.rootcoord.describeDatabase({ name }, context));
+    const { dbName } = context;
+    ({ properties } = await proxy.peers.rootcoord.describeDatabase({ name: dbName }, context));
   } catch (error) {
     // What a database that is not there means is for the verb to say.
     if (error instanceof MilvusError && error.errorName === 'DatabaseNotFound') return;

@@ -1,15 +1,12 @@
 // Aliases as clients ask for them.
 
-import { OK_STATUS } from '../../../rpc/status.ts';
 import { checkName } from '../names.ts';
-import { getDbName, type Proxy, type RequestContext } from '../proxy.ts';
+import type { Proxy, RequestContext } from '../proxy.ts';
 
-interface Named {
-  readonly db_name: string;
-  readonly collection_name: string;
+interface AliasInput {
+  readonly alias: string;
+  readonly collectionName: string;
 }
-
-type AliasRequest = Named & { alias: string };
 
 function checkAlias(proxy: Proxy, alias: string): void {
   checkName('alias', alias, proxy.deps.limits.maxNameLength);
@@ -17,75 +14,54 @@ function checkAlias(proxy: Proxy, alias: string): void {
 
 export async function createAlias(
   proxy: Proxy,
-  request: AliasRequest,
+  { alias, collectionName }: AliasInput,
   context: RequestContext,
-): Promise<object> {
-  checkAlias(proxy, request.alias);
-  checkName('collection', request.collection_name, proxy.deps.limits.maxNameLength);
-  const dbName = getDbName(request, context);
-  await proxy.peers.rootcoord.createAlias(
-    { dbName, alias: request.alias, collectionName: request.collection_name },
-    context,
-  );
-  return OK_STATUS;
+): Promise<void> {
+  checkAlias(proxy, alias);
+  checkName('collection', collectionName, proxy.deps.limits.maxNameLength);
+  const { dbName } = context;
+  await proxy.peers.rootcoord.createAlias({ dbName, alias, collectionName }, context);
 }
 
 export async function alterAlias(
   proxy: Proxy,
-  request: AliasRequest,
+  { alias, collectionName }: AliasInput,
   context: RequestContext,
-): Promise<object> {
-  checkAlias(proxy, request.alias);
-  checkName('collection', request.collection_name, proxy.deps.limits.maxNameLength);
-  const dbName = getDbName(request, context);
-  await proxy.peers.rootcoord.alterAlias(
-    { dbName, alias: request.alias, collectionName: request.collection_name },
-    context,
-  );
-  return OK_STATUS;
+): Promise<void> {
+  checkAlias(proxy, alias);
+  checkName('collection', collectionName, proxy.deps.limits.maxNameLength);
+  const { dbName } = context;
+  await proxy.peers.rootcoord.alterAlias({ dbName, alias, collectionName }, context);
 }
 
 export async function dropAlias(
   proxy: Proxy,
-  request: AliasRequest,
+  { alias }: Pick<AliasInput, 'alias'>,
   context: RequestContext,
-): Promise<object> {
-  checkAlias(proxy, request.alias);
-  await proxy.peers.rootcoord.dropAlias(
-    { dbName: getDbName(request, context), alias: request.alias },
-    context,
-  );
-  return OK_STATUS;
+): Promise<void> {
+  checkAlias(proxy, alias);
+  await proxy.peers.rootcoord.dropAlias({ dbName: context.dbName, alias }, context);
 }
 
 export async function describeAlias(
   proxy: Proxy,
-  request: AliasRequest,
+  { alias }: Pick<AliasInput, 'alias'>,
   context: RequestContext,
-): Promise<object> {
-  checkAlias(proxy, request.alias);
-  const dbName = getDbName(request, context);
-  const { collectionName } = await proxy.peers.rootcoord.describeAlias(
-    { dbName, alias: request.alias },
-    context,
-  );
-  return { status: OK_STATUS, db_name: dbName, alias: request.alias, collection: collectionName };
+): Promise<AliasInput> {
+  checkAlias(proxy, alias);
+  const { dbName } = context;
+  const { collectionName } = await proxy.peers.rootcoord.describeAlias({ dbName, alias }, context);
+  return { alias, collectionName };
 }
 
+/** Of one collection, or of all where none is named. */
 export async function listAliases(
   proxy: Proxy,
-  request: Named,
+  { collectionName }: Pick<AliasInput, 'collectionName'>,
   context: RequestContext,
-): Promise<object> {
-  const dbName = getDbName(request, context);
-  const collectionName = request.collection_name;
+): Promise<{ collectionName: string; aliases: readonly string[] }> {
   if (collectionName !== '')
     checkName('collection', collectionName, proxy.deps.limits.maxNameLength);
-  const listed = await proxy.peers.rootcoord.listAliases({ dbName, collectionName }, context);
-  return {
-    status: OK_STATUS,
-    db_name: dbName,
-    collection_name: listed.collectionName,
-    aliases: listed.aliases,
-  };
+  const { dbName } = context;
+  return proxy.peers.rootcoord.listAliases({ dbName, collectionName }, context);
 }

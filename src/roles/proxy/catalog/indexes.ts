@@ -8,34 +8,27 @@ import { DataType, isVectorType } from '../../../model/data-type.ts';
 import { parseJsonPath } from '../../../model/json-path.ts';
 import { findDynamicField, findField, type FieldSchema } from '../../../model/schema.ts';
 import type { IndexStatus } from '../../../rpc/contract.ts';
-import { OK_STATUS } from '../../../rpc/status.ts';
 import { checkName } from '../names.ts';
+import type { Options } from '../options.ts';
+import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
 import { checkWarmupPolicy } from './properties.ts';
-import { getDbName, requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
-import { toRecord, type KeyValuePair } from '../api/wire-types.ts';
 
-interface IndexRequest {
-  readonly db_name: string;
-  readonly collection_name: string;
-  readonly field_name: string;
-  readonly index_name: string;
+interface IndexInput {
+  readonly collectionName: string;
+  readonly fieldName: string;
+  readonly indexName: string;
 }
 
 export async function createIndex(
   proxy: Proxy,
-  request: IndexRequest & { extra_params: readonly KeyValuePair[] },
+  input: IndexInput & { readonly params: Options },
   context: RequestContext,
-): Promise<object> {
+): Promise<void> {
   const { limits } = proxy.deps;
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  checkName('index', request.index_name, limits.maxNameLength);
-  const bytes = request.extra_params.reduce(
-    (sum, { key, value }) => sum + Buffer.byteLength(key + value),
+  const info = await requireCollection(proxy, input.collectionName, context);
+  checkName('index', input.indexName, limits.maxNameLength);
+  const bytes = Object.entries(input.params).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key + value),
     0,
   );
   if (bytes > limits.maxIndexParamsSize) {
@@ -44,35 +37,34 @@ export async function createIndex(
     );
   }
   // An unknown name may be a key of the dynamic field.
-  const field = findField(info.schema, request.field_name) ?? findDynamicField(info.schema);
+  const field = findField(info.schema, input.fieldName) ?? findDynamicField(info.schema);
   if (field === undefined) {
     throw new MilvusError('Unexpected', {
-      message: `cannot create index on non-exist field: ${request.field_name}`,
+      message: `cannot create index on non-exist field: ${input.fieldName}`,
     });
   }
-  const params = flattenParams(request.extra_params);
+  const params = flattenParams(input.params);
   checkWarmupPolicy(params['warmup']);
-  const definition = checkIndexDefinition({ ...field, fieldName: request.field_name }, params);
+  const definition = checkIndexDefinition({ ...field, fieldName: input.fieldName }, params);
   const json =
     field.dataType === DataType.JSON
-      ? readJsonTarget(field, request.field_name, definition.params)
+      ? readJsonTarget(field, input.fieldName, definition.params)
       : undefined;
   const name =
-    request.index_name !== ''
-      ? request.index_name
+    input.indexName !== ''
+      ? input.indexName
       : await chooseName(proxy, info, field, json, context);
   await proxy.peers.indexcoord.createIndex(
     {
       collectionId: info.collectionId,
       fieldId: field.fieldId,
-      fieldName: request.field_name,
+      fieldName: input.fieldName,
       name,
       ...definition,
       ...(json === undefined ? {} : { params: json.params, jsonPath: json.jsonPath }),
     },
     context,
   );
-  return OK_STATUS;
 }
 
 /** The name of the index that is there already, so that asking for it again finds it the same. */
@@ -118,14 +110,14 @@ function readJsonTarget(
  * Parameters arrive flat, as JSON under `params`, or both. The flat form has them all; the JSON
  * stays beside it, because DescribeIndex gives each back as it came.
  */
-function flattenParams(pairs: readonly KeyValuePair[]): Record<string, string> {
-  const { params = '', ...flat } = toRecord(pairs);
+function flattenParams({ params = '', ...flat }: Options): Record<string, string> {
   const inner = parseParams(params);
   const echoed = Object.keys(inner).length === 0 ? {} : { params };
   return { ...inner, ...flat, ...echoed };
 }
 
-function parseParams(params: string): Record<string, string> {
+/** The parameters in the JSON under `params`. */
+export function parseParams(params: string): Record<string, string> {
   if (params === '') return {};
   let parsed: unknown;
   try {
@@ -141,116 +133,44 @@ function parseParams(params: string): Record<string, string> {
   );
 }
 
-export async function describeIndex(
+/** @throws MilvusError IndexNotFound when there is none that is meant */
+export async function describeIndexes(
   proxy: Proxy,
-  request: IndexRequest,
+  input: IndexInput,
   context: RequestContext,
-): Promise<object> {
-  const { indexes } = await requireIndexes(proxy, request, context);
-  return {
-    status: OK_STATUS,
-    index_descriptions: indexes.map(toDescription),
-  };
-}
-
-async function requireIndexes(
-  proxy: Proxy,
-  request: IndexRequest,
-  context: RequestContext,
-): Promise<{ indexes: readonly IndexStatus[] }> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
+): Promise<readonly IndexStatus[]> {
+  const info = await requireCollection(proxy, input.collectionName, context);
   const { collectionId } = info;
-  const name = request.index_name;
+  const name = input.indexName;
   const { indexes } = await proxy.peers.indexcoord.describeIndexes(
     name === '' ? { collectionId } : { collectionId, name },
     context,
   );
   const wanted = indexes.filter(
     ({ index }) =>
-      request.field_name === '' || name !== '' || index.fieldName === request.field_name,
+      input.fieldName === '' || name !== '' || index.fieldName === input.fieldName,
   );
   if (wanted.length === 0) {
     throw new MilvusError('IndexNotFound', {
-      fields: name === '' ? { collection: request.collection_name } : { index: name },
+      fields: name === '' ? { collection: input.collectionName } : { index: name },
     });
   }
-  return { indexes: wanted };
-}
-
-function toDescription(status: IndexStatus): object {
-  const { index } = status;
-  const params: KeyValuePair[] = [{ key: 'index_type', value: index.indexType }];
-  if (index.metric !== '') params.push({ key: 'metric_type', value: index.metric });
-  const inJson = parseParams(index.params['params'] ?? '');
-  for (const [key, value] of Object.entries(index.params)) {
-    if (inJson[key] !== value) params.push({ key, value });
-  }
-  return {
-    index_name: index.name,
-    indexID: String(index.indexId),
-    field_name: index.fieldName,
-    params,
-    indexed_rows: String(status.indexedRows),
-    total_rows: String(status.totalRows),
-    pending_index_rows: String(status.pendingRows),
-    state: status.state,
-    index_state_fail_reason: status.failReason,
-    min_index_version: 0,
-    max_index_version: 0,
-  };
-}
-
-export async function getIndexState(
-  proxy: Proxy,
-  request: IndexRequest,
-  context: RequestContext,
-): Promise<object> {
-  const { indexes } = await requireIndexes(proxy, request, context);
-  const worst = indexes.find(({ state }) => state !== 3) ?? indexes[0]!;
-  return { status: OK_STATUS, state: worst.state, fail_reason: worst.failReason };
-}
-
-export async function getIndexBuildProgress(
-  proxy: Proxy,
-  request: IndexRequest,
-  context: RequestContext,
-): Promise<object> {
-  const { indexes } = await requireIndexes(proxy, request, context);
-  const [{ indexedRows, totalRows }] = indexes as [IndexStatus];
-  return { status: OK_STATUS, indexed_rows: String(indexedRows), total_rows: String(totalRows) };
-}
-
-export async function getIndexStatistics(
-  proxy: Proxy,
-  request: IndexRequest,
-  context: RequestContext,
-): Promise<object> {
-  return describeIndex(proxy, { ...request, field_name: '' }, context);
+  return wanted;
 }
 
 export async function dropIndex(
   proxy: Proxy,
-  request: IndexRequest,
+  input: IndexInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
+): Promise<void> {
+  const info = await requireCollection(proxy, input.collectionName, context);
   const { collectionId } = info;
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   const dropped = indexes.filter((index) =>
-    request.index_name === ''
-      ? request.field_name === '' || index.fieldName === request.field_name
-      : index.name === request.index_name,
+    input.indexName === ''
+      ? input.fieldName === '' || index.fieldName === input.fieldName
+      : index.name === input.indexName,
   );
   for (const index of dropped) {
     const field = findField(info.schema, index.fieldName);
@@ -261,25 +181,25 @@ export async function dropIndex(
     }
   }
   await proxy.peers.indexcoord.dropIndex(
-    { collectionId, name: request.index_name, fieldName: request.field_name },
+    { collectionId, name: input.indexName, fieldName: input.fieldName },
     context,
   );
-  return OK_STATUS;
 }
 
 export async function alterIndex(
   proxy: Proxy,
-  request: IndexRequest & { extra_params: readonly KeyValuePair[]; delete_keys: readonly string[] },
+  input: IndexInput & { readonly properties: Options; readonly deleteKeys: readonly string[] },
   context: RequestContext,
-): Promise<object> {
-  const properties = toRecord(request.extra_params);
-  if (request.extra_params.length > 0 && request.delete_keys.length > 0) {
+): Promise<void> {
+  const { properties } = input;
+  const isSetting = Object.keys(properties).length > 0;
+  if (isSetting && input.deleteKeys.length > 0) {
     throw invalidParameter('cannot provide both DeleteKeys and ExtraParams');
   }
-  if (request.extra_params.length === 0 && request.delete_keys.length === 0) {
+  if (!isSetting && input.deleteKeys.length === 0) {
     throw invalidParameter('no provided params to alter');
   }
-  for (const key of [...Object.keys(properties), ...request.delete_keys]) {
+  for (const key of [...Object.keys(properties), ...input.deleteKeys]) {
     if (INDEX_PROPERTIES.has(key)) continue;
     throw invalidParameter(`${key} is not a configable index property`);
   }
@@ -288,12 +208,7 @@ export async function alterIndex(
     throw invalidParameter(`invalid mmap.enabled value: ${mmap}, expected: true, false`);
   }
   checkWarmupPolicy(properties['warmup']);
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
+  const info = await requireCollection(proxy, input.collectionName, context);
   const { collectionId } = info;
   const { state } = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   if (state !== 'notLoad') {
@@ -301,12 +216,11 @@ export async function alterIndex(
       message:
         "can't alter index on loaded collection, please release the collection first: " +
         'collection already loaded',
-      fields: { collection: request.collection_name },
+      fields: { collection: input.collectionName },
     });
   }
   await proxy.peers.indexcoord.alterIndex(
-    { collectionId, name: request.index_name, properties, deleteKeys: request.delete_keys },
+    { collectionId, name: input.indexName, properties, deleteKeys: input.deleteKeys },
     context,
   );
-  return OK_STATUS;
 }

@@ -5,68 +5,50 @@ import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findPartitionKeyField, getVectorFields } from '../../../model/schema.ts';
 import type { LoadStatus } from '../../../rpc/contract.ts';
-import { OK_STATUS } from '../../../rpc/status.ts';
 import {
   findPartitionIds,
-  getDbName,
   requireCollection,
   type Proxy,
   type RequestContext,
 } from '../proxy.ts';
 
-interface LoadRequest {
-  readonly db_name: string;
-  readonly collection_name: string;
-  readonly replica_number: number;
-  readonly load_fields: readonly string[];
-  readonly refresh: boolean;
-  readonly resource_groups: readonly string[];
+interface LoadInput {
+  readonly collectionName: string;
+  /** 0 = what the collection or its database say. */
+  readonly replicaNumber: number;
+  /** None = all. */
+  readonly loadFields: readonly string[];
+  readonly resourceGroups: readonly string[];
 }
 
-interface PartitionsRequest {
-  readonly db_name: string;
-  readonly collection_name: string;
-  readonly partition_names: readonly string[];
+interface PartitionsInput {
+  readonly collectionName: string;
+  readonly partitionNames: readonly string[];
 }
 
 /** The only one there is. */
 const DEFAULT_RESOURCE_GROUP = '__default_resource_group';
 
-/** Numbers of common.LoadState. */
-const LOAD_STATE = { notExist: 0, notLoad: 1, loading: 2, loaded: 3 } as const;
-
 export async function loadCollection(
   proxy: Proxy,
-  request: LoadRequest,
+  input: LoadInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  await load(proxy, info, [], request, context);
-  return OK_STATUS;
+): Promise<void> {
+  const info = await requireCollection(proxy, input.collectionName, context);
+  await load(proxy, info, [], input, context);
 }
 
 export async function loadPartitions(
   proxy: Proxy,
-  request: LoadRequest & PartitionsRequest,
+  input: LoadInput & PartitionsInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
+): Promise<void> {
+  const info = await requireCollection(proxy, input.collectionName, context);
   refusePartitionKey(info, 'load');
-  if (request.partition_names.length === 0) {
+  if (input.partitionNames.length === 0) {
     throw invalidParameter('due to no partition specified');
   }
-  await load(proxy, info, findPartitionIds(info, request.partition_names), request, context);
-  return OK_STATUS;
+  await load(proxy, info, findPartitionIds(info, input.partitionNames), input, context);
 }
 
 /** With a partition key, partitions are the server's business. */
@@ -79,11 +61,11 @@ async function load(
   proxy: Proxy,
   info: CollectionInfo,
   partitionIds: readonly bigint[],
-  request: LoadRequest,
+  input: LoadInput,
   context: RequestContext,
 ): Promise<void> {
   const { collectionId } = info;
-  const replicaNumber = await readReplicaNumber(proxy, info, request, context);
+  const replicaNumber = await readReplicaNumber(proxy, info, input, context);
   if (replicaNumber > 1) {
     throw new MilvusError('Unexpected', {
       message:
@@ -92,10 +74,10 @@ async function load(
         `insufficient[currentStreamingNode=1][expectedStreamingNode=${replicaNumber}]`,
     });
   }
-  checkLoadFields(info, request.load_fields);
-  await requireIndexes(proxy, info, request.load_fields, context);
+  checkLoadFields(info, input.loadFields);
+  await requireIndexes(proxy, info, input.loadFields, context);
   await proxy.peers.querycoord.load(
-    { collectionId, partitionIds, replicaNumber, loadFields: request.load_fields },
+    { collectionId, partitionIds, replicaNumber, loadFields: input.loadFields },
     context,
   );
 }
@@ -104,14 +86,14 @@ async function load(
 async function readReplicaNumber(
   proxy: Proxy,
   { properties, dbName }: CollectionInfo,
-  request: LoadRequest,
+  input: LoadInput,
   context: RequestContext,
 ): Promise<number> {
   const { rootcoord } = proxy.peers;
   const database = await rootcoord.describeDatabase({ name: dbName }, context);
   const groups =
-    request.resource_groups.length > 0
-      ? request.resource_groups
+    input.resourceGroups.length > 0
+      ? input.resourceGroups
       : (readGroups(properties['collection.resource_groups']) ??
         readGroups(database.properties['database.resource_groups']) ??
         []);
@@ -121,7 +103,7 @@ async function readReplicaNumber(
   }
   const wanted =
     properties['collection.replica.number'] ?? database.properties['database.replica.number'];
-  return request.replica_number || Number(wanted) || 1;
+  return input.replicaNumber || Number(wanted) || 1;
 }
 
 /** Reads a list of names with commas between; undefined when there is none. */
@@ -173,35 +155,21 @@ async function requireIndexes(
 
 export async function releaseCollection(
   proxy: Proxy,
-  request: { db_name: string; collection_name: string },
+  { collectionName }: Pick<PartitionsInput, 'collectionName'>,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  await proxy.peers.querycoord.release(
-    { collectionId: info.collectionId, partitionIds: [] },
-    context,
-  );
-  return OK_STATUS;
+): Promise<void> {
+  const { collectionId } = await requireCollection(proxy, collectionName, context);
+  await proxy.peers.querycoord.release({ collectionId, partitionIds: [] }, context);
 }
 
 export async function releasePartitions(
   proxy: Proxy,
-  request: PartitionsRequest,
+  { collectionName, partitionNames }: PartitionsInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
+): Promise<void> {
+  const info = await requireCollection(proxy, collectionName, context);
   refusePartitionKey(info, 'release');
-  const partitionIds = findPartitionIds(info, request.partition_names);
+  const partitionIds = findPartitionIds(info, partitionNames);
   if (partitionIds.length === 0) {
     throw invalidParameter(
       'due to no partition specified: invalid parameter' +
@@ -209,52 +177,46 @@ export async function releasePartitions(
     );
   }
   await proxy.peers.querycoord.release({ collectionId: info.collectionId, partitionIds }, context);
-  return OK_STATUS;
+}
+
+export function isPartitionLoaded(
+  { state, partitionIds }: LoadStatus,
+  partitionId: bigint,
+): boolean {
+  if (state !== 'loaded') return false;
+  return partitionIds.length === 0 || partitionIds.includes(partitionId);
 }
 
 function isLoaded(status: LoadStatus, partitionIds: readonly bigint[]): boolean {
-  if (status.state !== 'loaded') return false;
-  return (
-    status.partitionIds.length === 0 || partitionIds.every((id) => status.partitionIds.includes(id))
-  );
+  return status.state === 'loaded' && partitionIds.every((id) => isPartitionLoaded(status, id));
 }
 
 export async function getLoadState(
   proxy: Proxy,
-  request: PartitionsRequest,
+  { collectionName, partitionNames }: PartitionsInput,
   context: RequestContext,
-): Promise<object> {
+): Promise<'notExist' | 'notLoad' | 'loaded'> {
   let info: CollectionInfo;
   try {
-    info = await requireCollection(
-      proxy,
-      getDbName(request, context),
-      request.collection_name,
-      context,
-    );
+    info = await requireCollection(proxy, collectionName, context);
   } catch (error) {
     if (!(error instanceof MilvusError) || error.errorName !== 'CollectionNotFound') throw error;
-    return { status: OK_STATUS, state: LOAD_STATE.notExist };
+    return 'notExist';
   }
-  const partitionIds = findPartitionIds(info, request.partition_names);
+  const partitionIds = findPartitionIds(info, partitionNames);
   const { collectionId } = info;
   const status = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
-  const state = isLoaded(status, partitionIds) ? LOAD_STATE.loaded : LOAD_STATE.notLoad;
-  return { status: OK_STATUS, state };
+  return isLoaded(status, partitionIds) ? 'loaded' : 'notLoad';
 }
 
-export async function getLoadingProgress(
+/** Loading is immediate: what is loaded at all is loaded wholly. */
+export async function requireLoaded(
   proxy: Proxy,
-  request: PartitionsRequest,
+  { collectionName, partitionNames }: PartitionsInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  const partitionIds = findPartitionIds(info, request.partition_names);
+): Promise<void> {
+  const info = await requireCollection(proxy, collectionName, context);
+  const partitionIds = findPartitionIds(info, partitionNames);
   const { collectionId } = info;
   const status = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
   if (status.state === 'notLoad') {
@@ -262,8 +224,7 @@ export async function getLoadingProgress(
   }
   if (!isLoaded(status, partitionIds)) {
     throw new MilvusError('PartitionNotLoaded', {
-      fields: { partition: request.partition_names.join(',') },
+      fields: { partition: partitionNames.join(',') },
     });
   }
-  return { status: OK_STATUS, progress: '100', refresh_progress: '100' };
 }

@@ -1,80 +1,63 @@
 // Partitions and row counts as clients ask for them.
 
-import type { CollectionInfo } from '../../../model/collection-info.ts';
+import type { CollectionInfo, PartitionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import { findPartitionKeyField } from '../../../model/schema.ts';
-import { getPhysicalMs } from '../../../model/timestamp.ts';
-import { OK_STATUS } from '../../../rpc/status.ts';
+import { askShards } from '../../../rpc/shards.ts';
 import { checkName } from '../names.ts';
 import {
   findPartitionIds,
-  getDbName,
   requireCollection,
   type Proxy,
   type RequestContext,
 } from '../proxy.ts';
-import type { KeyValuePair } from '../api/wire-types.ts';
+import { isPartitionLoaded } from './load.ts';
 
-interface Named {
-  readonly db_name: string;
-  readonly collection_name: string;
+interface PartitionInput {
+  readonly collectionName: string;
+  readonly partitionName: string;
 }
-
-type PartitionRequest = Named & { partition_name: string };
 
 export async function createPartition(
   proxy: Proxy,
-  request: PartitionRequest,
+  input: PartitionInput,
   context: RequestContext,
-): Promise<object> {
-  await requirePartitionable(proxy, request, 'create', context);
-  const dbName = getDbName(request, context);
-  await proxy.peers.rootcoord.createPartition(
-    { dbName, name: request.collection_name, partitionName: request.partition_name },
-    context,
-  );
-  return OK_STATUS;
+): Promise<void> {
+  await requirePartitionable(proxy, input, 'create', context);
+  const { collectionName: name, partitionName } = input;
+  const { dbName } = context;
+  await proxy.peers.rootcoord.createPartition({ dbName, name, partitionName }, context);
 }
 
 export async function dropPartition(
   proxy: Proxy,
-  request: PartitionRequest,
+  input: PartitionInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requirePartitionable(proxy, request, 'drop', context);
-  const partition = info.partitions.find(({ name }) => name === request.partition_name);
+): Promise<void> {
+  const { collectionName: name, partitionName } = input;
+  const info = await requirePartitionable(proxy, input, 'drop', context);
+  const partition = info.partitions.find((each) => each.name === partitionName);
   if (partition !== undefined) {
     const { collectionId } = info;
     const load = await proxy.peers.querycoord.getLoadStatus({ collectionId }, context);
-    const isLoaded =
-      load.state === 'loaded' &&
-      (load.partitionIds.length === 0 || load.partitionIds.includes(partition.partitionId));
-    if (isLoaded) {
+    if (isPartitionLoaded(load, partition.partitionId)) {
       throw new MilvusError('Unexpected', {
         message: 'partition cannot be dropped, partition is loaded, please release it first',
       });
     }
   }
-  await proxy.peers.rootcoord.dropPartition(
-    {
-      dbName: getDbName(request, context),
-      name: request.collection_name,
-      partitionName: request.partition_name,
-    },
-    context,
-  );
-  return OK_STATUS;
+  const { dbName } = context;
+  await proxy.peers.rootcoord.dropPartition({ dbName, name, partitionName }, context);
 }
 
 async function requirePartitionable(
   proxy: Proxy,
-  request: PartitionRequest,
+  { collectionName, partitionName }: PartitionInput,
   verb: 'create' | 'drop',
   context: RequestContext,
 ): Promise<CollectionInfo> {
-  const dbName = getDbName(request, context);
-  const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  checkName('partition', request.partition_name, proxy.deps.limits.maxNameLength);
+  const info = await requireCollection(proxy, collectionName, context);
+  checkName('partition', partitionName, proxy.deps.limits.maxNameLength);
   if (findPartitionKeyField(info.schema) !== undefined) {
     throw invalidParameter(`disable ${verb} partition if partition key mode is used`);
   }
@@ -83,92 +66,69 @@ async function requirePartitionable(
 
 export async function hasPartition(
   proxy: Proxy,
-  request: PartitionRequest,
+  { collectionName, partitionName }: PartitionInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  checkName('partition', request.partition_name, proxy.deps.limits.maxNameLength);
-  const value = info.partitions.some(({ name }) => name === request.partition_name);
-  return { status: OK_STATUS, value };
+): Promise<boolean> {
+  const info = await requireCollection(proxy, collectionName, context);
+  checkName('partition', partitionName, proxy.deps.limits.maxNameLength);
+  return info.partitions.some(({ name }) => name === partitionName);
+}
+
+interface ShowPartitionsInput {
+  readonly collectionName: string;
+  /** None = all. */
+  readonly partitionNames: readonly string[];
+  readonly onlyLoaded: boolean;
 }
 
 export async function showPartitions(
   proxy: Proxy,
-  request: Named & { collectionID: string; type: number; partition_names: readonly string[] },
+  { collectionName, partitionNames, onlyLoaded }: ShowPartitionsInput,
   context: RequestContext,
-): Promise<object> {
-  const dbName = getDbName(request, context);
-  const info = await requireCollection(proxy, dbName, request.collection_name, context);
-  const wanted = new Set(findPartitionIds(info, request.partition_names));
-  const isInMemory = request.type === 1;
+): Promise<{ partitions: readonly PartitionInfo[]; onlyLoaded: boolean }> {
+  const info = await requireCollection(proxy, collectionName, context);
+  const wanted = new Set(findPartitionIds(info, partitionNames));
   const { collectionId } = info;
-  const load = isInMemory
+  const load = onlyLoaded
     ? await proxy.peers.querycoord.getLoadStatus({ collectionId }, context)
     : undefined;
-  const shown = info.partitions.filter(({ partitionId }) => {
+  const partitions = info.partitions.filter(({ partitionId }) => {
     if (wanted.size > 0 && !wanted.has(partitionId)) return false;
-    if (load === undefined) return true;
-    return (
-      load.state === 'loaded' &&
-      (load.partitionIds.length === 0 || load.partitionIds.includes(partitionId))
-    );
+    return load === undefined || isPartitionLoaded(load, partitionId);
   });
-  return {
-    status: OK_STATUS,
-    partition_names: shown.map(({ name }) => name),
-    partitionIDs: shown.map(({ partitionId }) => String(partitionId)),
-    created_timestamps: shown.map(({ createdTimestamp }) => String(createdTimestamp)),
-    created_utc_timestamps: shown.map(({ createdTimestamp }) =>
-      String(getPhysicalMs(createdTimestamp)),
-    ),
-    inMemory_percentages: isInMemory ? shown.map(() => '100') : [],
-  };
+  return { partitions, onlyLoaded };
 }
 
-export async function getCollectionStatistics(
+export async function countCollectionRows(
   proxy: Proxy,
-  request: Named,
+  { collectionName }: { readonly collectionName: string },
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  return { status: OK_STATUS, stats: await countRows(proxy, info, undefined, context) };
+): Promise<number> {
+  const info = await requireCollection(proxy, collectionName, context);
+  return countRows(proxy, info, undefined, context);
 }
 
-export async function getPartitionStatistics(
+export async function countPartitionRows(
   proxy: Proxy,
-  request: PartitionRequest,
+  { collectionName, partitionName }: PartitionInput,
   context: RequestContext,
-): Promise<object> {
-  const info = await requireCollection(
-    proxy,
-    getDbName(request, context),
-    request.collection_name,
-    context,
-  );
-  const [partitionId] = findPartitionIds(info, [request.partition_name]);
-  return { status: OK_STATUS, stats: await countRows(proxy, info, partitionId, context) };
+): Promise<number> {
+  const info = await requireCollection(proxy, collectionName, context);
+  const [partitionId] = findPartitionIds(info, [partitionName]);
+  return countRows(proxy, info, partitionId, context);
 }
 
 async function countRows(
   proxy: Proxy,
-  info: CollectionInfo,
+  { vchannels }: CollectionInfo,
   partitionId: bigint | undefined,
   context: RequestContext,
-): Promise<KeyValuePair[]> {
-  const { collectionId } = info;
-  const { partitions } = await proxy.peers.streamingnode.getStats({ collectionId }, context);
-  const rows = partitions
+): Promise<number> {
+  const replies = await askShards(proxy.peers, vchannels, (shard, vchannel) =>
+    shard.getStats({ vchannel }, context),
+  );
+  return replies
+    .flatMap(({ partitions }) => partitions)
     .filter((stats) => partitionId === undefined || stats.partitionId === partitionId)
     .reduce((sum, stats) => sum + stats.rows, 0);
-  return [{ key: 'row_count', value: String(rows) }];
 }

@@ -4,32 +4,18 @@
 
 import { runInTurns, type Steps } from '../../../base/turns.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
-import { findValue, type KeyValue } from '../../../codec/request-parts.ts';
-import type { HybridSearchRequest } from '../../../codec/search-request.ts';
-import { encodeSearchResultsInTurns } from '../../../codec/search-results.ts';
-import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { invalidParameter } from '../../../model/error.ts';
 import { getMetric, type Metric } from '../../../model/metric.ts';
-import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
-import { OK_STATUS } from '../../../rpc/status.ts';
-import { reduceLists, type AnswerList } from '../../../segment/reduce.ts';
+import type { SearchReply } from '../../../model/read.ts';
+import { getPrimaryKeyField } from '../../../model/schema.ts';
+import { reduceLists, type AnswerList, type KeyField } from '../../../segment/reduce.ts';
 import { notYet } from '../not-yet.ts';
+import { readInteger, type Options } from '../options.ts';
+import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
 import { selectOutputFields } from './output-fields.ts';
-import { getDbName, requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
-import { readWithin } from './read-bounds.ts';
-import { readInteger } from './read-target.ts';
-import { readRoundDecimal } from './search-request.ts';
-import {
-  getSearchSize,
-  planSearch,
-  refuseOtherFeatures,
-  refuseOtherRankings,
-  requireOutputSize,
-  roundScores,
-  runSearch,
-  type SearchOutcome,
-  type SearchPlan,
-} from './search.ts';
+import { readHybridPage, type HybridPage, type ReadInput } from './read-options.ts';
+import { requireOutputSize, searchShards } from './read-shards.ts';
+import { planSearch, roundScores, type SearchInput, type SearchResult } from './search.ts';
 
 const SUB_SEARCHES_MAX = 1024;
 /** Ranking a hit takes as long as copying so many bytes. */
@@ -46,22 +32,31 @@ interface Ranker {
   readonly usesScores: boolean;
 }
 
+/** What a sub-search says of its own; the rest is the whole's. */
+type SubSearchInput = Pick<SearchInput, 'filter' | 'templates' | 'vectors' | 'ids' | 'options'>;
+
+/** `options` are those of the ranking. */
+export interface HybridSearchInput extends ReadInput {
+  readonly searches: readonly SubSearchInput[];
+}
+
 export async function hybridSearch(
   proxy: Proxy,
-  request: HybridSearchRequest,
+  input: HybridSearchInput,
   context: RequestContext,
-): Promise<Uint8Array> {
-  const dbName = getDbName(request, context);
-  const info = await requireCollection(proxy, dbName, request.collectionName, context);
-  checkParts(request);
-  const window = readWindow(proxy, request);
-  const ranker = readRanker(request.rankParams, request.requests.length);
-  const selection = selectOutputFields(info.schema, request.outputFields, false);
+): Promise<SearchResult> {
+  const { collectionName, options, searches } = input;
+  const info = await requireCollection(proxy, collectionName, context);
+  checkCount(searches.length);
+  if (options['group_by_field']) throw notYet('grouping search');
+  const page = readHybridPage(proxy.deps.limits, options);
+  const ranker = readRanker(options, searches.length);
+  const selection = selectOutputFields(info.schema, input.outputFields, false);
   const plans = await Promise.all(
-    request.requests.map((sub) => {
-      const { partitionNames, guaranteeTimestamp } = request;
-      const searchParams = readPartParams(sub.searchParams, window);
-      const whole = { ...sub, searchParams, partitionNames, guaranteeTimestamp };
+    searches.map((sub) => {
+      const { filter, templates, vectors, ids } = sub;
+      const own = { filter, templates, vectors, ids, options: readPartOptions(sub.options, page) };
+      const whole = { ...input, ...own };
       return planSearch(proxy, info, whole, selection.fieldIds, context);
     }),
   );
@@ -69,115 +64,59 @@ export async function hybridSearch(
   if (plans.some(({ params }) => params.nq !== nq)) {
     throw invalidParameter('nq of the sub-searches of a hybrid search should be the same');
   }
-  const outcomes = await runAll(proxy, info, plans, window, context);
-  const primary = getPrimaryKeyField(info.schema);
-  const merged = await fuse(outcomes, ranker, nq, window, primary);
-  requireOutputSize(proxy, merged.rows.bytes);
-  return encodeSearchResultsInTurns({
-    status: OK_STATUS,
-    collectionName: request.collectionName,
-    sessionTs: outcomes.reduce((max, { timestamp }) => (timestamp > max ? timestamp : max), 0n),
-    results: {
-      numQueries: nq,
-      topK: window.limit,
-      scores: roundScores(merged.scores, window.roundDecimal),
-      ids: { kind: 'column', column: merged.rows.findColumn(primary.fieldId)! },
-      topks: merged.counts,
-      outputFields: selection.names,
-      primaryFieldName: primary.name,
-      rows: merged.rows,
-      outputs: selection.outputs,
-    },
-  });
-}
-
-/** Runs the sub-searches, each in its share of one reservation. */
-async function runAll(
-  proxy: Proxy,
-  info: CollectionInfo,
-  plans: readonly SearchPlan[],
-  { limit, offset }: Window,
-  context: RequestContext,
-): Promise<SearchOutcome[]> {
   // What is merged is no shorter than the longest list, and a page of it goes into the reply.
-  const sizes = plans.map(({ params }) =>
-    getSearchSize(info, params, Math.max(offset, params.k - limit)),
-  );
-  return readWithin(proxy, context, {
-    sizes,
-    read: (bounds) =>
-      Promise.all(
-        plans.map(async (plan, i): Promise<SearchOutcome> => {
-          const { settings, params } = plan;
-          const read = { k: params.k, bounds: bounds[i]! };
-          const reply = await runSearch(proxy, info, plan, read, context);
-          return { ...reply, settings, nq: params.nq };
-        }),
-      ),
-    listRows: (outcomes) => outcomes.map(({ rows }) => rows),
+  const { limit, offset } = page;
+  const parts = plans.map(({ target, params }) => {
+    return { target, params, spareRows: Math.max(offset, params.k - limit) };
   });
+  const replies = await searchShards(proxy, info, parts, context);
+  const lists = replies.map((reply, i) => ({ reply, metric: plans[i]!.settings.index.metric }));
+  const primary = getPrimaryKeyField(info.schema);
+  const merged = await fuse(lists, ranker, nq, page, primary);
+  requireOutputSize(proxy, 'search', merged.rows.bytes);
+  return {
+    collectionName,
+    nq,
+    k: limit,
+    primary,
+    selection,
+    timestamp: replies.reduce((max, { timestamp }) => (timestamp > max ? timestamp : max), 0n),
+    counts: merged.counts,
+    scores: roundScores(merged.scores, page.roundDecimal),
+    rows: merged.rows,
+  };
 }
 
-function checkParts(request: HybridSearchRequest): void {
-  const { requests } = request;
-  if (requests.length < 1 || requests.length > SUB_SEARCHES_MAX) {
-    throw invalidParameter(
-      `maximum of ann search requests is ${SUB_SEARCHES_MAX}, minimum of ann search requests ` +
-        `is 1, but got ${requests.length}`,
-    );
-  }
-  refuseOtherRankings(request);
-  for (const part of requests) refuseOtherFeatures(part);
-  if (findValue(request.rankParams, 'group_by_field')) throw notYet('grouping search');
-}
-
-interface Window {
-  readonly limit: number;
-  readonly offset: number;
-  readonly roundDecimal: number;
-}
-
-function readWindow(proxy: Proxy, { rankParams }: HybridSearchRequest): Window {
-  const { topK, maxQueryResultWindow } = proxy.deps.limits;
-  const limit = readInteger(rankParams, 'limit');
-  if (limit === undefined) throw invalidParameter('limit not found in rank_params');
-  if (limit < 1 || limit > topK) {
-    throw invalidParameter(
-      `limit [${limit}] is invalid, it should be in range [1, ${topK}], but got ${limit}`,
-    );
-  }
-  const offset = readInteger(rankParams, 'offset') ?? 0;
-  if (offset < 0 || limit + offset > maxQueryResultWindow) {
-    throw invalidParameter(
-      `(offset+limit) [${limit + offset}] is invalid, should be in range [1, ` +
-        `${maxQueryResultWindow}], but got ${limit + offset}`,
-    );
-  }
-  return { limit, offset, roundDecimal: readRoundDecimal(findValue(rankParams, 'round_decimal')) };
+function checkCount(searches: number): void {
+  if (searches >= 1 && searches <= SUB_SEARCHES_MAX) return;
+  throw invalidParameter(
+    `maximum of ann search requests is ${SUB_SEARCHES_MAX}, minimum of ann search requests ` +
+      `is 1, but got ${searches}`,
+  );
 }
 
 /**
- * Returns a part's parameters without the offset: a part lists its best hits from the first one on,
+ * Returns a part's options without the offset: a part lists its best hits from the first one on,
  * and the pages are cut from what is merged. Without a topk of its own a part lists as many hits as
  * the page needs.
  * @throws MilvusError ParameterInvalid for an offset that is not the whole search's
  */
-function readPartParams(params: readonly KeyValue[], { limit, offset }: Window): KeyValue[] {
-  const own = readInteger(params, 'offset') ?? 0;
+function readPartOptions(options: Options, { limit, offset }: HybridPage): Options {
+  const { offset: _own, ...kept } = options;
+  const own = readInteger(options, 'offset') ?? 0;
   if (own !== 0 && own !== offset) {
     throw invalidParameter(
       `offset [${own}] of a sub-search is invalid: a hybrid search has one offset, of the whole, ` +
         `which is ${offset}`,
     );
   }
-  const kept = params.filter(({ key }) => key !== 'offset');
-  const hasTopK = kept.some(({ key, value }) => /^(topk|limit)$/.test(key) && value !== '');
-  return hasTopK ? kept : [...kept, { key: 'topk', value: String(limit + offset) }];
+  const hasTopK = Boolean(kept['topk'] || kept['limit']);
+  return hasTopK ? kept : { ...kept, topk: String(limit + offset) };
 }
 
-function readRanker(pairs: readonly KeyValue[], lists: number): Ranker {
-  const strategy = (findValue(pairs, 'strategy') ?? '').toLowerCase();
-  const text = findValue(pairs, 'params');
+function readRanker(options: Options, lists: number): Ranker {
+  const strategy = (options['strategy'] ?? '').toLowerCase();
+  const text = options['params'];
   let params: unknown = {};
   try {
     if (text !== undefined && text !== '') params = JSON.parse(text);
@@ -227,15 +166,21 @@ function readWeighted(params: Record<string, unknown>, lists: number): Ranker {
   };
 }
 
+/** The hits of a sub-search. */
+interface RankedList {
+  readonly reply: SearchReply;
+  readonly metric: string;
+}
+
 /** Merges the lists: a row has the sum of what the ranker gives for it in each. */
 async function fuse(
-  outcomes: readonly SearchOutcome[],
+  lists: readonly RankedList[],
   ranker: Ranker,
   nq: number,
-  { limit, offset }: Window,
-  primary: FieldSchema,
+  { limit, offset }: HybridPage,
+  primary: KeyField,
 ): Promise<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
-  const metrics = outcomes.map(({ settings }) => getMetric(settings.index.metric));
+  const metrics = lists.map(({ metric }) => getMetric(metric));
   const isMixed = new Set(metrics.map(({ isHigherBetter }) => isHigherBetter)).size > 1;
   // Distances alone stay distances; beside similarities they are turned into such.
   const isDescending =
@@ -245,25 +190,25 @@ async function fuse(
     const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter);
     return isTurned ? normalize(score) : score;
   };
-  const lists = await runInTurns(shareSteps());
+  const shares = await runInTurns(shareSteps());
   const options = { nq, offset, limit, smallerFirst: !isDescending, addsUp: true };
-  const reduced = await reduceLists(lists, options, primary);
+  const reduced = await reduceLists(shares, options, primary);
   return { ...reduced, rows: new RowBatchReader(reduced.rows) };
 
   /** What each hit adds to its row's score. */
   function* shareSteps(): Steps<AnswerList[]> {
     const found: AnswerList[] = [];
-    for (const [list, { counts, scores, rows }] of outcomes.entries()) {
-      const shares = new Float64Array(scores.length);
+    for (const [list, { reply }] of lists.entries()) {
+      const { counts, scores, rows } = reply;
+      const own = new Float64Array(scores.length);
       let row = 0;
       for (const count of counts) {
         for (let rank = 1; rank <= count; rank++, row++) {
-          const score = toComparable(scores[row]!, metrics[list]!);
-          shares[row] = ranker.share(list, rank, score);
+          own[row] = ranker.share(list, rank, toComparable(scores[row]!, metrics[list]!));
         }
         yield HIT_WORK * count;
       }
-      found.push({ counts, scores: shares, rows });
+      found.push({ counts, scores: own, rows });
     }
     return found;
   }

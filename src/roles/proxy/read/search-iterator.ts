@@ -4,13 +4,12 @@
 // apart.
 
 import { randomUUID } from 'node:crypto';
-import type { SearchIteratorResult } from '../../../codec/search-results.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRows } from '../../../codec/row-batch-ops.ts';
 import { invalidParameter } from '../../../model/error.ts';
 import { getMetric } from '../../../model/metric.ts';
 import type { SearchReply } from '../../../model/read.ts';
-import { isTrue } from './read-target.ts';
+import { isTrue, type Options } from '../options.ts';
 
 export interface IteratorSettings {
   readonly batchSize: number;
@@ -24,7 +23,7 @@ export interface IteratorSettings {
  * @throws MilvusError ParameterInvalid
  */
 export function readIteratorSettings(
-  flat: Readonly<Record<string, string>>,
+  flat: Options,
   batchSizeMax: number,
 ): IteratorSettings | undefined {
   if (!isTrue(flat['search_iter_v2'])) return undefined;
@@ -96,10 +95,15 @@ function keepHits<Reply extends SearchReply>(reply: Reply, count: number): Reply
 }
 
 /** What goes back with a page. */
+export interface IteratorResult {
+  readonly token: string;
+  readonly lastBound: number;
+}
+
 export function toIteratorResult(
   { token, lastBound = 0 }: IteratorSettings,
   scores: Float32Array,
-): SearchIteratorResult {
+): IteratorResult {
   return { token, lastBound: scores.at(-1) ?? lastBound };
 }
 

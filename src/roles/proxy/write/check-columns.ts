@@ -1,5 +1,5 @@
 // An insert's columns against the schema: which field has which data, and whether every value fits.
-// What it returns is ready for codec/field-data-to-rows.ts: typed arrays for fixed-width scalars,
+// What it returns is ready for build-row-batch.ts: typed arrays for fixed-width scalars,
 // byte ranges for the rest. Vectors and text are looked at there, after the one copy that aligns
 // them. Nullable wire data may be compact (valid rows only) or have all rows: both are accepted.
 

@@ -1,9 +1,12 @@
-// Whole rows against the schema's lengths: what a write adds up to where the request alone does not
-// say it (partial updates). Bounds and words are those of an insert's columns; values of fixed
-// width and UTF-8 are checked where they enter (check-columns.ts).
+// Rows of a batch against the schema: JSON texts, which native parses faster than this side, and
+// for what a write adds up to where the request alone does not say it (partial updates) lengths.
+// Bounds and words are those of an insert's columns; values of fixed width and UTF-8 are checked
+// where they enter (check-columns.ts).
 
-import type { FieldSchema } from '../../../model/schema.ts';
+import { native } from '../../../index/native.ts';
 import { DataType } from '../../../model/data-type.ts';
+import { invalidParameter } from '../../../model/error.ts';
+import type { FieldSchema } from '../../../model/schema.ts';
 import { forEachString, getArrayLength } from '../../../codec/array-blob.ts';
 import {
   refuseLongElement,
@@ -67,5 +70,27 @@ function checkArrays(field: FieldSchema, column: RowColumn, options: RowCheckOpt
       }
       at += 1;
     });
+  }
+}
+
+/**
+ * @param fields        those that the batch has
+ * @param collection    for the message, as the next one
+ * @param toRequestRow  the request's row that a row of the batch belongs to
+ * @throws MilvusError ParameterInvalid for text that is not JSON
+ */
+export function checkJson(
+  fields: readonly FieldSchema[],
+  batch: Uint8Array,
+  collection: string,
+  toRequestRow: (row: number) => number,
+): void {
+  for (const field of fields) {
+    if (field.dataType !== DataType.JSON) continue;
+    const bad = native.findInvalidJson(batch, field.fieldId);
+    if (bad < 0) continue;
+    throw invalidParameter(
+      `invalid JSON in field ${field.name} of collection ${collection}, row ${toRequestRow(bad)}`,
+    );
   }
 }

@@ -1,5 +1,5 @@
 // A vector column of an insert: kind, dimension and length. Its elements are looked at after the
-// one copy that aligns them (field-data-to-rows.ts).
+// one copy that aligns them (build-row-batch.ts).
 
 import { invalidParameter, type MilvusError } from '../../../model/error.ts';
 import type { FieldSchema } from '../../../model/schema.ts';

@@ -2,50 +2,49 @@
 // (R6).
 
 import { nextTurn, VALUES_PER_TURN } from '../../../base/turns.ts';
-import type { DeleteRequest } from '../../../codec/insert-request.ts';
-import { encodeMutationResult } from '../../../codec/mutation-result.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { DataType } from '../../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
-import { getPrimaryKeyField } from '../../../model/schema.ts';
 import type { Keys } from '../../../model/keys.ts';
+import { getPrimaryKeyField } from '../../../model/schema.ts';
+import type { TemplateValues } from '../../../model/template-value.ts';
 import type { DeletePart } from '../../../rpc/contract.ts';
-import { OK_STATUS } from '../../../rpc/status.ts';
 import { KeyReader } from '../../../segment/reduce.ts';
+import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
 import { compileRequestFilter, type Filter } from '../read/filter.ts';
-import { getDbName, requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
-import { readWithin } from '../read/read-bounds.ts';
-import { PartialWriteError, ShardWrites } from './shard-writes.ts';
+import { queryEachShard } from '../read/read-shards.ts';
+import { PartialWriteError, ShardWrites, type WriteResult } from './shard-writes.ts';
 import { cutKeys, splitKeys } from './sharding.ts';
 
 /** Keys of one delete record: about 4 MiB of int64 (R6). */
 const KEYS_PER_RECORD = 500_000;
 
+export interface DeleteInput {
+  readonly collectionName: string;
+  /** '' = every one. */
+  readonly partitionName: string;
+  readonly filter: string;
+  readonly templates: TemplateValues;
+}
+
 export async function deleteRows(
   proxy: Proxy,
-  request: DeleteRequest,
+  input: DeleteInput,
   context: RequestContext,
-): Promise<Uint8Array> {
-  const dbName = getDbName(request, context);
-  const info = await requireCollection(proxy, dbName, request.collectionName, context);
-  const partitionId = findPartition(info, request.partitionName);
-  if (request.expr.trim() === '') {
+): Promise<WriteResult> {
+  const info = await requireCollection(proxy, input.collectionName, context);
+  const partitionId = findPartition(info, input.partitionName);
+  if (input.filter.trim() === '') {
     throw invalidParameter(
       'failed to create delete plan: delete with empty or always-true expression is not ' +
         'supported, expr cannot be empty string',
     );
   }
-  const filter = await compileRequestFilter(
-    proxy,
-    info,
-    request.expr,
-    request.exprTemplateValues,
-    'delete',
-  );
+  const filter = await compileRequestFilter(proxy, info, input.filter, input.templates, 'delete');
   if (filter === undefined || (filter.node.node === 'const' && filter.node.value === true)) {
     throw invalidParameter(
-      `failed to create delete plan: expr[${request.expr}] is always true, which is not supported`,
+      `failed to create delete plan: expr[${input.filter}] is always true, which is not supported`,
     );
   }
   const work = { proxy, info, partitionId, context, done: { count: 0, timestamp: 0n } };
@@ -55,15 +54,14 @@ export async function deleteRows(
     else await deleteKeys(work, await takeDistinct(filter.keys), 0n);
   } catch (error) {
     if (done.count === 0 || !(error instanceof MilvusError)) throw error;
-    const outcome = { deleteCount: done.count, timestamp: done.timestamp };
-    throw new PartialWriteError(error, outcome, { isRepeatable: true });
+    throw new PartialWriteError(error, toResult(done), { isRepeatable: true });
   }
-  return encodeMutationResult({
-    status: OK_STATUS,
-    acknowledged: true,
-    deleteCount: done.count,
-    timestamp: done.timestamp,
-  });
+  return toResult(done);
+}
+
+function toResult({ count, timestamp }: DeleteWork['done']): WriteResult {
+  const rows = { keys: [], written: [], missing: [] };
+  return { ...rows, insertCount: 0, deleteCount: count, upsertCount: 0, timestamp };
 }
 
 interface DeleteWork {
@@ -143,38 +141,26 @@ async function deleteKeys(
 /** Reads the matching keys of each shard and deletes just the versions read. */
 async function deleteMatching(work: DeleteWork, filter: Filter): Promise<void> {
   const { proxy, info, partitionId, context } = work;
-  const { collectionId } = info;
   const partitionIds = partitionId !== 0n ? [partitionId] : (filter.partitionIds ?? []);
   const plan = await filter.encode();
   const primary = getPrimaryKeyField(info.schema);
-  const all = { rows: Infinity, rowsEach: Infinity, spareRows: 0 };
-  const size = { ...all, schema: info.schema, fieldIds: [], isInternal: true };
-  for (const vchannel of info.vchannels) {
+  const query = {
+    target: { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n },
+    params: { plan, limit: 0, outputFieldIds: [], countOnly: false },
+    size: { rows: Infinity, rowsEach: Infinity, spareRows: 0, isInternal: true },
+  };
+  for (const shard of info.vchannels.keys()) {
     // The keys of the shard before are deleted.
     context.memory.settle(0);
-    const read = await readWithin(proxy, context, {
-      sizes: [size],
-      read: ([bounds]) =>
-        proxy.peers.streamingnode.query(
-          {
-            collectionId,
-            vchannel,
-            partitionIds,
-            ignoreGrowing: false,
-            pinnedTimestamp: 0n,
-            params: { plan, limit: 0, outputFieldIds: [], countOnly: false, bounds: bounds! },
-          },
-          context,
-        ),
-      listRows: ({ rows }) => [rows],
-    });
-    const batch = new RowBatchReader(read.rows);
+    const ofShard = (each: number) => (each === shard ? {} : undefined);
+    const [read] = await queryEachShard(proxy, info, { ...query, ofShard }, context);
+    const batch = new RowBatchReader(read!.rows);
     if (batch.rows === 0) continue;
     const reader = new KeyReader(batch, primary);
     for (let from = 0; from < batch.rows; from += KEYS_PER_RECORD) {
       const end = Math.min(batch.rows, from + KEYS_PER_RECORD);
       const pieces = await readKeys(reader, primary.dataType === DataType.Int64, from, end);
-      await deleteKeys(work, pieces, read.timestamp);
+      await deleteKeys(work, pieces, read!.timestamp);
     }
   }
 }

@@ -2,9 +2,6 @@
 // the rows' locks, so that nobody writes them between the read here and the write (R6).
 
 import { applyArrayOp } from '../../../codec/array-op.ts';
-import { checkColumns, type CheckedColumns } from './check-columns.ts';
-import { checkRows } from './check-rows.ts';
-import { buildRowBatch, readKeys } from './field-data-to-rows.ts';
 import { PartialUpdateOp, type FieldPartialUpdateOp } from '../../../codec/insert-request.ts';
 import { mergeJsonObjects } from '../../../codec/project-json.ts';
 import {
@@ -14,11 +11,9 @@ import {
   type ColumnInput,
 } from '../../../codec/row-batch-ops.ts';
 import { RowBatchReader, type RowColumn } from '../../../codec/row-batch.ts';
-import type { RowSlice } from '../../../codec/row-slices.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { DataType, getDataTypeName } from '../../../model/data-type.ts';
 import { invalidParameter } from '../../../model/error.ts';
-import type { ReadBounds } from '../../../model/read.ts';
 import {
   findPartitionKeyField,
   getPrimaryKeyField,
@@ -28,15 +23,17 @@ import {
 } from '../../../model/schema.ts';
 import type { Keys } from '../../../model/keys.ts';
 import { KeyReader } from '../../../segment/reduce.ts';
-import { checkJson } from './check-json.ts';
+import { queryEachShard } from '../read/read-shards.ts';
+import { buildRowBatch, readKeys } from './build-row-batch.ts';
+import type { CheckedColumns } from './check-columns.ts';
+import { checkJson, checkRows } from './check-rows.ts';
+import type { RowSlice } from './row-source.ts';
 import {
   makeCheckOptions,
   requirePartition,
   type PreparedRows,
-  type RowsTry,
-} from './prepare-rows.ts';
-import { readWithin } from '../read/read-bounds.ts';
-import { toShardRead } from '../read/read-target.ts';
+  type WriteAttempt,
+} from './shard-rows.ts';
 import type { ShardWrites } from './shard-writes.ts';
 import { hashKey, splitKeys } from './sharding.ts';
 
@@ -52,14 +49,13 @@ export interface GivenRows {
 }
 
 /** @throws MilvusError ParameterInvalid, PartitionNotFound */
-export async function readGivenRows(attempt: RowsTry, slice: RowSlice): Promise<GivenRows> {
+export async function readGivenRows(attempt: WriteAttempt, slice: RowSlice): Promise<GivenRows> {
   const { proxy, info } = attempt;
   const partitionId = requirePartition(attempt);
-  const options = { ...makeCheckOptions(attempt, slice), allowMissingFields: true };
-  const checked = checkColumns(info.schema, slice.fieldsData, options);
+  const checked = slice.check({ ...makeCheckOptions(attempt), allowMissingFields: true });
   checkFieldOps(info.schema.fields, checked, attempt.fieldOps);
-  const { firstRow, numRows } = slice;
-  const rowIds = await attempt.rowIds.get(firstRow, () => proxy.ids.take(numRows));
+  const { firstRow, rowCount } = slice;
+  const rowIds = await attempt.rowIds.get(firstRow, () => proxy.rowIds.take(rowCount));
   const keys = readKeys(checked.columns.find(({ field }) => field.isPrimaryKey)!, rowIds);
   return { slice, checked, keys, keysByShard: splitKeys(info, keys), rowIds, partitionId };
 }
@@ -71,7 +67,7 @@ export async function readGivenRows(attempt: RowsTry, slice: RowSlice): Promise<
  * fit the schema
  */
 export async function mergePartialRows(
-  attempt: RowsTry,
+  attempt: WriteAttempt,
   given: GivenRows,
   writes: ShardWrites,
 ): Promise<PreparedRows> {
@@ -95,7 +91,7 @@ export async function mergePartialRows(
     parts.push(patchRows(info, before, new RowBatchReader(patch), fieldOps));
   }
   if (fresh.length > 0) {
-    const whole = checkColumns(schema, slice.fieldsData, makeCheckOptions(attempt, slice));
+    const whole = slice.check(makeCheckOptions(attempt));
     parts.push(new RowBatchReader(buildRowBatch(whole, rowIds, Uint32Array.from(fresh))));
   }
   const batch = parts.length === 1 ? parts[0]! : new RowBatchReader(concatRows(parts));
@@ -154,33 +150,30 @@ function readKeyColumn(batch: RowBatchReader, field: FieldSchema): Keys {
 }
 
 async function readRows(
-  { proxy, info, context }: RowsTry,
+  { proxy, info, context }: WriteAttempt,
   { keysByShard, partitionId }: GivenRows,
   writes: ShardWrites,
 ): Promise<RowBatchReader> {
-  const outputFieldIds = info.schema.fields.map((field) => field.fieldId);
-  const partitionIds = partitionId === 0n ? [] : [partitionId];
-  const target = { partitionIds, ignoreGrowing: false, pinnedTimestamp: 0n };
   const rows = keysByShard.reduce((sum, keys) => sum + (keys?.values.length ?? 0), 0);
-  const size = { schema: info.schema, fieldIds: outputFieldIds, rows, rowsEach: rows };
-  const read = async (bounds: ReadBounds): Promise<Uint8Array[]> => {
-    const replies = await Promise.all(
-      info.vchannels.map(async (vchannel, shard) => {
-        const keys = keysByShard[shard];
-        if (keys === undefined || writes.isWritten(shard)) return [];
-        const params = { keys, limit: 0, outputFieldIds, countOnly: false, bounds };
-        const request = { ...toShardRead(info, vchannel, target), params };
-        return [(await proxy.peers.streamingnode.query(request, context)).rows];
-      }),
-    );
-    return replies.flat();
+  const query = {
+    target: {
+      partitionIds: partitionId === 0n ? [] : [partitionId],
+      ignoreGrowing: false,
+      pinnedTimestamp: 0n,
+    },
+    params: {
+      outputFieldIds: info.schema.fields.map((field) => field.fieldId),
+      limit: 0,
+      countOnly: false,
+    },
+    ofShard: (shard: number) => {
+      const keys = keysByShard[shard];
+      return keys === undefined || writes.isWritten(shard) ? undefined : { keys };
+    },
+    size: { rows, rowsEach: rows, spareRows: 0, isInternal: true },
   };
-  const found = await readWithin(proxy, context, {
-    sizes: [{ ...size, spareRows: 0, isInternal: true }],
-    read: ([bounds]) => read(bounds!),
-    listRows: (all) => all,
-  });
-  const batches = found.map((bytes) => new RowBatchReader(bytes));
+  const found = await queryEachShard(proxy, info, query, context);
+  const batches = found.map((reply) => new RowBatchReader(reply.rows));
   return batches.length === 1 ? batches[0]! : new RowBatchReader(concatRows(batches));
 }
 

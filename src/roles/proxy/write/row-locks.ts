@@ -20,24 +20,24 @@ export async function withRowLocks(
   context: RequestContext,
   task: (tokens: LockTokens) => Promise<void>,
 ): Promise<void> {
-  const { streamingnode } = proxy.peers;
-  const { collectionId, vchannels } = info;
+  const { vchannels } = info;
   const tokens: (bigint | undefined)[] = vchannels.map(() => undefined);
   try {
     for (const [shard, vchannel] of vchannels.entries()) {
       const mine = keys[shard];
       if (mine === undefined || mine.values.length === 0) continue;
-      const request = { collectionId, vchannel, keys: mine };
-      tokens[shard] = (await streamingnode.lockKeys(request, context)).token;
+      const owner = proxy.peers.shard(vchannel);
+      tokens[shard] = (await owner.lockKeys({ vchannel, keys: mine }, context)).token;
     }
     await task(tokens);
   } catch (error) {
     await Promise.all(
       tokens.map(async (token, shard) => {
         if (token === undefined) return;
-        const request = { collectionId, vchannel: vchannels[shard]!, token };
+        const vchannel = vchannels[shard]!;
+        const owner = proxy.peers.shard(vchannel);
         // Not with the caller's signal, which may be why. A lock that stays ends by itself.
-        await streamingnode.unlockKeys(request, {}).catch(() => undefined);
+        await owner.unlockKeys({ vchannel, token }, {}).catch(() => undefined);
       }),
     );
     throw error;

@@ -4,11 +4,10 @@
 // for anything that it has not done, once another shard has written.
 
 import { retry } from '../../../base/retry.ts';
-import { encodeMutationResult, type MutationResult } from '../../../codec/mutation-result.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, type ErrorName } from '../../../model/error.ts';
+import type { Keys } from '../../../model/keys.ts';
 import type { DeletePart, InsertPart } from '../../../rpc/contract.ts';
-import type { Status } from '../../../rpc/status.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
 import type { LockTokens } from './row-locks.ts';
 
@@ -18,6 +17,19 @@ const MENDED_BY_ANOTHER_LOOK: ReadonlySet<ErrorName> = new Set([
   'CollectionSchemaMismatch',
   'InconsistentRequery',
 ]);
+
+/** What a write has done, as its client is told. */
+export interface WriteResult {
+  /** Of the rows, in the request's order and in pieces; none of a delete. */
+  readonly keys: readonly Keys[];
+  /** Rows of the request that are written, and where it has failed in part those that are not. */
+  readonly written: ArrayLike<number>;
+  readonly missing: ArrayLike<number>;
+  readonly insertCount: number;
+  readonly deleteCount: number;
+  readonly upsertCount: number;
+  readonly timestamp: bigint;
+}
 
 export type ShardParts = readonly (readonly (InsertPart | DeletePart)[])[];
 
@@ -79,21 +91,20 @@ export class ShardWrites {
     parts: ShardParts,
     tokens: LockTokens = [],
   ): Promise<void> {
-    const { collectionId, schema, vchannels } = info;
+    const { schema, vchannels } = info;
     const errors: unknown[] = [];
     await Promise.all(
       vchannels.map(async (vchannel, shard) => {
         if (parts[shard]!.length === 0 || this.isWritten(shard)) return;
         const token = tokens[shard];
         const request = {
-          collectionId,
           vchannel,
           schemaVersion: schema.version,
           parts: parts[shard]!,
           ...(token === undefined ? {} : { token }),
         };
         try {
-          const reply = await this.#proxy.peers.streamingnode.write(request, this.#context);
+          const reply = await this.#proxy.peers.shard(vchannel).write(request, this.#context);
           this.#timestamps.set(shard, reply.timestamp);
         } catch (error) {
           errors.push(error);
@@ -106,12 +117,12 @@ export class ShardWrites {
 
 /** Some shards have written their parts, others have not. */
 export class PartialWriteError extends MilvusError {
-  readonly outcome: Omit<MutationResult, 'status'>;
+  readonly result: WriteResult;
 
   /** @param isRepeatable  the whole request may be sent again: it then does the same */
   constructor(
     error: MilvusError,
-    outcome: Omit<MutationResult, 'status'>,
+    result: WriteResult,
     { isRepeatable }: { readonly isRepeatable: boolean },
   ) {
     // Clients send a request again by themselves when its code asks for it.
@@ -119,14 +130,8 @@ export class PartialWriteError extends MilvusError {
     super(isSentAgain && !isRepeatable ? 'ServiceInternal' : error.errorName, {
       message: `written in part: ${error.message}`,
     });
-    this.outcome = outcome;
+    this.result = result;
   }
-}
-
-/** The reply to an Insert, Upsert or Delete that has failed, in part or as a whole. */
-export function encodeMutationError(status: Status, error: unknown): Uint8Array {
-  const outcome = error instanceof PartialWriteError ? error.outcome : {};
-  return encodeMutationResult({ ...outcome, status });
 }
 
 function isUnexecuted(error: unknown): boolean {
