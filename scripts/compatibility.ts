@@ -5,22 +5,17 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { CONFIG_KEYS } from '../src/config-keys.ts';
-import {
-  DataType,
-  SCALAR_TYPES,
-  STORED_TYPES,
-  getDataTypeName,
-} from '../src/model/data-type.ts';
+import { DataType, SCALAR_TYPES, getDataTypeName } from '../src/model/data-type.ts';
+import { NPROBE } from '../src/model/index/list-indexes.ts';
+import { OTHER_SCALAR_INDEXES, SCALAR_INDEXES } from '../src/model/index/scalar-indexes.ts';
 import {
   AUTOINDEX,
-  FLOAT_METRICS,
-  getEngine,
-  OTHER_SCALAR_INDEXES,
+  getVectorIndex,
   OTHER_VECTOR_INDEXES,
-  SCALAR_INDEXES,
   VECTOR_INDEXES,
-} from '../src/model/index-params.ts';
-import { NPROBE } from '../src/model/search-params.ts';
+} from '../src/model/index/vector-indexes.ts';
+import { STORED_TYPES } from '../src/model/stored-types.ts';
+import { VECTOR_TYPES } from '../src/model/vector-type.ts';
 import { PROPERTIES_NOT_YET } from '../src/roles/proxy/catalog/properties.ts';
 import { NOT_YET } from '../src/roles/proxy/catalog/check-field.ts';
 import { RPC_TABLE } from '../src/roles/proxy/api/rpc-table.ts';
@@ -162,10 +157,6 @@ function renderTypes(): string {
   ].join('\n');
 }
 
-/** How searches over each engine are tuned. */
-const SEARCH_PARAMS = { FLAT: '–', IVF: '`nprobe`', HNSW: '`ef` (≥ limit)' } as const;
-const BUILT_AS = { FLAT: 'a scan', IVF: 'IVF_FLAT', HNSW: 'HNSW' } as const;
-
 function renderRange(key: string, { min, max, default: value }: Range): string {
   return `\`${key}\` (${min}–${max}${value === 0 ? '' : `, ${value}`})`;
 }
@@ -173,17 +164,16 @@ function renderRange(key: string, { min, max, default: value }: Range): string {
 function renderIndexes(): string {
   const lines = [
     '## Indexes\n',
-    `Metrics of float vectors: ${join(FLOAT_METRICS)}.\n`,
+    ...VECTOR_TYPES.map(({ label, metrics }) => `Metrics of ${label} vectors: ${join(metrics)}.\n`),
     '| vector index | built as | build parameters (range, default) | search parameters |',
     '|---|---|---|---|',
   ];
-  for (const [name, params] of Object.entries(VECTOR_INDEXES)) {
+  for (const name of [...Object.keys(VECTOR_INDEXES), AUTOINDEX]) {
+    const { params, builtAs, tunedBy } = getVectorIndex(name);
     const built = Object.entries(params).map(([key, range]) => renderRange(key, range));
-    const engine = getEngine(name);
-    const tuned = name === 'DISKANN' ? '`search_list` (≥ limit)' : SEARCH_PARAMS[engine];
-    lines.push(`| ${code(name)} | ${BUILT_AS[engine]} | ${built.join(', ') || '–'} | ${tuned} |`);
+    lines.push(`| ${code(name)} | ${builtAs} | ${built.join(', ') || '–'} | ${tunedBy} |`);
   }
-  lines.push(`| ${code(AUTOINDEX)} | HNSW | – | \`ef\` |`, '');
+  lines.push('');
   lines.push(
     'Every index also takes `radius`, `range_filter`, `ignore_growing`, `round_decimal`, `offset`.',
     `\`nprobe\` is ${NPROBE.min}–${NPROBE.max}, by default ${NPROBE.default}. Scores come from the`,

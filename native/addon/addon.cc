@@ -4,7 +4,7 @@
 #include "functions.h"
 #include "js.h"
 #include "runtime.h"
-#include "util/guard.h"
+#include "base/guard.h"
 
 NAPI_MODULE_INIT() {
   using namespace elanus;
@@ -15,6 +15,7 @@ NAPI_MODULE_INIT() {
     add_delete_functions(env, exports);
     add_index_functions(env, exports);
     add_read_functions(env, exports);
+    add_merge_functions(env, exports);
     add_writer_functions(env, exports);
     add_file_functions(env, exports);
     return Status::ok();

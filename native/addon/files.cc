@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "functions.h"
-#include "io/file_check.h"
 #include "js.h"
 #include "runtime.h"
+#include "io/file_check.h"
 
 namespace elanus {
 namespace {

@@ -1,7 +1,7 @@
 #include "functions.h"
 
 #include "js.h"
-#include "util/guard.h"
+#include "base/guard.h"
 
 namespace elanus {
 namespace {

@@ -22,6 +22,7 @@ void add_segment_functions(napi_env env, napi_value exports);
 void add_delete_functions(napi_env env, napi_value exports);
 void add_index_functions(napi_env env, napi_value exports);
 void add_read_functions(napi_env env, napi_value exports);
+void add_merge_functions(napi_env env, napi_value exports);
 void add_writer_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
 

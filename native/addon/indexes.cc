@@ -8,11 +8,11 @@
 #include "handles.h"
 #include "js.h"
 #include "runtime.h"
-#include "index/vector_index.h"
+#include "index/registry.h"
+#include "read/visible_set.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
-#include "segment/row_mask.h"
 
 namespace elanus {
 namespace {
@@ -138,38 +138,37 @@ napi_value detach(napi_env env, napi_callback_info info) {
 
 // NativeIndexParams.
 struct BuildParams {
-  bool is_scalar = false;
+  const IndexKind* kind = nullptr;  // null: a scalar index
+  IndexBuildParams vector;          // of a vector index
   JsonTarget json;
-  IndexBuildParams vector;  // of a vector index
 
   bool read(napi_env env, napi_value params) {
-    std::string kind;
-    std::string metric;
-    const bool is_read =
-        js::read(env, js::get(env, params, "kind"), "kind", &kind) &&
-        js::read(env, js::get(env, params, "metric"), "metric", &metric) &&
-        js::read(env, js::get(env, params, "M"), "M", &vector.m) &&
-        js::read(env, js::get(env, params, "efConstruction"), "efConstruction",
-                 &vector.ef_construction) &&
-        js::read(env, js::get(env, params, "nlist"), "nlist", &vector.nlist);
-    if (!is_read) return false;
-    if (kind != "HNSW" && kind != "IVF_FLAT" && kind != "SCALAR") {
-      return js::refuse(env, "kind", "HNSW, IVF_FLAT or SCALAR");
-    }
-    is_scalar = kind == "SCALAR";
-    if (!json.read(env, js::get(env, params, "jsonPath"), js::get(env, params, "jsonCastType")))
+    std::string name;
+    if (!js::read(env, js::get(env, params, "kind"), "kind", &name) ||
+        !json.read(env, js::get(env, params, "jsonPath"), js::get(env, params, "jsonCastType"))) {
       return false;
-    if (json.is_present()) {
-      if (!is_scalar) return js::refuse(env, "kind", "SCALAR for a jsonPath");
-      if (json.cast_type() == DataType::kNone)
+    }
+    if (name == "SCALAR") {
+      if (json.is_present() && json.cast_type() == DataType::kNone)
         return js::refuse(env, "jsonCastType", "Bool, Double or VarChar");
+      return true;
     }
-    if (is_scalar) return true;
-    vector.kind = kind == "HNSW" ? IndexKind::kHnsw : IndexKind::kIvfFlat;
-    if (metric != "L2" && metric != "IP" && metric != "COSINE") {
-      return js::refuse(env, "metric", "L2, IP or COSINE");
+    if (json.is_present()) return js::refuse(env, "kind", "SCALAR for a jsonPath");
+    kind = find_index_kind(name);
+    if (kind == nullptr) return js::refuse(env, "kind", "SCALAR or the name of a vector index");
+    return read_vector(env, params);
+  }
+
+ private:
+  bool read_vector(napi_env env, napi_value params) {
+    std::string name;
+    if (!js::read(env, js::get(env, params, "metric"), "metric", &name) ||
+        !js::read_bag(env, js::get(env, params, "params"), "params", &vector.bag)) {
+      return false;
     }
-    vector.metric = metric == "L2" ? Metric::kL2 : metric == "IP" ? Metric::kIp : Metric::kCosine;
+    const MetricTraits* metric = find_metric(name);
+    if (metric == nullptr) return js::refuse(env, "metric", "the name of a metric");
+    vector.metric = metric->metric;
     return true;
   }
 };
@@ -211,8 +210,8 @@ class BuildJob final : public Job {
     std::unique_ptr<SectionFileWriter> out;
     if (Status s = SectionFileWriter::create(path_, &cancel_, &out); !s.is_ok()) return s;
     const std::unique_ptr<SegmentSnapshot> rows = segment_->snapshot(kReadAll);
-    Status status = params_.is_scalar ? build_scalar(*rows, *field, out.get())
-                                      : build_vector(*rows, *field, pool, out.get());
+    Status status = params_.kind == nullptr ? build_scalar(*rows, *field, out.get())
+                                            : build_vector(*rows, *field, pool, out.get());
     if (!status.is_ok()) return status;
     bytes_ = out->bytes();
     crc32c_ = out->crc32c();
@@ -230,19 +229,20 @@ class BuildJob final : public Job {
   Status build_vector(const SegmentSnapshot& rows, const Field& field, ThreadPool* pool,
                       SectionFileWriter* out) {
     const ColumnView column = rows.column(0, field_id_);
-    if (field.type != DataType::kFloatVector || column.all_null) {
+    const VectorType* type = find_vector_type(field.type);
+    if (type == nullptr || column.all_null) {
       return {StatusCode::kInvalidParameter,
-              "field " + std::to_string(field_id_) + " has no float vectors in this segment"};
+              "field " + std::to_string(field_id_) + " has no vectors in this segment"};
     }
     IndexBuildControl control;
     control.pool = pool;
     control.cancel = &cancel_;
-    RowMask present;
+    VisibleSet present;
     present.kept = rows.row_count();
     hide_nulls(rows, field_id_, &present);
     control.present = present.words();
-    return build_vector_index(params_.vector, static_cast<const float*>(column.data),
-                              rows.row_count(), field.dim, control, out);
+    const RowView vectors = dense_rows(*type, column.data, rows.row_count(), field.dim);
+    return build_vector_index(*params_.kind, params_.vector, vectors, control, out);
   }
 
   Runtime& runtime_;
@@ -276,11 +276,12 @@ napi_value build_bytes(napi_env env, napi_callback_info info) {
       !js::read(env, args[2], "dim", &dim)) {
     return nullptr;
   }
-  if (params.is_scalar) {
-    js::refuse(env, "kind", "HNSW or IVF_FLAT");
+  if (params.kind == nullptr) {
+    js::refuse(env, "kind", "the name of a vector index");
     return nullptr;
   }
-  return js::number(env, static_cast<double>(index_build_bytes(params.vector, rows, dim)));
+  const uint64_t bytes = params.kind->build_bytes(params.vector.bag, rows, dim);
+  return js::number(env, static_cast<double>(bytes));
 }
 
 }  // namespace

@@ -91,6 +91,36 @@ bool read_bytes(napi_env env, napi_value value, const char* name, std::span<cons
   return true;
 }
 
+bool read_bag(napi_env env, napi_value value, const char* name, ParamBag* out) {
+  napi_value keys = nullptr;
+  uint32_t count = 0;
+  if (napi_get_property_names(env, value, &keys) != napi_ok ||
+      napi_get_array_length(env, keys, &count) != napi_ok) {
+    return refuse(env, name, "an object");
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value key = nullptr;
+    napi_value item = nullptr;
+    napi_valuetype type = napi_undefined;
+    std::string key_text;
+    if (napi_get_element(env, keys, i, &key) != napi_ok || !read(env, key, name, &key_text) ||
+        napi_get_property(env, value, key, &item) != napi_ok ||
+        napi_typeof(env, item, &type) != napi_ok) {
+      return refuse(env, name, "an object");
+    }
+    double number = 0;
+    std::string text;
+    if (type == napi_number && read(env, item, name, &number)) {
+      out->set(std::move(key_text), number);
+    } else if (type == napi_string && read(env, item, name, &text)) {
+      out->set(std::move(key_text), std::move(text));
+    } else {
+      return refuse(env, name, "an object of numbers and strings");
+    }
+  }
+  return true;
+}
+
 bool read_field_ids(napi_env env, napi_value value, const char* name, std::vector<int64_t>* out) {
   uint32_t length = 0;
   if (napi_get_array_length(env, value, &length) != napi_ok)

@@ -13,9 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/param_bag.h"
+#include "base/status.h"
 #include "segment/row_batch.h"
 #include "segment/schema.h"
-#include "util/status.h"
 
 namespace elanus::js {
 
@@ -51,6 +52,8 @@ bool read_int64(napi_env env, napi_value value, const char* name, int64_t* out);
 bool read_uint64(napi_env env, napi_value value, const char* name, uint64_t* out);
 // Bytes of a Uint8Array (or Buffer), valid during the call.
 bool read_bytes(napi_env env, napi_value value, const char* name, std::span<const uint8_t>* out);
+// The properties of an object, all of them numbers or strings.
+bool read_bag(napi_env env, napi_value value, const char* name, ParamBag* out);
 bool read_field_ids(napi_env env, napi_value value, const char* name, std::vector<int64_t>* out);
 
 template <typename T, typename Read>

@@ -11,9 +11,9 @@
 #include "handles.h"
 #include "js.h"
 #include "runtime.h"
-#include "expr/leaf.h"
-#include "segment/query.h"
-#include "segment/search.h"
+#include "filter/leaf.h"
+#include "read/query.h"
+#include "read/search.h"
 
 namespace elanus {
 namespace {
@@ -137,7 +137,8 @@ class SearchJob final : public Job {
         queries_.pin(env, js::get(env, request, "queries"), "queries") &&
         plan_.read(env, request) &&
         js::read_property(env, request, "readTimestamp", &request_.read_ts, js::read_uint64) &&
-        read_params(env, js::get(env, request, "params")) &&
+        js::read_bag(env, js::get(env, request, "indexParams"), "indexParams",
+                     &request_.params) &&
         read_bound(env, request, "radius", &request_.radius) &&
         read_bound(env, request, "rangeFilter", &request_.range_filter) &&
         read_bounds(env, request, &request_.bounds) &&
@@ -154,10 +155,11 @@ class SearchJob final : public Job {
     ReadSize size;
     if (!are_all_growing(segments_, request_.output_fields, &size)) return false;
     const double rows = size.rows;
-    const double floats = static_cast<double>(request_.queries.size() / sizeof(float));
+    // Of all queries, whatever an element is.
+    const double elements = static_cast<double>(request_.queries.size() / sizeof(float));
     const double hits =
         std::min(rows, static_cast<double>(request_.k)) * static_cast<double>(request_.nq);
-    const double cost = plan_.cost_ns(segments_, rows) + rows * floats * kScanNs +
+    const double cost = plan_.cost_ns(segments_, rows) + rows * elements * kScanNs +
                         hits * gather_ns(request_.output_fields.size(), size.row_bytes);
     return cost <= kShortReadNs;
   }
@@ -195,20 +197,10 @@ class SearchJob final : public Job {
 
  private:
   bool read_metric(napi_env env, const std::string& name) {
-    if (name == "L2") {
-      request_.metric = Metric::kL2;
-    } else if (name == "IP") {
-      request_.metric = Metric::kIp;
-    } else if (name == "COSINE") {
-      request_.metric = Metric::kCosine;
-    } else {
-      return js::refuse(env, "metric", "L2, IP or COSINE");
-    }
+    const MetricTraits* metric = find_metric(name);
+    if (metric == nullptr) return js::refuse(env, "metric", "the name of a metric");
+    request_.metric = metric->metric;
     return true;
-  }
-  bool read_params(napi_env env, napi_value params) {
-    return js::read(env, js::get(env, params, "ef"), "ef", &request_.ef) &&
-           js::read(env, js::get(env, params, "nprobe"), "nprobe", &request_.nprobe);
   }
   static bool read_bound(napi_env env, napi_value request, const char* name,
                          std::optional<float>* out) {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "js.h"
-#include "util/cpu.h"
-#include "util/guard.h"
+#include "base/cpu.h"
+#include "base/guard.h"
 
 namespace elanus {
 namespace {

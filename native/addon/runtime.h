@@ -10,9 +10,9 @@
 #include <memory>
 #include <mutex>
 
-#include "util/cancel.h"
-#include "util/status.h"
-#include "util/thread_pool.h"
+#include "base/cancel.h"
+#include "base/status.h"
+#include "threads/thread_pool.h"
 
 namespace elanus {
 

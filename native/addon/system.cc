@@ -11,13 +11,13 @@
 #include <memory>
 #include <string>
 
-#include "distance/dispatch.h"
 #include "functions.h"
 #include "js.h"
 #include "runtime.h"
+#include "base/crc32c.h"
+#include "kernels/dispatch.h"
 #include "segment/json_variant.h"
 #include "segment/row_batch.h"
-#include "util/crc32c.h"
 
 namespace elanus {
 namespace {

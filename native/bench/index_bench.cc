@@ -1,8 +1,7 @@
 // Measures flat scan, HNSW and IVF_FLAT on raw float32 files and prints one JSON object.
-// usage: index_bench PREFIX DIM [--metric l2|ip|cosine] [--m 16] [--efc 200] [--build-threads 2]
-// [--k 10]
-//                    [--ef 16,32,64,128,256] [--threads 1,2] [--repeat 3] [--index FILE] [--skip
-//                    flat,ivf]
+// usage: index_bench PREFIX DIM [--metric l2|ip|cosine] [--m 16] [--efc 200] [--k 10]
+//                    [--build-threads 2] [--ef 16,32,64,128,256] [--threads 1,2] [--repeat 3]
+//                    [--index FILE] [--skip flat,ivf]
 // reads PREFIX.base and PREFIX.query (float32 rows) and PREFIX.gt (int32, 100 a query, best first);
 // --index keeps the built graph between runs (else PREFIX.index is written and removed).
 #include <algorithm>
@@ -18,9 +17,9 @@
 
 #include <sys/mman.h>
 
-#include "distance/dispatch.h"
-#include "index/flat_scan.h"
-#include "index/vector_index.h"
+#include "index/registry.h"
+#include "kernels/dispatch.h"
+#include "read/flat_scan.h"
 
 namespace elanus {
 namespace {
@@ -68,8 +67,8 @@ std::vector<size_t> numbers(const std::string& text) {
 }
 
 struct Data {
-  VectorRows rows;
-  const QueryBatch* queries;
+  RowView rows;
+  const QuerySet* queries;
   const int32_t* truth;
   size_t k;
 };
@@ -117,7 +116,7 @@ std::string measure(const Data& data, size_t threads, size_t repeat, const Searc
 }
 
 // Opens the index at the path, building it first when it is not there.
-std::shared_ptr<const SectionFile> open_or_build(const std::string& path,
+std::shared_ptr<const SectionFile> open_or_build(const std::string& path, const char* kind,
                                                  const IndexBuildParams& params, const Data& data,
                                                  size_t threads, double* seconds) {
   std::shared_ptr<const SectionFile> file;
@@ -132,8 +131,7 @@ std::shared_ptr<const SectionFile> open_or_build(const std::string& path,
   std::unique_ptr<SectionFileWriter> out;
   Status status = SectionFileWriter::create(path, nullptr, &out);
   if (status.is_ok()) {
-    status = build_vector_index(params, data.rows.base, data.rows.rows, data.rows.dim, control,
-                                out.get());
+    status = build_vector_index(*find_index_kind(kind), params, data.rows, control, out.get());
   }
   *seconds = now_s() - start;
   if (status.is_ok()) status = SectionFile::open(path, &file);
@@ -166,14 +164,16 @@ int run(int argc, char** argv) {
   const Metric metric = metric_name == "l2"   ? Metric::kL2
                         : metric_name == "ip" ? Metric::kIp
                                               : Metric::kCosine;
+  const VectorType& type = *find_vector_type(DataType::kFloatVector);
   const Floats base(prefix + ".base");
   const Floats query(prefix + ".query");
   const Floats truth(prefix + ".gt");
   const size_t n = base.count() / dim;
   std::vector<float> inv_norms(n);
-  compute_inverse_norms(base.as<float>(), n, dim, inv_norms.data());
-  const QueryBatch queries(query.as<float>(), query.count() / dim, dim, metric);
-  const Data data{{base.as<float>(), n, dim, metric, inv_norms.data()},
+  const RowView rows = dense_rows(type, base.as<float>(), n, dim, inv_norms.data());
+  compute_inverse_norms(rows, inv_norms.data());
+  const QuerySet queries(type, dim, metric, query.as<float>(), query.count() / dim);
+  const Data data{rows,
                   &queries,
                   truth.as<int32_t>(),
                   std::stoul(options["--k"])};
@@ -188,9 +188,8 @@ int run(int argc, char** argv) {
     const size_t some = std::min<size_t>(queries.count(), 20);
     const double one_start = now_s();
     for (size_t q = 0; q < some; ++q) {
-      const QueryBatch one(queries.query(q), 1, dim, metric);
       TopK heap(data.k);
-      flat_scan({data.rows, 0, nullptr, nullptr, nullptr}, one, &heap);
+      flat_scan({data.rows, 0, nullptr, nullptr, nullptr}, queries.part(q, 1), &heap);
     }
     const double one_s = (now_s() - one_start) / static_cast<double>(some);
     std::vector<TopK> heaps(queries.count(), TopK(data.k));
@@ -207,7 +206,7 @@ int run(int argc, char** argv) {
     const double bytes = static_cast<double>(file->bytes());
     std::unique_ptr<VectorIndex> index;
     const double start = now_s();
-    const Status status = open_vector_index(std::move(file), data.rows.base, n, dim, &index);
+    const Status status = open_vector_index(std::move(file), data.rows, &index);
     if (!status.is_ok()) give_up(status);
     std::printf(",\n\"%s\":{\"build_s\":%.2f,\"open_us\":%.0f,\"bytes_per_row\":%.1f,\"points\":[",
                 name, seconds, (now_s() - start) * 1e6, bytes / static_cast<double>(n));
@@ -215,8 +214,7 @@ int run(int argc, char** argv) {
     for (const size_t threads : numbers(options["--threads"])) {
       for (const size_t value : numbers(options[option])) {
         IndexSearchParams params;
-        params.ef = static_cast<uint32_t>(value);
-        params.nprobe = static_cast<uint32_t>(value);
+        params.bag.set(option.substr(2), static_cast<double>(value));
         const std::string point = measure(data, threads, repeat, [&](size_t q, TopK& heap) {
           index->search(queries, q, params, nullptr, n, heap, SearchScratch::of_thread());
         });
@@ -228,22 +226,22 @@ int run(int argc, char** argv) {
   };
   IndexBuildParams params;
   params.metric = metric;
-  params.m = static_cast<uint32_t>(std::stoul(options["--m"]));
-  params.ef_construction = static_cast<uint32_t>(std::stoul(options["--efc"]));
+  params.bag.set("M", std::stod(options["--m"]));
+  params.bag.set("efConstruction", std::stod(options["--efc"]));
+  params.bag.set("nlist", std::stod(options["--nlist"]));
   params.seed = std::stoul(options["--seed"]);
-  params.nlist = static_cast<uint32_t>(std::stoul(options["--nlist"]));
   const size_t build_threads = std::stoul(options["--build-threads"]);
   double seconds;
   const std::string kept = options["--index"];
   const std::string index_path = kept.empty() ? prefix + ".index" : kept;
   if (!is_skipped("hnsw")) {
-    auto file = open_or_build(index_path, params, data, build_threads, &seconds);
+    auto file = open_or_build(index_path, "HNSW", params, data, build_threads, &seconds);
     sweep("hnsw", std::move(file), seconds, "--ef");
     if (kept.empty()) std::remove(index_path.c_str());
   }
   if (!is_skipped("ivf")) {
-    params.kind = IndexKind::kIvfFlat;
-    auto file = open_or_build(index_path + ".ivf", params, data, build_threads, &seconds);
+    auto file =
+        open_or_build(index_path + ".ivf", "IVF_FLAT", params, data, build_threads, &seconds);
     sweep("ivf_flat", std::move(file), seconds, "--nprobe");
     std::remove((index_path + ".ivf").c_str());
   }

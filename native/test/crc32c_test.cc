@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "check.h"
-#include "util/crc32c.h"
+#include "base/crc32c.h"
 
 using namespace elanus;
 

@@ -7,14 +7,14 @@
 
 #include "check.h"
 #include "expr_support.h"
-#include "index/vector_index.h"
+#include "segment_fixture.h"
+#include "float_vectors.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "read/visible_set.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/index_file.h"
-#include "segment/query.h"
-#include "segment/row_mask.h"
-#include "segment/search.h"
-#include "segment_fixture.h"
 
 namespace elanus {
 namespace {
@@ -164,7 +164,7 @@ class Reader {
     request.metric = metric;
     request.nq = 2;
     request.k = 10;
-    request.ef = 20;
+    request.params.set("ef", 20);
     request.read_ts = kReadAll;
     request.queries = {reinterpret_cast<const uint8_t*>(queries.data()), queries.size() * 4};
     request.plan = plan;
@@ -252,25 +252,21 @@ struct IndexCase {
   std::function<Status(const SegmentSnapshot&, SectionFileWriter*)> build;
 };
 
-Status build_vectors(IndexKind kind, Metric metric, const SegmentSnapshot& rows,
+Status build_vectors(const char* kind, Metric metric, const SegmentSnapshot& rows,
                      SectionFileWriter* out) {
-  IndexBuildParams params;
-  params.kind = kind;
-  params.metric = metric;
-  params.m = 4;
-  params.nlist = 12;
-  RowMask present;
+  const check::IndexSpec params(kind, metric, ParamBag().set("M", 4).set("nlist", 12));
+  VisibleSet present;
   present.kept = rows.row_count();
   hide_nulls(rows, fixture::kVector, &present);
   IndexBuildControl control;
   control.present = present.words();
   const ColumnView column = rows.column(0, fixture::kVector);
-  return build_vector_index(params, static_cast<const float*>(column.data), rows.row_count(),
-                            fixture::kDim, control, out);
+  const auto* base = static_cast<const float*>(column.data);
+  return params.build(check::float_rows(base, rows.row_count(), fixture::kDim), control, out);
 }
 
 std::vector<IndexCase> make_cases() {
-  const auto vectors = [](IndexKind kind, Metric metric) {
+  const auto vectors = [](const char* kind, Metric metric) {
     return [=](const SegmentSnapshot& rows, SectionFileWriter* out) {
       return build_vectors(kind, metric, rows, out);
     };
@@ -287,10 +283,10 @@ std::vector<IndexCase> make_cases() {
   };
   constexpr DataType kNone = DataType::kNone;
   return {
-      {"HNSW L2", fixture::kVector, vectors(IndexKind::kHnsw, Metric::kL2)},
-      {"HNSW COSINE", fixture::kVector, vectors(IndexKind::kHnsw, Metric::kCosine)},
-      {"IVF_FLAT IP", fixture::kVector, vectors(IndexKind::kIvfFlat, Metric::kIp)},
-      {"IVF_FLAT COSINE", fixture::kVector, vectors(IndexKind::kIvfFlat, Metric::kCosine)},
+      {"HNSW L2", fixture::kVector, vectors("HNSW", Metric::kL2)},
+      {"HNSW COSINE", fixture::kVector, vectors("HNSW", Metric::kCosine)},
+      {"IVF_FLAT IP", fixture::kVector, vectors("IVF_FLAT", Metric::kIp)},
+      {"IVF_FLAT COSINE", fixture::kVector, vectors("IVF_FLAT", Metric::kCosine)},
       {"Int64", 105, scalar(105, DataType::kInt64, kNone)},
       {"VarChar", 108, scalar(108, DataType::kVarChar, kNone)},
       {"Array of VarChar", 112, scalar(112, DataType::kArray, DataType::kVarChar)},

@@ -2,9 +2,9 @@
 // refused, and applying one marks the rows that deletes one by one mark.
 #include "segment/delete_batch.h"
 
-#include "segment/apply_deletes.h"
 #include "segment_fixture.h"
-#include "util/crc32c.h"
+#include "base/crc32c.h"
+#include "segment/apply_deletes.h"
 
 namespace elanus {
 namespace {

@@ -7,10 +7,14 @@
 #include <vector>
 
 #include "check.h"
-#include "distance/dispatch.h"
-#include "distance/score.h"
+#include "float_vectors.h"
+#include "kernels/dispatch.h"
+#include "vector/exact_scorer.h"
 
 using namespace elanus;
+using check::float_queries;
+using check::float_rows;
+using check::score_one;
 
 namespace {
 
@@ -62,8 +66,10 @@ TEST(r18_kernels_agree_with_double_arithmetic_for_any_dim_and_alignment) {
         ip += a.at(i) * b.at(i);
         magnitude += std::abs(a.at(i) * b.at(i));
       }
-      CHECK(std::abs(set->l2_sq(a.data(), b.data(), dim) - l2) <= 1e-5 * l2 + 1e-6);
-      CHECK(std::abs(set->inner_product(a.data(), b.data(), dim) - ip) <= 1e-5 * magnitude + 1e-6);
+      const ElementKernels& kernels = set->elements[0];
+      CHECK(std::abs(kernels.l2_sq.single(a.data(), b.data(), dim) - l2) <= 1e-5 * l2 + 1e-6);
+      CHECK(std::abs(kernels.inner_product.single(a.data(), b.data(), dim) - ip) <=
+            1e-5 * magnitude + 1e-6);
     }
   }
 }
@@ -79,12 +85,12 @@ TEST(r21_every_form_of_a_kernel_gives_the_same_bits) {
       const Unaligned query(query_count * dim, random() % 4, random);
       std::vector<uint32_t> ids(1 + random() % 12);
       for (uint32_t& id : ids) id = static_cast<uint32_t>(random() % rows);
-      std::vector<const float*> queries;
+      std::vector<const void*> queries;
       for (size_t q = 0; q < query_count; ++q) queries.push_back(query.data() + q * dim);
-      for (const bool l2 : {true, false}) {
-        const auto single = l2 ? set->l2_sq : set->inner_product;
-        const auto batch = l2 ? set->l2_sq_batch : set->inner_product_batch;
-        const auto block = l2 ? set->l2_sq_block : set->inner_product_block;
+      const ElementKernels& floats = set->elements[0];
+      const auto* bytes = reinterpret_cast<const uint8_t*>(base.data());
+      const size_t stride = dim * sizeof(float);
+      for (const Kernels* kernels : {&floats.l2_sq, &floats.inner_product}) {
         for (const bool by_id : {true, false}) {
           const size_t count = by_id ? ids.size() : rows;
           const uint32_t* list = by_id ? ids.data() : nullptr;
@@ -93,16 +99,18 @@ TEST(r21_every_form_of_a_kernel_gives_the_same_bits) {
           std::vector<float> tiled(query_count * count);
           std::vector<float> packed((count + 3) / 4 * 4 * set->packed_floats(dim));
           std::vector<float> scratch(set->tile_queries * set->packed_floats(dim));
-          batch(queries[0], base.data(), list, count, dim, one.data());
-          block(queries.data(), query_count, base.data(), list, count, dim, many.data());
-          set->pack(base.data(), list, count, dim, packed.data());
-          (l2 ? set->l2_sq_packed : set->inner_product_packed)(
-              queries.data(), query_count, packed.data(), count, dim, scratch.data(), tiled.data());
+          kernels->rows(queries[0], bytes, stride, list, count, dim, one.data());
+          kernels->block(queries.data(), query_count, bytes, stride, list, count, dim,
+                         many.data());
+          floats.pack(bytes, stride, list, count, dim, packed.data());
+          kernels->packed(queries.data(), query_count, packed.data(), count, dim, scratch.data(),
+                          tiled.data());
           for (size_t i = 0; i < count; ++i) {
             const float* row = base.data() + (by_id ? ids[i] : i) * dim;
-            CHECK_EQ(bits_of(one[i]), bits_of(single(queries[0], row, dim)));
+            CHECK_EQ(bits_of(one[i]), bits_of(kernels->single(queries[0], row, dim)));
             for (size_t q = 0; q < query_count; ++q) {
-              CHECK_EQ(bits_of(many[q * count + i]), bits_of(single(queries[q], row, dim)));
+              const float alone = kernels->single(queries[q], row, dim);
+              CHECK_EQ(bits_of(many[q * count + i]), bits_of(alone));
               CHECK_EQ(bits_of(tiled[q * count + i]), bits_of(many[q * count + i]));
             }
           }
@@ -122,24 +130,24 @@ TEST(r21_scores_are_the_same_bits_from_every_entry_point) {
         const Unaligned base(kRows * dim, 0, random);
         const Unaligned query(RowBlock::kQueries * dim, 3, random);
         std::vector<float> norms(kRows);
-        compute_inverse_norms(base.data(), kRows, dim, norms.data());
-        const VectorRows rows{base.data(), kRows, dim, metric, norms.data()};
-        const QueryBatch queries(query.data(), RowBlock::kQueries, dim, metric);
+        compute_inverse_norms(float_rows(base.data(), kRows, dim), norms.data());
+        const RowView rows = float_rows(base.data(), kRows, dim, norms.data());
+        const QuerySet queries = float_queries(query.data(), RowBlock::kQueries, dim, metric);
         std::vector<uint32_t> ids;
         for (uint32_t id = 0; id < kRows; ++id) ids.push_back(id);
         std::vector<float> many(RowBlock::kQueries * kRows);
         RowBlock block;
-        block.assign(rows, ids.data(), 0, kRows, RowBlock::kQueries);
+        block.assign(rows, metric, ids.data(), 0, kRows, RowBlock::kQueries);
         block.score(queries, 0, RowBlock::kQueries, many.data());
         for (size_t q = 0; q < RowBlock::kQueries; ++q) {
-          const Scorer scorer(rows, queries, q);
+          const ExactScorer scorer = ExactScorer::make(rows, queries, q);
           std::vector<float> by_id(kRows);
           std::vector<float> by_range(kRows);
           scorer.score_ids(ids.data(), kRows, by_id.data());
           scorer.score_range(0, kRows, by_range.data());
           for (uint32_t i = 0; i < kRows; ++i) {
-            const float one = score_one(metric, queries.query(q), queries.inv_norm(q),
-                                        base.data() + i * dim, norms[i], dim);
+            const float one =
+                score_one(metric, query.data() + q * dim, base.data() + i * dim, dim);
             CHECK_EQ(bits_of(one), bits_of(by_id[i]));
             CHECK_EQ(bits_of(one), bits_of(by_range[i]));
             CHECK_EQ(bits_of(one), bits_of(scorer.score(i)));
@@ -155,10 +163,10 @@ TEST(r21_scores_are_the_same_bits_from_every_entry_point) {
 TEST(zero_vectors_have_cosine_0_and_equal_vectors_nearly_1) {
   const float zero[3] = {0, 0, 0};
   const float some[3] = {3, 0, 4};
-  CHECK_EQ(inverse_norm(zero, 3), 0.0f);
-  CHECK_EQ(inverse_norm(some, 3), 0.2f);
-  CHECK_EQ(score_one(Metric::kCosine, some, 0.2f, zero, 0.0f, 3), 0.0f);
-  CHECK(std::abs(score_one(Metric::kCosine, some, 0.2f, some, 0.2f, 3) - 1.0f) < 1e-6f);
+  CHECK_EQ(inverse_norm(float_rows(zero, 1, 3), 0), 0.0f);
+  CHECK_EQ(inverse_norm(float_rows(some, 1, 3), 0), 0.2f);
+  CHECK_EQ(score_one(Metric::kCosine, some, zero, 3), 0.0f);
+  CHECK(std::abs(score_one(Metric::kCosine, some, some, 3) - 1.0f) < 1e-6f);
 }
 
 // In every form, so for ranges too: a vector must find itself in (r, 1].
@@ -175,12 +183,12 @@ TEST(cosines_lie_between_minus_1_and_1_whatever_is_rounded) {
         base[kRows * dim + i] = -base[i];
       }
       std::vector<float> norms(2 * kRows);
-      compute_inverse_norms(base.data(), 2 * kRows, dim, norms.data());
-      const VectorRows rows{base.data(), 2 * kRows, dim, Metric::kCosine, norms.data()};
-      const QueryBatch queries(base.data(), kRows, dim, Metric::kCosine);
+      compute_inverse_norms(float_rows(base.data(), 2 * kRows, dim), norms.data());
+      const RowView rows = float_rows(base.data(), 2 * kRows, dim, norms.data());
+      const QuerySet queries = float_queries(base.data(), kRows, dim, Metric::kCosine);
       std::vector<float> scores(2 * kRows);
       for (size_t q = 0; q < kRows; ++q) {
-        Scorer(rows, queries, q).score_range(0, 2 * kRows, scores.data());
+        ExactScorer::make(rows, queries, q).score_range(0, 2 * kRows, scores.data());
         for (const float score : scores) CHECK(score >= -1.0f && score <= 1.0f);
         CHECK(scores[q] > 1.0f - 1e-5f);
         CHECK(scores[kRows + q] < -1.0f + 1e-5f);
@@ -195,21 +203,20 @@ TEST(cosine_does_not_depend_on_lengths_from_1e_minus_38_to_1e_38) {
   const float expected = 1 / std::sqrt(1.29f);
   for (const float length : {1e-38f, 1e-30f, 1e-22f, 1e-12f, 1.0f, 1e18f, 1e20f, 1e30f, 1e38f}) {
     const float row[4] = {length, 0, 0, 0};
-    const float score = score_one(Metric::kCosine, direction, inverse_norm(direction, 4), row,
-                                  inverse_norm(row, 4), 4);
+    const float score = score_one(Metric::kCosine, direction, row, 4);
     CHECK(std::abs(score - expected) < 1e-6f);
   }
   const float denormal[2] = {1e-42f, 0};
-  CHECK_EQ(inverse_norm(denormal, 2), 0.0f);
+  CHECK_EQ(inverse_norm(float_rows(denormal, 1, 2), 0), 0.0f);
 }
 
 TEST(a_score_that_overflows_is_a_number_and_the_worst) {
   const float query[2] = {3e38f, 3e38f};
   const float row[2] = {3e38f, -3e38f};
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  CHECK_EQ(score_one(Metric::kIp, query, 1, row, 1, 2), -kInfinity);
-  CHECK_EQ(score_one(Metric::kL2, query, 1, row, 1, 2), -kInfinity);
-  CHECK_EQ(score_one(Metric::kCosine, query, 1, row, 1, 2), -1.0f);
+  CHECK_EQ(score_one(Metric::kIp, query, row, 2), -kInfinity);
+  CHECK_EQ(score_one(Metric::kL2, query, row, 2), -kInfinity);
+  CHECK_EQ(score_one(Metric::kCosine, query, row, 2), -1.0f);
 }
 
 TEST(clients_see_squared_l2_and_plain_similarity_never_minus_zero) {

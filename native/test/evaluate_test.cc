@@ -1,16 +1,16 @@
 // The evaluator against a slow twin on random filters and rows, in both layouts, with and without
 // scalar indexes. Usage: evaluate_test [case] ; ELANUS_SEED sets the seed of the random cases.
-#include "expr/evaluate.h"
+#include "filter/evaluate.h"
 
 #include <cstdlib>
 #include <limits>
 #include <thread>
 
 #include "check.h"
-#include "expr/mask_kernels.h"
 #include "expr_support.h"
 #include "filter_generator.h"
 #include "filter_oracle.h"
+#include "filter/mask_kernels.h"
 
 using namespace elanus;
 using test::FakeSource;

@@ -13,13 +13,13 @@
 #include <string>
 #include <vector>
 
-#include "expr/json_path.h"
-#include "expr/plan.h"
+#include "temporary_file.h"
+#include "filter/json_path.h"
+#include "filter/plan.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
 #include "segment/json_variant.h"
 #include "segment/row_source.h"
-#include "temporary_file.h"
 
 namespace elanus::test {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "expr/plan.h"
 #include "expr_support.h"
 #include "regex_oracle.h"
+#include "filter/plan.h"
 
 namespace elanus::test {
 

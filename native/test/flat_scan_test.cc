@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "check.h"
-#include "index/flat_scan.h"
 #include "index_data.h"
+#include "read/flat_scan.h"
 
 using namespace elanus;
 using check::IndexData;
@@ -22,7 +22,8 @@ TEST(finds_what_a_naive_scan_finds_for_all_metrics_batches_and_masks) {
     for (const size_t dim : {3u, 100u}) {
       const IndexData data(1000, 6, dim, metric, 5);
       for (const size_t query_count : {1u, 4u, 6u}) {
-        const QueryBatch queries(data.query_floats.data(), query_count, dim, metric);
+        const QuerySet queries =
+            check::float_queries(data.query_floats.data(), query_count, dim, metric);
         for (const double share : {-1.0, 0.0, 0.002, 0.3, 1.0}) {
           const Bitset visible = check::random_bits(data.n, share, 9);
           const Bitset* mask = share < 0 ? nullptr : &visible;
@@ -42,13 +43,13 @@ TEST(finds_what_a_naive_scan_finds_for_all_metrics_batches_and_masks) {
 
 TEST(chunks_at_any_first_row_add_up_to_the_whole) {
   const IndexData data(777, 5, 16, Metric::kCosine, 3);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   const Bitset visible = check::random_bits(data.n, 0.5, 4);
   std::vector<TopK> heaps(5, TopK(20));
   size_t begin = 0;
   for (const size_t rows : {1u, 63u, 100u, 300u, 313u}) {
     FlatScanArgs args;
-    args.rows = {data.base.data() + begin * 16, rows, 16, data.metric, data.norms.data() + begin};
+    args.rows = data.view().part(begin, rows);
     args.row_begin = begin;
     args.visible = visible.words();
     flat_scan(args, queries, heaps.data());
@@ -63,7 +64,7 @@ TEST(chunks_at_any_first_row_add_up_to_the_whole) {
 TEST(a_range_keeps_the_best_inside_its_bounds) {
   for (const Metric metric : {Metric::kL2, Metric::kIp}) {
     const IndexData data(2000, 4, 24, metric, 6);
-    const QueryBatch queries = data.queries();
+    const QuerySet queries = data.queries();
     const std::vector<Hit> order = data.naive(queries, 0, 2000, nullptr);
     const ScoreRange range{order[300].score, order[50].score};
     FlatScanArgs args;
@@ -81,7 +82,7 @@ TEST(a_range_keeps_the_best_inside_its_bounds) {
 
 TEST(a_parallel_scan_gives_the_same_hits) {
   const IndexData data(60000, 5, 100, Metric::kL2, 8);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   ThreadPool::Options options;
   options.threads = 2;
   ThreadPool pool(options);
@@ -108,7 +109,7 @@ TEST(canceled_scans_stop) {
   const CancelToken token;
   token.cancel();
   args.cancel = &token;
-  const QueryBatch good = data.queries();
+  const QuerySet good = data.queries();
   flat_scan(args, good, &heap);
   CHECK_EQ(heap.size(), size_t{0});
 }

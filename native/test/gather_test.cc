@@ -1,5 +1,5 @@
 // Gather: rows of several segments, of both kinds, in any order and more than once.
-#include "segment/gather.h"
+#include "read/gather.h"
 
 #include "segment_fixture.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "check.h"
-#include "expr/value_set.h"
 #include "plain_rows.h"
+#include "filter/value_set.h"
 
 namespace elanus {
 namespace {

@@ -1,6 +1,6 @@
 // HNSW: recall floors against exact search, filters, ranges, islands of equal rows, damage,
 // cancelling.
-#include "index/hnsw.h"
+#include "graph/hnsw.h"
 
 #include <array>
 #include <map>
@@ -14,18 +14,13 @@ using namespace elanus::check;
 
 namespace {
 
-IndexBuildParams hnsw_params(Metric metric, uint32_t m = 16, uint32_t ef_construction = 100) {
-  IndexBuildParams params;
-  params.kind = IndexKind::kHnsw;
-  params.metric = metric;
-  params.m = m;
-  params.ef_construction = ef_construction;
-  return params;
+IndexSpec hnsw_params(Metric metric, uint32_t m = 16, uint32_t ef_construction = 100) {
+  return {"HNSW", metric, ParamBag().set("M", m).set("efConstruction", ef_construction)};
 }
 
 IndexSearchParams with_ef(uint32_t ef) {
   IndexSearchParams params;
-  params.ef = ef;
+  params.bag.set("ef", ef);
   return params;
 }
 
@@ -36,9 +31,8 @@ TEST(hnsw_recall_rises_with_ef_and_reaches_its_floor_under_each_metric) {
     const IndexData data(3000, 50, 24, metric, 1);
     const std::vector<uint8_t> image = build_image(hnsw_params(metric), data);
     const auto index = open_image(image, data);
-    CHECK_EQ(index->bytes(), uint64_t{image.size()});
-    CHECK_EQ(index->rows(), data.n);
-    CHECK((index->inverse_norms() != nullptr) == (metric == Metric::kCosine));
+    CHECK_EQ(index->rows().count, data.n);
+    CHECK((index->rows().inv_norms != nullptr) == (metric == Metric::kCosine));
     const double low = recall_of(*index, data, 10, with_ef(10));
     const double high = recall_of(*index, data, 10, with_ef(100));
     CHECK(low >= 0.75);
@@ -58,14 +52,14 @@ TEST(hnsw_cosine_ignores_the_length_of_rows_and_queries) {
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kCosine), data);
   const auto index = open_image(image, data);
   CHECK(recall_of(*index, data, 10, with_ef(100)) >= 0.98);
-  CHECK(std::equal(data.norms.begin(), data.norms.end(), index->inverse_norms()));
+  CHECK(std::equal(data.norms.begin(), data.norms.end(), index->rows().inv_norms));
 }
 
 TEST(hnsw_filtered_searches_fill_k_with_visible_rows) {
   const IndexData data(3000, 20, 16, Metric::kL2, 3);
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   for (const double share : {0.001, 0.01, 0.1, 0.5, 0.99}) {
     const Bitset visible = random_bits(data.n, share, 12);
     CHECK(recall_of(*index, data, 10, with_ef(64), &visible) >= 0.9);
@@ -81,7 +75,7 @@ TEST(hnsw_range_search_grows_until_it_has_left_the_range) {
   const IndexData data(3000, 20, 16, Metric::kL2, 4);
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   const Bitset half = random_bits(data.n, 0.5, 5);
   for (const Bitset* visible : {static_cast<const Bitset*>(nullptr), &half}) {
     size_t common_hits = 0;
@@ -137,7 +131,7 @@ TEST(p4_hnsw_finds_the_visible_ones_of_many_copies_of_a_row) {
     data.prepare();
     const std::vector<uint8_t> image = build_image(hnsw_params(metric), data);
     const auto index = open_image(image, data);
-    const QueryBatch queries = data.queries();
+    const QuerySet queries = data.queries();
     const Bitset all(data.n, true);
     const Bitset tenth = random_bits(data.n, 0.1, 7);
     const Bitset few = random_bits(data.n, 0.01, 8);
@@ -198,7 +192,7 @@ TEST(twins_are_rows_of_equal_bytes_and_nothing_else) {
         if (random() % 2 == 0) base[row * kDim + 2] = -base[row * kDim + 2];
         if (row % 7 != 3) nodes.push_back(row);  // some have no vector
       }
-      const VectorRows rows{base.data(), n, kDim, Metric::kL2, nullptr};
+      const RowView rows = float_rows(base.data(), n, kDim);
       std::map<std::string, std::vector<uint32_t>> expected;
       for (const uint32_t row : nodes) {
         const char* bytes = reinterpret_cast<const char*>(base.data() + row * kDim);
@@ -261,7 +255,7 @@ TEST(twins_are_told_apart_when_their_hashes_are_equal) {
     nodes.push_back(row);
   }
   TwinLists lists;
-  CHECK(find_twins({base.data(), 1000, 3, Metric::kL2, nullptr}, nullptr, &nodes, &lists));
+  CHECK(find_twins(float_rows(base.data(), 1000, 3), nullptr, &nodes, &lists));
   CHECK_EQ(nodes.size(), kinds.size());
   CHECK_EQ(lists.rows.size(), 1000 - kinds.size());
   const Twins twins(lists.heads, lists.begins.data(), lists.rows);
@@ -274,7 +268,7 @@ TEST(hnsw_every_row_can_be_reached_by_searching_for_it) {
   const IndexData data(3000, 1, 12, Metric::kL2, 7);
   const std::vector<uint8_t> image = build_image(hnsw_params(Metric::kL2, 4, 40), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries(data.base.data(), data.n, 12, Metric::kL2);
+  const QuerySet queries = float_queries(data.base.data(), data.n, 12, Metric::kL2);
   std::set<uint64_t> reached;
   size_t found;
   for (const Hit& hit : search_index(*index, queries, 0, data.n, with_ef(3000), nullptr, &found)) {
@@ -325,8 +319,7 @@ TEST(hnsw_takes_small_and_large_degrees_and_any_ef_construction) {
   }
   std::vector<uint8_t> image;
   const auto build = [&](SectionFileWriter* out) {
-    const IndexBuildParams params = hnsw_params(Metric::kL2, 1);
-    return build_vector_index(params, data.base.data(), data.n, data.dim, {}, out);
+    return hnsw_params(Metric::kL2, 1).build(data.view(), {}, out);
   };
   CHECK(fixture::build_bytes(build, &image).code() == StatusCode::kInvalidParameter);
 }
@@ -361,7 +354,7 @@ TEST(hnsw_refuses_a_header_that_leaves_no_node) {
   std::memcpy(image.data(), &header, sizeof(header));
   fixture::sign_again(&image);
   std::unique_ptr<VectorIndex> index;
-  CHECK(try_open(image, data.base.data(), data.n, data.dim, &index).code() ==
+  CHECK(try_open(image, data.view(), &index).code() ==
         StatusCode::kDataIntegrity);
 }
 

@@ -6,10 +6,11 @@
 #include <random>
 #include <vector>
 
-#include "distance/score.h"
+#include "float_vectors.h"
+#include "base/bitset.h"
+#include "base/top_k.h"
 #include "index/vector_index.h"
-#include "util/bitset.h"
-#include "util/top_k.h"
+#include "vector/exact_scorer.h"
 
 namespace elanus::check {
 
@@ -37,17 +38,17 @@ struct IndexData {
   }
 
   // Call after changing `base`.
-  void prepare() { compute_inverse_norms(base.data(), n, dim, norms.data()); }
+  void prepare() { compute_inverse_norms(view(), norms.data()); }
 
-  VectorRows view() const { return {base.data(), n, dim, metric, norms.data()}; }
-  QueryBatch queries() const {
-    return QueryBatch(query_floats.data(), query_floats.size() / dim, dim, metric);
+  RowView view() const { return float_rows(base.data(), n, dim, norms.data()); }
+  QuerySet queries() const {
+    return float_queries(query_floats.data(), query_floats.size() / dim, dim, metric);
   }
 
   // Exact hits by scoring one row at a time and sorting.
-  std::vector<Hit> naive(const QueryBatch& batch, size_t q, size_t k, const Bitset* visible,
+  std::vector<Hit> naive(const QuerySet& set, size_t q, size_t k, const Bitset* visible,
                          const ScoreRange* range = nullptr) const {
-    const Scorer scorer(view(), batch, q);
+    const ExactScorer scorer = ExactScorer::make(view(), set, q);
     std::vector<Hit> hits;
     for (uint32_t row = 0; row < n; ++row) {
       if (visible != nullptr && !visible->test(row)) continue;

@@ -8,18 +8,19 @@
 #include <thread>
 
 #include "check.h"
-#include "index/flat_scan.h"
 #include "index_data.h"
 #include "temporary_file.h"
+#include "graph/hnsw_format.h"
+#include "read/flat_scan.h"
 
 namespace elanus::check {
 
 // The bytes of the index's file.
-inline std::vector<uint8_t> build_image(const IndexBuildParams& params, const IndexData& data,
+inline std::vector<uint8_t> build_image(const IndexSpec& params, const IndexData& data,
                                         const IndexBuildControl& control = {}) {
   std::vector<uint8_t> image;
   const auto build = [&](SectionFileWriter* out) {
-    return build_vector_index(params, data.base.data(), data.n, data.dim, control, out);
+    return params.build(data.view(), control, out);
   };
   const Status status = fixture::build_bytes(build, &image);
   if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
@@ -27,27 +28,27 @@ inline std::vector<uint8_t> build_image(const IndexBuildParams& params, const In
 }
 
 // `image` outlives the index.
-inline Status try_open(const std::vector<uint8_t>& image, const float* base, size_t n, size_t dim,
+inline Status try_open(const std::vector<uint8_t>& image, const RowView& rows,
                        std::unique_ptr<VectorIndex>* index) {
   std::shared_ptr<const SectionFile> file;
   if (Status status = SectionFile::of_bytes(image, &file); !status.is_ok()) return status;
-  return open_vector_index(std::move(file), base, n, dim, index);
+  return open_vector_index(std::move(file), rows, index);
 }
 
 inline std::unique_ptr<VectorIndex> open_image(const std::vector<uint8_t>& image,
                                                const IndexData& data) {
   std::unique_ptr<VectorIndex> index;
-  const Status status = try_open(image, data.base.data(), data.n, data.dim, &index);
+  const Status status = try_open(image, data.view(), &index);
   if (!status.is_ok()) fail(__FILE__, __LINE__, status.message());
   return index;
 }
 
-inline std::vector<Hit> search_index(const VectorIndex& index, const QueryBatch& queries, size_t q,
+inline std::vector<Hit> search_index(const VectorIndex& index, const QuerySet& queries, size_t q,
                                      size_t k, const IndexSearchParams& params,
                                      const Bitset* visible, size_t* found) {
   TopK heap(k);
   *found = index.search(queries, q, params, visible == nullptr ? nullptr : visible->words(),
-                        visible == nullptr ? index.rows() : visible->count(), heap,
+                        visible == nullptr ? index.rows().count : visible->count(), heap,
                         SearchScratch::of_thread());
   return heap.take_sorted();
 }
@@ -56,7 +57,7 @@ inline std::vector<Hit> search_index(const VectorIndex& index, const QueryBatch&
 // right.
 inline double recall_of(const VectorIndex& index, const IndexData& data, size_t k,
                         const IndexSearchParams& params, const Bitset* visible = nullptr) {
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   size_t hit_count = 0;
   size_t true_count = 0;
   for (size_t q = 0; q < queries.count(); ++q) {
@@ -64,7 +65,7 @@ inline double recall_of(const VectorIndex& index, const IndexData& data, size_t 
     const std::vector<Hit> hits = search_index(index, queries, q, k, params, visible, &found);
     const std::vector<Hit> truth = data.naive(queries, q, k, visible);
     CHECK_EQ(found, hits.size());
-    const Scorer scorer(data.view(), queries, q);
+    const ExactScorer scorer = ExactScorer::make(data.view(), queries, q);
     for (const Hit& hit : hits) {
       CHECK(hit.id < data.n);
       CHECK_EQ(hit.score, scorer.score(static_cast<uint32_t>(hit.id)));
@@ -79,11 +80,11 @@ inline double recall_of(const VectorIndex& index, const IndexData& data, size_t 
 // Every truncation and every flipped bit of the first page is refused; garbage in links and lists
 // is, or gives an index that can be searched without harm and whose scores are right. A file whose
 // inverse norms are damaged does not open.
-inline void check_damage_is_survived(const IndexBuildParams& params, const IndexData& data) {
+inline void check_damage_is_survived(const IndexSpec& params, const IndexData& data) {
   const std::vector<uint8_t> image = build_image(params, data);
   std::unique_ptr<VectorIndex> index;
   const auto code_of = [&](const std::vector<uint8_t>& bytes, size_t n, size_t dim) {
-    return try_open(bytes, data.base.data(), n, dim, &index).code();
+    return try_open(bytes, float_rows(data.base.data(), n, dim), &index).code();
   };
   for (size_t size = 0; size < image.size(); size += 1 + image.size() / 97) {
     const std::vector<uint8_t> cut(image.begin(),
@@ -96,7 +97,7 @@ inline void check_damage_is_survived(const IndexBuildParams& params, const Index
   CHECK(SectionFile::of_bytes(image, &file).is_ok());
   SectionEntry norms;
   for (const SectionEntry& section : file->sections()) {
-    if (section.tag == static_cast<uint32_t>(SectionTag::kInverseNorms)) norms = section;
+    if (section.tag == static_cast<uint32_t>(kInverseNorms)) norms = section;
   }
   const size_t table_end =
       sizeof(SectionFileHeader) + file->sections().size() * sizeof(SectionEntry);
@@ -106,7 +107,7 @@ inline void check_damage_is_survived(const IndexBuildParams& params, const Index
     CHECK(code_of(bad, data.n, data.dim) == StatusCode::kDataIntegrity);
   }
   std::mt19937_64 random(77);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   for (size_t round = 0; round < 60; ++round) {
     std::vector<uint8_t> bad = image;
     for (size_t i = 0; i < 1 + bad.size() / 50; ++i) {
@@ -117,7 +118,7 @@ inline void check_damage_is_survived(const IndexBuildParams& params, const Index
     if (code_of(bad, data.n, data.dim) != StatusCode::kOk) continue;
     for (size_t q = 0; q < queries.count(); ++q) {
       size_t found;
-      const Scorer scorer(data.view(), queries, q);
+      const ExactScorer scorer = ExactScorer::make(data.view(), queries, q);
       for (const Hit& hit : search_index(*index, queries, q, 10, {}, nullptr, &found)) {
         CHECK(hit.id < data.n);
         CHECK_EQ(hit.score, scorer.score(static_cast<uint32_t>(hit.id)));
@@ -132,7 +133,7 @@ inline void check_damage_is_survived(const IndexBuildParams& params, const Index
 }
 
 // Raises the token while another thread builds.
-inline void check_build_can_be_canceled(const IndexBuildParams& params, const IndexData& data) {
+inline void check_build_can_be_canceled(const IndexSpec& params, const IndexData& data) {
   const CancelToken token;
   std::atomic<uint64_t> progress{0};
   ThreadPool::Options options;
@@ -146,10 +147,11 @@ inline void check_build_can_be_canceled(const IndexBuildParams& params, const In
   std::vector<uint8_t> image;
   Status status;
   const auto build = [&](SectionFileWriter* out) {
-    return build_vector_index(params, data.base.data(), data.n, data.dim, control, out);
+    return params.build(data.view(), control, out);
   };
   std::thread builder([&] { status = fixture::build_bytes(build, &image); });
-  while (params.kind == IndexKind::kHnsw && progress.load() == 0) std::this_thread::yield();
+  while (params.kind->container == kHnswContainer && progress.load() == 0)
+    std::this_thread::yield();
   token.cancel();
   builder.join();
   CHECK(status.code() == StatusCode::kCanceled);
@@ -159,7 +161,7 @@ inline void check_build_can_be_canceled(const IndexBuildParams& params, const In
 
 // Null rows are zeros in the base. With `share` of them, recall over the others must not suffer,
 // and none may turn up even where only few rows are left.
-inline void check_absent_rows(IndexBuildParams build, const IndexSearchParams& search,
+inline void check_absent_rows(IndexSpec build, const IndexSearchParams& search,
                               double floor) {
   for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
     build.metric = metric;
@@ -174,7 +176,7 @@ inline void check_absent_rows(IndexBuildParams build, const IndexSearchParams& s
       control.present = present.words();
       const std::vector<uint8_t> image = build_image(build, data, control);
       const auto index = open_image(image, data);
-      CHECK_EQ(index->rows(), data.n);
+      CHECK_EQ(index->rows().count, data.n);
       CHECK(recall_of(*index, data, 10, search, &present) >= (share < 0.5 ? floor : 0.999));
       // A filter besides.
       Bitset some = random_bits(data.n, 0.5, 23);
@@ -189,7 +191,7 @@ inline void check_absent_rows(IndexBuildParams build, const IndexSearchParams& s
 }
 
 // Few, equal, zero and NaN rows; k and ef beyond the number of rows.
-inline void check_odd_data(IndexBuildParams params) {
+inline void check_odd_data(IndexSpec params) {
   for (const Metric metric : {Metric::kL2, Metric::kIp, Metric::kCosine}) {
     params.metric = metric;
     for (const size_t n : {0u, 1u, 2u, 3u, 40u, 300u}) {
@@ -207,9 +209,9 @@ inline void check_odd_data(IndexBuildParams params) {
         const std::unique_ptr<VectorIndex> index = open_image(image, data);
         const Bitset none(n);
         const Bitset half = random_bits(n, 0.5, 1);
-        const QueryBatch queries = data.queries();
+        const QuerySet queries = data.queries();
         const std::vector<float> nan(5, std::nanf(""));
-        const QueryBatch nan_query(nan.data(), 1, 5, metric);
+        const QuerySet nan_query = float_queries(nan.data(), 1, 5, metric);
         for (const size_t k : {0u, 1u, 10u, 1000u}) {
           for (const Bitset* visible : {static_cast<const Bitset*>(nullptr), &none, &half}) {
             size_t found;

@@ -1,5 +1,5 @@
 // IVF_FLAT: recall floors against exact search, full k under filters, odd data, damage, cancelling.
-#include "index/ivf_flat.h"
+#include "lists/ivf_flat.h"
 
 #include "index_suite.h"
 
@@ -8,17 +8,13 @@ using namespace elanus::check;
 
 namespace {
 
-IndexBuildParams ivf_params(Metric metric, uint32_t nlist = 64) {
-  IndexBuildParams params;
-  params.kind = IndexKind::kIvfFlat;
-  params.metric = metric;
-  params.nlist = nlist;
-  return params;
+IndexSpec ivf_params(Metric metric, uint32_t nlist = 64) {
+  return {"IVF_FLAT", metric, ParamBag().set("nlist", nlist)};
 }
 
 IndexSearchParams with_nprobe(uint32_t nprobe) {
   IndexSearchParams params;
-  params.nprobe = nprobe;
+  params.bag.set("nprobe", nprobe);
   return params;
 }
 
@@ -32,7 +28,7 @@ TEST(ivf_recall_rises_with_nprobe_and_all_lists_are_exact) {
     CHECK(recall_of(*index, data, 10, with_nprobe(16)) >= 0.85);
     CHECK_EQ(recall_of(*index, data, 10, with_nprobe(64)), 1.0);
     CHECK_EQ(recall_of(*index, data, 10, with_nprobe(100000)), 1.0);
-    CHECK((index->inverse_norms() != nullptr) == (metric == Metric::kCosine));
+    CHECK((index->rows().inv_norms != nullptr) == (metric == Metric::kCosine));
   }
 }
 
@@ -40,7 +36,7 @@ TEST(ivf_fills_k_from_further_lists) {
   const IndexData data(2000, 10, 8, Metric::kL2, 2);
   const std::vector<uint8_t> image = build_image(ivf_params(Metric::kL2), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   for (const double share : {0.0, 0.002, 0.05, 1.0}) {
     const Bitset visible = random_bits(data.n, share, 3);
     for (size_t q = 0; q < queries.count(); ++q) {
@@ -71,7 +67,7 @@ TEST(ivf_range_search_keeps_to_the_range) {
   const IndexData data(2000, 5, 8, Metric::kIp, 5);
   const std::vector<uint8_t> image = build_image(ivf_params(Metric::kIp), data);
   const auto index = open_image(image, data);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   const std::vector<Hit> order = data.naive(queries, 0, 2000, nullptr);
   const ScoreRange range{order[60].score, order[20].score};
   IndexSearchParams params = with_nprobe(64);

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "check.h"
-#include "expr/evaluate.h"
 #include "expr_support.h"
 #include "plain_rows.h"
 #include "regex_oracle.h"
-#include "segment/query.h"
-#include "segment/search.h"
 #include "turns.h"
+#include "filter/evaluate.h"
+#include "read/query.h"
+#include "read/search.h"
 
 namespace elanus {
 namespace {

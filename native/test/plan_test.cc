@@ -1,5 +1,5 @@
 // Decoding of plans: the tree that comes out, and that no bytes whatever get past the checks.
-#include "expr/plan.h"
+#include "filter/plan.h"
 
 #include <random>
 

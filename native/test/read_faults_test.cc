@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "check.h"
+#include "float_vectors.h"
 #include "expr_support.h"
-#include "index/vector_index.h"
 #include "plain_rows.h"
-#include "segment/query.h"
-#include "segment/search.h"
-#include "segment/segment_writer.h"
 #include "segment_fixture.h"
-#include "util/guard.h"
+#include "base/guard.h"
+#include "index/vector_index.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "segment/segment_writer.h"
 
 namespace elanus {
 namespace {
@@ -154,11 +155,10 @@ TEST(an_index_build_without_memory_says_so_on_whichever_thread_it_is) {
   ThreadPool pool({.threads = 2});
   IndexBuildControl control;
   control.pool = &pool;
-  for (const IndexKind kind : {IndexKind::kHnsw, IndexKind::kIvfFlat}) {
-    IndexBuildParams params;
-    params.kind = kind;
-    params.nlist = 8;
-    params.ef_construction = 20;
+  const RowView view = check::float_rows(rows.data(), kRows, kDim);
+  for (const char* kind : {"HNSW", "IVF_FLAT"}) {
+    const check::IndexSpec params(kind, Metric::kL2,
+                                  ParamBag().set("nlist", 8).set("efConstruction", 20));
     for (const bool only_helpers : {false, true}) {
       const fixture::TemporaryFile file;
       refuse_each(
@@ -168,14 +168,14 @@ TEST(an_index_build_without_memory_says_so_on_whichever_thread_it_is) {
               std::unique_ptr<SectionFileWriter> out;
               Status status = SectionFileWriter::create(file.path(), nullptr, &out);
               if (!status.is_ok()) return status;
-              return build_vector_index(params, rows.data(), kRows, kDim, control, out.get());
+              return params.build(view, control, out.get());
             });
           },
           [&] {
             std::shared_ptr<const SectionFile> built;
             std::unique_ptr<VectorIndex> index;
             return SectionFile::open(file.path(), &built).is_ok() &&
-                   open_vector_index(built, rows.data(), kRows, kDim, &index).is_ok();
+                   open_vector_index(built, view, &index).is_ok();
           });
     }
   }

@@ -11,14 +11,14 @@
 #include <vector>
 
 #include "check.h"
-#include "distance/score.h"
+#include "float_vectors.h"
 #include "expr_support.h"
-#include "index/vector_index.h"
 #include "plain_rows.h"
-#include "segment/index_file.h"
-#include "segment/query.h"
-#include "segment/search.h"
 #include "segment_fixture.h"
+#include "index/vector_index.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "segment/index_file.h"
 
 namespace elanus {
 namespace {
@@ -138,8 +138,7 @@ std::vector<ModelHit> model_search(const World& world, const SearchRequest& requ
       continue;
     const float* vector = reinterpret_cast<const float*>(cell->data());
     const float score = client_score(
-        request.metric, score_one(request.metric, query, inverse_norm(query, fixture::kDim), vector,
-                                  inverse_norm(vector, fixture::kDim), fixture::kDim));
+        request.metric, check::score_one(request.metric, query, vector, fixture::kDim));
     const float sign = request.metric == Metric::kL2 ? -1.0f : 1.0f;
     if (request.radius && !(sign * score > sign * *request.radius)) continue;
     if (request.range_filter && !(sign * score <= sign * *request.range_filter)) continue;
@@ -356,11 +355,11 @@ TEST(a_search_through_an_index_asks_on_until_k_keys_are_distinct) {
   const std::shared_ptr<SealedSegment> sealed = fixture::seal({growing}, world.schema, file.path());
   const std::unique_ptr<SegmentSnapshot> rows = sealed->snapshot(kReadAll);
   const float* base = static_cast<const float*>(rows->column(0, fixture::kVector).data);
-  IndexBuildParams params;
+  const check::IndexSpec params("HNSW", Metric::kL2);
   fixture::TemporaryFile index;
   std::unique_ptr<SectionFileWriter> writer;
   CHECK(SectionFileWriter::create(index.path(), nullptr, &writer).is_ok());
-  CHECK(build_vector_index(params, base, 6000, fixture::kDim, {}, writer.get()).is_ok());
+  CHECK(params.build(check::float_rows(base, 6000, fixture::kDim), {}, writer.get()).is_ok());
   CHECK(attach_index_file(*sealed, fixture::kVector, index.path()).is_ok());
   const std::vector<float> query(fixture::kDim, 100.0f);
   SearchRequest request;

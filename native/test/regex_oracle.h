@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "expr/regex.h"
+#include "filter/regex.h"
 
 namespace elanus::test {
 

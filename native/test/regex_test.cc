@@ -1,6 +1,6 @@
 // The automaton of regular expressions against the slow one of the oracle: random programs, states
 // that are forgotten and made again, several threads.
-#include "expr/regex.h"
+#include "filter/regex.h"
 
 #include <atomic>
 #include <random>
@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "regex_oracle.h"
-#include "util/steps.h"
+#include "threads/steps.h"
 
 using namespace elanus;
 using test::a_then_b;

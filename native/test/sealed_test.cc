@@ -5,10 +5,10 @@
 #include <fstream>
 #include <thread>
 
+#include "segment_fixture.h"
 #include "index/vector_index.h"
 #include "scalar/json_path_index.h"
 #include "segment/index_file.h"
-#include "segment_fixture.h"
 
 namespace elanus {
 namespace {
@@ -299,24 +299,21 @@ TEST(sealed_reads_fields_added_while_it_is_open_as_their_defaults) { run_default
 class FakeIndex final : public VectorIndex {
  public:
   FakeIndex(std::vector<float> norms, std::atomic<int>* alive)
-      : norms_(std::move(norms)), alive_(alive) {
+      : VectorIndex({.count = norms.size(), .inv_norms = norms.empty() ? nullptr : norms.data()},
+                    Metric::kCosine),
+        norms_(std::move(norms)),
+        alive_(alive) {
     ++*alive_;
   }
   ~FakeIndex() override { --*alive_; }
-  IndexKind kind() const override { return IndexKind::kHnsw; }
-  const char* name() const override { return "FAKE"; }
-  Metric metric() const override { return Metric::kCosine; }
-  size_t rows() const override { return norms_.size(); }
-  uint64_t bytes() const override { return 0; }
-  const float* inverse_norms() const override { return norms_.empty() ? nullptr : norms_.data(); }
-  size_t search(const QueryBatch&, size_t, const IndexSearchParams&, const uint64_t*, size_t, TopK&,
+  size_t search(const QuerySet&, size_t, const IndexSearchParams&, const uint64_t*, size_t, TopK&,
                 SearchScratch&) const override {
     return 0;
   }
   double expected_distances(const IndexSearchParams&, size_t, size_t) const override { return 0; }
 
  private:
-  std::vector<float> norms_;
+  const std::vector<float> norms_;
   std::atomic<int>* alive_;
 };
 
@@ -444,7 +441,7 @@ TEST(r15_sealed_readers_beside_deletes_and_index_changes) {
               visible.test(row) != (static_cast<uint64_t>(snapshot->key_at(row)) + 501 > read_ts);
         }
         if (const VectorIndex* index = snapshot->vector_index(fixture::kVector))
-          wrong += index->rows() != 500;
+          wrong += index->rows().count != 500;
         wrong += snapshot->inv_norms(0, fixture::kVector, nullptr) == nullptr;
         (void)sealed->stats();
       }

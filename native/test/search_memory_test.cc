@@ -10,9 +10,9 @@
 
 #include "check.h"
 #include "plain_rows.h"
-#include "segment/search.h"
 #include "segment_fixture.h"
-#include "util/thread_pool.h"
+#include "read/search.h"
+#include "threads/thread_pool.h"
 
 namespace {
 

@@ -1,7 +1,9 @@
 // ELVX files: what was written comes back, and the writer's checksum is that of the whole file;
 // what does not fit its table is refused; offsets have 64 bits; a full disk and a raised token are
 // told.
+#include "graph/hnsw_format.h"
 #include "io/section_file.h"
+#include "scalar/scalar_index_format.h"
 
 #include <numeric>
 
@@ -10,7 +12,7 @@
 
 #include "check.h"
 #include "temporary_file.h"
-#include "util/crc32c.h"
+#include "base/crc32c.h"
 
 using namespace elanus;
 using fixture::TemporaryFile;
@@ -25,7 +27,7 @@ struct Numbers {
 
 SectionFileHeader some_header() {
   SectionFileHeader header;
-  header.container = static_cast<uint32_t>(Container::kScalar);
+  header.container = static_cast<uint32_t>(kScalarContainer);
   header.rows = 11;
   header.seed = 42;
   set_parameters(header, Numbers());
@@ -41,22 +43,22 @@ std::vector<uint32_t> rising(size_t count) {
 // Sections of 4 bytes, of none, of more than a buffer, and of one byte.
 Status write_some(SectionFileWriter* out) {
   const std::vector<uint32_t> large = rising(300000);
-  out->put_section(SectionTag::kKeys, std::span<const uint32_t>(large).first(1));
-  out->begin(SectionTag::kValid);
-  out->begin(SectionTag::kPostings);
+  out->put_section(ScalarTag::kKeys, std::span<const uint32_t>(large).first(1));
+  out->begin(ScalarTag::kValid);
+  out->begin(ScalarTag::kPostings);
   for (size_t at = 0; at < large.size(); at += 70000) {
     const size_t count = std::min<size_t>(70000, large.size() - at);
     out->put_all(std::span<const uint32_t>(large).subspan(at, count));
   }
-  out->begin(SectionTag::kCharacters);
+  out->begin(ScalarTag::kCharacters);
   out->put("x", 1);
   return out->finish(some_header());
 }
 
-constexpr SectionFile::Expected kSome[] = {{SectionTag::kKeys, 4},
-                                           {SectionTag::kValid, 0},
-                                           {SectionTag::kPostings, 1200000},
-                                           {SectionTag::kCharacters, 1}};
+constexpr SectionFile::Expected kSome[] = {{ScalarTag::kKeys, 4},
+                                           {ScalarTag::kValid, 0},
+                                           {ScalarTag::kPostings, 1200000},
+                                           {ScalarTag::kCharacters, 1}};
 
 StatusCode code_of(const std::vector<uint8_t>& bytes) {
   const fixture::ExactBytes exact(bytes);
@@ -78,7 +80,7 @@ TEST(sections_come_back_as_they_were_written) {
 
   std::shared_ptr<const SectionFile> file;
   CHECK_EQ(SectionFile::open(path.path(), &file).message(), std::string());
-  CHECK(file->container() == Container::kScalar);
+  CHECK(file->container() == kScalarContainer);
   CHECK_EQ(file->header().rows, uint64_t{11});
   CHECK_EQ(get_parameters<Numbers>(file->header()).first, uint64_t{7});
   CHECK_EQ(file->bytes(), uint64_t{bytes.size()});
@@ -86,11 +88,11 @@ TEST(sections_come_back_as_they_were_written) {
   CHECK(file->expect(kSome).is_ok());
   CHECK(fixture::is_whole(*file));
   for (const SectionEntry& section : file->sections()) CHECK_EQ(section.offset % 4096, uint64_t{0});
-  const uint32_t* numbers = file->section<uint32_t>(SectionTag::kPostings);
+  const uint32_t* numbers = file->section<uint32_t>(ScalarTag::kPostings);
   CHECK(std::equal(numbers, numbers + 300000, rising(300000).begin()));
-  CHECK_EQ(*file->section<char>(SectionTag::kCharacters), 'x');
-  CHECK(file->section<char>(SectionTag::kLinks) == nullptr);
-  CHECK(file->compare(SectionTag::kLinks).is_ok());
+  CHECK_EQ(*file->section<char>(ScalarTag::kCharacters), 'x');
+  CHECK(file->section<char>(HnswTag::kLinks) == nullptr);
+  CHECK(file->compare(HnswTag::kLinks).is_ok());
 }
 
 TEST(a_file_without_sections_is_a_page) {
@@ -113,12 +115,12 @@ TEST(other_sections_than_the_container_knows_are_refused) {
     other[i].bytes += 4;
     CHECK(file->expect(other).code() == StatusCode::kDataIntegrity);
     other = wanted;
-    other[i].tag = SectionTag::kBitmaps;
+    other[i].tag = ScalarTag::kBitmaps;
     CHECK(file->expect(other).code() == StatusCode::kDataIntegrity);
     other.erase(other.begin() + static_cast<std::ptrdiff_t>(i));
     CHECK(file->expect(other).code() == StatusCode::kDataIntegrity);
   }
-  wanted.push_back({SectionTag::kBitmaps, 0});
+  wanted.push_back({ScalarTag::kBitmaps, 0});
   CHECK(file->expect(wanted).code() == StatusCode::kDataIntegrity);
 }
 
@@ -193,8 +195,8 @@ TEST(a_section_may_lie_past_four_gibibytes) {
   header.file_bytes = kFar + 4000;
   CHECK_EQ(out->bytes(), header.file_bytes);
   const SectionEntry entries[] = {
-      {static_cast<uint32_t>(SectionTag::kLinks), 0, kSectionAlignment, kFar - kSectionAlignment},
-      {static_cast<uint32_t>(SectionTag::kKeys), crc32c(numbers.data(), 4000), kFar, 4000}};
+      {static_cast<uint32_t>(HnswTag::kLinks), 0, kSectionAlignment, kFar - kSectionAlignment},
+      {static_cast<uint32_t>(ScalarTag::kKeys), crc32c(numbers.data(), 4000), kFar, 4000}};
   std::memcpy(first.data(), &header, sizeof(header));
   std::memcpy(first.data() + sizeof(header), entries, sizeof(entries));
   fixture::sign_again(&first);
@@ -202,9 +204,9 @@ TEST(a_section_may_lie_past_four_gibibytes) {
   std::shared_ptr<const SectionFile> file;
   CHECK_EQ(SectionFile::open(path.path(), &file).message(), std::string());
   CHECK_EQ(file->bytes(), kFar + 4000);
-  CHECK(file->compare(SectionTag::kKeys).is_ok());
-  CHECK_EQ(file->section<uint32_t>(SectionTag::kKeys)[999], 1000u);
-  CHECK_EQ(file->section<uint8_t>(SectionTag::kLinks)[kFar - 5000], 0);
+  CHECK(file->compare(ScalarTag::kKeys).is_ok());
+  CHECK_EQ(file->section<uint32_t>(ScalarTag::kKeys)[999], 1000u);
+  CHECK_EQ(file->section<uint8_t>(HnswTag::kLinks)[kFar - 5000], 0);
 }
 
 TEST(what_cannot_be_written_is_told) {

@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "check.h"
-#include "segment/gather.h"
+#include "temporary_file.h"
+#include "read/gather.h"
 #include "segment/growing_segment.h"
 #include "segment/row_batch.h"
 #include "segment/sealed_segment.h"
 #include "segment/segment_writer.h"
-#include "temporary_file.h"
 
 namespace elanus::fixture {
 

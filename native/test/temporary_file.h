@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "base/crc32c.h"
 #include "io/section_file.h"
-#include "util/crc32c.h"
 
 namespace elanus::fixture {
 

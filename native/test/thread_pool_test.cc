@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "util/cpu.h"
-#include "util/thread_pool.h"
+#include "base/cpu.h"
+#include "threads/thread_pool.h"
 
 using namespace elanus;
 

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "check.h"
-#include "util/top_k.h"
+#include "base/top_k.h"
 
 using namespace elanus;
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "check.h"
-#include "util/thread_pool.h"
+#include "threads/thread_pool.h"
 
 namespace elanus {
 

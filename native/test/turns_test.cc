@@ -7,17 +7,18 @@
 #include <vector>
 
 #include "check.h"
-#include "index/hnsw.h"
 #include "index_suite.h"
 #include "plain_rows.h"
-#include "scalar/scalar_index.h"
-#include "segment/gather.h"
-#include "segment/query.h"
-#include "segment/search.h"
-#include "segment/segment_writer.h"
 #include "segment_fixture.h"
 #include "turns.h"
-#include "util/step_sort.h"
+#include "graph/hnsw.h"
+#include "index/index_builder.h"
+#include "read/gather.h"
+#include "read/query.h"
+#include "read/search.h"
+#include "scalar/scalar_index.h"
+#include "segment/segment_writer.h"
+#include "threads/step_sort.h"
 
 namespace elanus {
 namespace {
@@ -66,13 +67,12 @@ TEST(r22_a_query_of_many_keys_gives_way) {
 
 TEST(r22_a_walk_over_a_large_beam_gives_way) {
   const check::IndexData data(20000, 1, 64, Metric::kL2, 3);
-  IndexBuildParams params;
-  params.ef_construction = 40;
+  const check::IndexSpec params("HNSW", Metric::kL2, ParamBag().set("efConstruction", 40));
   const std::vector<uint8_t> image = check::build_image(params, data);
   const auto index = check::open_image(image, data);
-  const QueryBatch queries = data.queries();
+  const QuerySet queries = data.queries();
   IndexSearchParams search;
-  search.ef = 1000;
+  search.bag.set("ef", 1000);
   const size_t answered = answered_during([&](ThreadPool*) {
     // The walks of one query do not give way between one another here, only inside.
     for (int i = 0; i < 200; ++i) {

@@ -2,7 +2,8 @@
 // after another; VarChar elements are `u32 n, u32 × (n + 1) offsets, characters`.
 // Blobs may begin at any byte.
 
-import { DataType, getFixedWidth } from '../model/data-type.ts';
+import { DataType } from '../model/data-type.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 
 /** A growing run of bytes with the range of each blob in it. */
 export class BlobArena {

@@ -3,8 +3,9 @@
 import { forEachString, getArrayLength } from './array-blob.ts';
 import type { ColumnInput } from './row-batch-ops.ts';
 import type { RowColumn } from './row-batch.ts';
-import { DataType, getFixedWidth } from '../model/data-type.ts';
+import { DataType } from '../model/data-type.ts';
 import type { FieldSchema } from '../model/schema.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 
 /**
  * Appends the elements of `change` to those of `before`, or removes every element that occurs in

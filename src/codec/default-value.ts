@@ -2,8 +2,9 @@
 // A field with a default never stores a null: a row without a value was written before the field
 // was added, and reads as the default.
 
-import { DataType, getFixedWidth } from '../model/data-type.ts';
+import { DataType } from '../model/data-type.ts';
 import type { DefaultValue, FieldSchema } from '../model/schema.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 import { isVariableWidth, RowBatchBuilder, RowColumn } from './row-batch.ts';
 
 /** Returns one value's bytes; undefined when the default is null. */

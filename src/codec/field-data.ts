@@ -35,11 +35,11 @@ export interface ScalarFieldView {
 
 /** The oneof of schema.VectorField. */
 export type VectorColumn =
-  | { readonly kind: 'float'; readonly values: FixedBytes }
   | {
-      readonly kind: 'binary' | 'float16' | 'bfloat16' | 'int8' | 'array';
-      readonly bytes: Uint8Array;
+      readonly kind: 'float' | 'binary' | 'float16' | 'bfloat16' | 'int8';
+      readonly values: FixedBytes;
     }
+  | { readonly kind: 'array'; readonly bytes: Uint8Array }
   | { readonly kind: 'sparse'; readonly values: Spans; readonly dim: number };
 
 export interface VectorFieldView {
@@ -211,12 +211,11 @@ function decodeArrayArray(reader: WireReader): ScalarColumn {
   return { kind: 'array', values: spans.finish(), elementType };
 }
 
-const BYTE_VECTOR_KINDS = new Map<number, 'binary' | 'float16' | 'bfloat16' | 'int8' | 'array'>([
+const BYTE_VECTOR_KINDS = new Map<number, 'binary' | 'float16' | 'bfloat16' | 'int8'>([
   [3, 'binary'],
   [4, 'float16'],
   [5, 'bfloat16'],
   [7, 'int8'],
-  [8, 'array'],
 ]);
 
 function decodeVectorField(reader: WireReader): VectorFieldView {
@@ -229,12 +228,20 @@ function decodeVectorField(reader: WireReader): VectorFieldView {
     else if (tag === 0x12) {
       column = { kind: 'float', values: decodeList(reader, new FixedList(4), 0x0d) };
     } else if (tag === 0x32) column = decodeInside(reader, decodeSparse);
-    else if (byteKind !== undefined) column = { kind: byteKind, bytes: reader.readBytes() };
+    else if (tag === 0x42) column = { kind: 'array', bytes: reader.readBytes() };
+    else if (byteKind !== undefined) column = { kind: byteKind, values: readByteValues(reader) };
     else if (tag === 0x48) (validData ??= new BoolList()).readOne(reader);
     else if (tag === 0x4a) (validData ??= new BoolList()).readPacked(reader);
     else reader.skip(tag);
   }
   return { dim, column, validData: validData?.finish() };
+}
+
+function readByteValues(reader: WireReader): FixedBytes {
+  const spans = new SpanList();
+  spans.readSpan(reader);
+  const chunks = spans.finish();
+  return { width: 1, byteLength: chunks.pairs[1]!, chunks };
 }
 
 function decodeSparse(reader: WireReader): VectorColumn {

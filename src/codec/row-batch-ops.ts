@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { BYTES_PER_TURN, runNow, type Steps } from '../base/turns.ts';
-import { getFixedWidth } from '../model/data-type.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 import {
   isVariableWidth,
   RowBatchBuilder,

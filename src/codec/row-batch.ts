@@ -3,7 +3,8 @@
 // batch that does not begin at a multiple of 8. The builder lays out a batch; the caller fills it.
 
 import assert from 'node:assert/strict';
-import { DataType, getDataTypeName, getFixedWidth } from '../model/data-type.ts';
+import { DataType, getDataTypeName } from '../model/data-type.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 import { asBuffer, decodeUtf8, DecodeError } from './wire.ts';
 
 const MAGIC = 0x31424c45;

@@ -2,7 +2,8 @@
 // in a turn of the event loop of its own (R17). Nothing is copied here: a slice's columns are views
 // of the request's.
 
-import type { FieldDataView, ScalarColumn } from './field-data.ts';
+import { findVectorTypeOnWire } from '../model/vector-type.ts';
+import type { FieldDataView, ScalarColumn, VectorColumn, VectorFieldView } from './field-data.ts';
 import type { FixedBytes } from './wire-lists.ts';
 
 /** Work of a few milliseconds. */
@@ -60,7 +61,7 @@ class ColumnCursor {
   /** The wire has no values for null rows. */
   readonly #isCompact: boolean;
   #nextValue = 0;
-  readonly #floats: FixedCursor | undefined;
+  readonly #fixed: FixedCursor | undefined;
 
   /** Undefined when the column cannot be cut. */
   static open(
@@ -87,8 +88,8 @@ class ColumnCursor {
     this.#isEmpty = form.isEmpty;
     this.#isCompact = form.isCompact;
     const column = view.vectors?.column ?? view.scalars?.column;
-    const isFixed = column?.kind === 'float' || column?.kind === 'double';
-    this.#floats = isFixed ? new FixedCursor(column.values) : undefined;
+    const isFixed = column !== undefined && 'values' in column && 'chunks' in column.values;
+    this.#fixed = isFixed ? new FixedCursor(column.values) : undefined;
   }
 
   take(firstRow: number, rows: number): FieldDataView {
@@ -111,9 +112,15 @@ class ColumnCursor {
           ? vectors
           : {
               ...vectors,
-              column: { kind: 'float', values: this.#floats!.take(count * vectors.dim) },
+              column: this.#cutVectors(vectors, vectors.column, count),
             },
     };
+  }
+
+  #cutVectors({ dim }: VectorFieldView, column: VectorColumn, count: number): VectorColumn {
+    const { elementBytes } = findVectorTypeOnWire(column.kind)!;
+    const bytes = count * dim * elementBytes;
+    return { ...column, values: this.#fixed!.takeBytes(bytes) } as VectorColumn;
   }
 
   #cutScalars(column: ScalarColumn, from: number, count: number): ScalarColumn {
@@ -126,7 +133,7 @@ class ColumnCursor {
         return { ...column, values: column.values.subarray(from, from + count) };
       case 'float':
       case 'double':
-        return { ...column, values: this.#floats!.take(count) };
+        return { ...column, values: this.#fixed!.take(count) };
       case 'other':
         return column;
       default: {
@@ -149,8 +156,11 @@ class FixedCursor {
   }
 
   take(count: number): FixedBytes {
+    return this.takeBytes(count * this.#fixed.width);
+  }
+
+  takeBytes(byteLength: number): FixedBytes {
     const { width, chunks } = this.#fixed;
-    const byteLength = count * width;
     const pairs: number[] = [];
     for (let missing = byteLength; missing > 0; ) {
       const start = chunks.pairs[2 * this.#chunk]! + this.#taken;
@@ -175,9 +185,7 @@ export function countValues(view: FieldDataView): number | undefined {
   if (view.structArrays !== undefined) return undefined;
   if (vectors !== undefined) {
     if (vectors.column === undefined) return 0;
-    if (vectors.column.kind !== 'float' || vectors.dim <= 0) return undefined;
-    const rows = vectors.column.values.byteLength / 4 / vectors.dim;
-    return Number.isInteger(rows) ? rows : undefined;
+    return countVectors(vectors, vectors.column);
   }
   const column = scalars?.column;
   if (column === undefined) return 0;
@@ -194,6 +202,14 @@ export function countValues(view: FieldDataView): number | undefined {
     default:
       return column.values.count;
   }
+}
+
+function countVectors({ dim }: VectorFieldView, column: VectorColumn): number | undefined {
+  const type = findVectorTypeOnWire(column.kind);
+  const hasBytes = 'values' in column && 'byteLength' in column.values;
+  if (type === undefined || !hasBytes || dim <= 0) return undefined;
+  const rows = column.values.byteLength / type.elementBytes / dim;
+  return Number.isInteger(rows) ? rows : undefined;
 }
 
 function countValid(validData: Uint8Array): number {

@@ -4,8 +4,10 @@
 // oneof is always there, also for zero rows. Vectors are one memory copy.
 
 import { runNow, type Steps } from '../base/turns.ts';
-import { DataType, getFixedWidth } from '../model/data-type.ts';
+import { DataType } from '../model/data-type.ts';
 import { DYNAMIC_FIELD_NAME, type FieldSchema } from '../model/schema.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
+import { findVectorType, type VectorType } from '../model/vector-type.ts';
 import { forEachString } from './array-blob.ts';
 import { fillNulls } from './default-value.ts';
 import { projectJson } from './project-json.ts';
@@ -81,8 +83,9 @@ function* writeFieldDataBody(
   const column = fillNulls(field, batch.findColumn(field.fieldId), batch.rows);
   writer.writeInt32(1, field.dataType);
   writer.writeString(2, field.isDynamic ? DYNAMIC_FIELD_NAME : field.name);
-  if (field.dataType === DataType.FloatVector) {
-    yield* writeVectors(writer, field, { column, rows: batch.rows });
+  const vectors = findVectorType(field.dataType);
+  if (vectors !== undefined) {
+    yield* writeVectors(writer, field, vectors, { column, rows: batch.rows });
   } else {
     const hint = (column?.data.length ?? 0) + batch.rows;
     const scalars = writer.begin(3, hint);
@@ -107,27 +110,29 @@ function makeValidData(column: RowColumn | undefined, rows: number): Uint8Array 
   return valid;
 }
 
-function* writeVectors(writer: WireWriter, field: FieldSchema, values: Values): Steps<void> {
-  const { column, rows } = values;
-  const width = getFixedWidth(field.dataType, field.dim);
+function* writeVectors(
+  writer: WireWriter,
+  field: FieldSchema,
+  { wireField, isWireNested }: VectorType,
+  { column, rows }: Values,
+): Steps<void> {
   const hint = (column?.data.length ?? 0) + 16;
   const vectors = writer.begin(4, hint);
   writer.writeInt64(1, field.dim);
-  const floats = writer.begin(2, hint);
+  const nested = isWireNested ? writer.begin(wireField, hint) : undefined;
+  const bytesField = isWireNested ? 1 : wireField;
   if (column !== undefined && rows > 0) {
-    if (column.validity === undefined) yield* writeLongBytes(writer, 1, column.data);
-    else yield* writeValidVectors(writer, column, width);
+    if (column.validity === undefined) yield* writeLongBytes(writer, bytesField, column.data);
+    else yield* writeValidVectors(writer, bytesField, column);
   }
-  writer.end(floats);
+  if (nested !== undefined) writer.end(nested);
   writer.end(vectors);
 }
 
-function* writeValidVectors(writer: WireWriter, column: RowColumn, width: number): Steps<void> {
-  const packed = writer.begin(1, column.data.length);
+function* writeValidVectors(writer: WireWriter, field: number, column: RowColumn): Steps<void> {
+  const packed = writer.begin(field, column.data.length);
   yield* writeRows(writer, column.rows, (row) => {
-    if (column.isValid(row)) {
-      writer.appendRaw(column.data.subarray(row * width, (row + 1) * width));
-    }
+    if (column.isValid(row)) writer.appendRaw(column.getBytes(row));
   });
   writer.end(packed);
 }

@@ -13,9 +13,9 @@ export interface Spans {
   readonly pairs: Uint32Array;
 }
 
-/** Little-endian values of 4 or 8 bytes each, any alignment, in order of the ranges. */
+/** Little-endian values of this width each, any alignment, in order of the ranges. */
 export interface FixedBytes {
-  readonly width: 4 | 8;
+  readonly width: 1 | 4 | 8;
   readonly byteLength: number;
   readonly chunks: Spans;
 }

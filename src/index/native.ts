@@ -6,7 +6,8 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { QueryReply, ReadOutput, SearchReply } from '../model/read.ts';
+import type { ParamBag } from '../model/index/index-type.ts';
+import type { QueryReply, ReadOutput, SearchParams, SearchReply } from '../model/read.ts';
 
 /** A field as native knows it. */
 export interface NativeField {
@@ -110,31 +111,10 @@ export type BufferName =
 /** Primary keys: int64 or strings, one kind per collection. */
 export type NativeKeys = BigInt64Array | readonly string[];
 
-export interface NativeVectorParams {
-  /** Expanded candidates of a graph search; 0 = default. */
-  readonly ef: number;
-  /** Lists an IVF search visits; 0 = default. */
-  readonly nprobe: number;
-}
-
-export interface NativeSearchRequest extends ReadOutput {
-  readonly fieldId: bigint;
-  /** 'L2' | 'IP' | 'COSINE' */
-  readonly metric: string;
-  readonly nq: number;
-  readonly k: number;
-  /** nq × dim floats, little-endian, any alignment. */
-  readonly queries: Uint8Array;
-  /** docs/formats/plan.md; absent = all rows. */
-  readonly plan?: Uint8Array;
+export interface NativeSearchRequest extends SearchParams {
   readonly readTimestamp: bigint;
   /** From `takeJobId`; absent = it is not canceled. */
   readonly jobId?: number;
-  readonly params: NativeVectorParams;
-  /** Range search: a hit's score must be strictly better than this. */
-  readonly radius?: number;
-  /** Range search: a hit's score must not be better than this. */
-  readonly rangeFilter?: number;
 }
 
 export interface NativeQueryRequest extends ReadOutput {
@@ -150,19 +130,53 @@ export interface NativeQueryRequest extends ReadOutput {
 }
 
 export interface NativeIndexParams {
-  /** 'HNSW' | 'IVF_FLAT' for vectors, 'SCALAR' for a scalar index. */
+  /** A kind of vector index, as native's registry calls it, or 'SCALAR'. */
   readonly kind: string;
-  /** 'L2' | 'IP' | 'COSINE', or '' for a scalar index. */
+  /** '' for a scalar index. */
   readonly metric: string;
-  readonly M: number;
-  readonly efConstruction: number;
-  readonly nlist: number;
+  /** What the kind takes. */
+  readonly params: ParamBag;
   /**
    * SCALAR over a JSON field: the way to the values, keys and array positions; [] is the document.
    */
   readonly jsonPath?: readonly (string | number)[];
   /** DataType Bool, Double or VarChar: the only values the index has. Goes with `jsonPath`. */
   readonly jsonCastType?: number;
+}
+
+/** One participant's answer: hits of a search, best first, or rows by primary key. */
+export interface NativeAnswerList {
+  /** A row batch with the primary key and the timestamp. */
+  readonly rows: Uint8Array;
+  /** int32: rows of each query, those of query 0 first. */
+  readonly counts: Uint8Array;
+  /** float32 or float64 a row; empty: the rows come by primary key. */
+  readonly scores: Uint8Array;
+}
+
+export interface NativeReduction {
+  readonly keyFieldId: bigint;
+  readonly nq: number;
+  /** Rows of each query that are left out, best first. */
+  readonly offset: number;
+  /** Rows of each query besides; 0 = all. */
+  readonly limit: number;
+  /** The smallest score is the best. */
+  readonly smallerFirst: boolean;
+  /**
+   * A key's scores in all lists are added up and it stands with that, by the row of the first list
+   * that has it; else its first row in the order stays.
+   */
+  readonly addsUp: boolean;
+  /** Of all lists together: few are merged at once. */
+  readonly rows: number;
+}
+
+export interface NativeReducedRows {
+  readonly counts: Int32Array;
+  readonly scores: Float32Array;
+  /** Numbered through all lists: the first row of one comes after the last of the one before. */
+  readonly rows: Uint32Array;
 }
 
 /** A file that was written. */
@@ -322,6 +336,12 @@ export interface NativeCore {
     segments: readonly NativeSegment[],
     request: NativeQueryRequest,
   ): Promise<QueryReply>;
+
+  /**
+   * Merges what several participants have answered: reads each list's row batch for keys and
+   * timestamps and tells which rows stay, in order. Long merges are done on a search thread.
+   */
+  reduce(lists: readonly NativeAnswerList[], what: NativeReduction): Promise<NativeReducedRows>;
 
   /**
    * Lays out one new segment from all rows of the inputs but those deleted at or before

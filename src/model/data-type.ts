@@ -42,14 +42,6 @@ export const SCALAR_TYPES = [
   DataType.VarChar,
 ] as const;
 
-/** Types that can be stored. */
-export const STORED_TYPES: ReadonlySet<number> = new Set([
-  ...SCALAR_TYPES,
-  DataType.Array,
-  DataType.JSON,
-  DataType.FloatVector,
-]);
-
 const NAME_BY_NUMBER = new Map<number, string>(
   Object.entries(DataType).map(([name, value]) => [value, name]),
 );
@@ -69,27 +61,4 @@ export function isNumericType(dataType: number): boolean {
 
 export function isVectorType(dataType: number): boolean {
   return dataType >= DataType.BinaryVector && dataType <= DataType.ArrayOfVector;
-}
-
-/**
- * Bytes per value in columns; 0 for types of variable width. Vectors: bytes per element times dim.
- */
-export function getFixedWidth(dataType: number, dim = 0): number {
-  switch (dataType) {
-    case DataType.Bool:
-    case DataType.Int8:
-      return 1;
-    case DataType.Int16:
-      return 2;
-    case DataType.Int32:
-    case DataType.Float:
-      return 4;
-    case DataType.Int64:
-    case DataType.Double:
-      return 8;
-    case DataType.FloatVector:
-      return 4 * dim;
-    default:
-      return 0;
-  }
 }

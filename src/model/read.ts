@@ -1,6 +1,7 @@
 // A read of rows, as everyone on its way knows it: what is asked of whoever holds rows, how large
 // it may get, and what comes back. What is too large is refused where the rows are found (P6).
 
+import type { ParamBag } from './index/index-type.ts';
 import type { Keys } from './keys.ts';
 
 /** In bytes of row batches. Past a bound the read ends: code 1102 for the reply, 3 for memory. */
@@ -25,11 +26,12 @@ export interface SearchParams extends ReadOutput {
   readonly metric: string;
   readonly nq: number;
   readonly k: number;
+  /** nq vectors of the field's type, one after another. */
   readonly queries: Uint8Array;
   /** docs/formats/plan.md; absent = all rows. */
   readonly plan?: Uint8Array;
-  readonly ef: number;
-  readonly nprobe: number;
+  /** Of the field's index: its type reads them, native too. */
+  readonly indexParams: ParamBag;
   readonly radius?: number;
   readonly rangeFilter?: number;
 }

@@ -24,6 +24,7 @@ import { RecordBatch } from 'apache-arrow/fb/record-batch';
 import { Schema } from 'apache-arrow/fb/schema';
 import { Type } from 'apache-arrow/fb/type';
 import { DataType } from '../model/data-type.ts';
+import { findVectorType } from '../model/vector-type.ts';
 
 /** Metadata keys of a column: which field it is, and which field it is the binary form of. */
 export const FIELD_ID_KEY = 'elanus.field_id';
@@ -158,8 +159,8 @@ function addField(builder: Builder, column: ArrowColumn): number {
 }
 
 function getChildType({ dataType, elementType }: ArrowColumn): number | undefined {
-  if (dataType === DataType.FloatVector) return DataType.Float;
-  return dataType === DataType.Array ? elementType : undefined;
+  if (dataType === DataType.Array) return elementType;
+  return findVectorType(dataType)?.elementType;
 }
 
 function addType(builder: Builder, { dataType, dim }: ArrowColumn): [Type, number] {
@@ -184,9 +185,9 @@ function addType(builder: Builder, { dataType, dim }: ArrowColumn): [Type, numbe
       return [Type.LargeBinary, LargeBinary.createLargeBinary(builder)];
     case DataType.Array:
       return [Type.LargeList, LargeList.createLargeList(builder)];
-    case DataType.FloatVector:
-      return [Type.FixedSizeList, FixedSizeList.createFixedSizeList(builder, dim)];
     default:
-      throw new Error(`no Arrow type for data type ${dataType}`);
+      if (findVectorType(dataType) === undefined)
+        throw new Error(`no Arrow type for data type ${dataType}`);
+      return [Type.FixedSizeList, FixedSizeList.createFixedSizeList(builder, dim)];
   }
 }

@@ -3,9 +3,10 @@
 
 import type { ByteBudget } from '../base/byte-budget.ts';
 import { native, type NativeColumnLayout, type NativeIndexParams } from '../index/native.ts';
-import { DataType, getFixedWidth } from '../model/data-type.ts';
+import { DataType } from '../model/data-type.ts';
 import { MilvusError } from '../model/error.ts';
 import type { CollectionSchema, FieldSchema } from '../model/schema.ts';
+import { getFixedWidth } from '../model/stored-types.ts';
 
 /**
  * (key, row) as it is gathered and sorted, twice while the list grows; where the key and its rows

@@ -8,7 +8,7 @@ import type { DeleteFile, SegmentInfo } from '../model/segment-info.ts';
 /** Returns a file's bytes. */
 type LoadFile = (file: DeleteFile) => Promise<Uint8Array>;
 
-/** StatusCode::kDataIntegrity of native/core/util/status.h. */
+/** StatusCode::kDataIntegrity of native/core/base/status.h. */
 const NATIVE_DATA_INTEGRITY = 1009;
 
 /**

@@ -12,9 +12,8 @@ export function searchSegments(
   readTimestamp: bigint,
   call: Cancelable,
 ): Promise<SearchReply> {
-  const { ef, nprobe, ...rest } = params;
   const jobId = takeJobId();
-  const request = { ...rest, readTimestamp, params: { ef, nprobe }, jobId };
+  const request = { ...params, readTimestamp, jobId };
   return readUntilCanceled(call, jobId, native.search(segments, request));
 }
 

@@ -25,6 +25,7 @@ import {
   TIMESTAMP_FIELD_ID,
   type CollectionSchema,
 } from '../model/schema.ts';
+import { findVectorType } from '../model/vector-type.ts';
 import {
   CHECKSUMS_KEY,
   encodeBatchMessage,
@@ -284,7 +285,7 @@ class BatchLayout {
       this.#add(plan, 'data', plan.dataBytes);
     } else if (dataType === DataType.Array) {
       this.#addArray(plan, column.elementType);
-    } else if (dataType === DataType.FloatVector) {
+    } else if (findVectorType(dataType) !== undefined) {
       this.nodes.push({ rows: rows * column.dim, nulls: 0 });
       this.#add(plan, 'validity', 0);
       this.#add(plan, 'data', plan.dataBytes);

@@ -191,7 +191,7 @@ class FilterRun {
       queries: new Uint8Array(Float32Array.of(0.1, -0.2, 0.3, 0).buffer),
       plan,
       readTimestamp,
-      params: { ef: 0, nprobe: 0 },
+      indexParams: {},
       outputFieldIds: [],
     });
     const keys = readKeys(this.#dataset, found.rows);

@@ -417,13 +417,13 @@ class StateMaker {
     for (const { fieldId, dataType } of this.#schema.fields) {
       if (dataType === DataType.JSON) await this.#indexPaths(segment, fieldId, chance);
       if (!INDEXED.has(dataType) || !this.#random.chance(chance)) continue;
-      const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+      const params = { kind: 'SCALAR', metric: '', params: {} };
       await this.#attach(segment, fieldId, params);
     }
     const isGraph = this.#random.chance(0.5);
     const params = isGraph
-      ? { kind: 'HNSW', metric: 'L2', M: 8, efConstruction: 40, nlist: 0 }
-      : { kind: 'IVF_FLAT', metric: 'L2', M: 0, efConstruction: 0, nlist: 8 };
+      ? { kind: 'HNSW', metric: 'L2', params: { M: 8, efConstruction: 40 } }
+      : { kind: 'IVF_FLAT', metric: 'L2', params: { nlist: 8 } };
     await this.#attach(segment, VECTOR_FIELD, params);
   }
 
@@ -433,7 +433,7 @@ class StateMaker {
     for (const jsonPath of paths) {
       for (const jsonCastType of JSON_CASTS) {
         if (!this.#random.chance(0.4 * chance)) continue;
-        const base = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+        const base = { kind: 'SCALAR', metric: '', params: {} };
         await this.#attach(segment, fieldId, { ...base, jsonPath, jsonCastType });
       }
     }

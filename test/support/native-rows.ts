@@ -138,7 +138,7 @@ export function makeSearch(given: Partial<NativeSearchRequest> = {}): NativeSear
     k: 10,
     queries: bytesOf(Float32Array.from({ length: DIM * (given.nq ?? 1) }, random)),
     readTimestamp: FOREVER,
-    params: { ef: 0, nprobe: 0 },
+    indexParams: {},
     outputFieldIds: [],
     ...given,
   };

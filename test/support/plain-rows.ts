@@ -71,7 +71,7 @@ export class PlainRows implements RowSource {
     const vectors = (column as Float32Array).slice(firstRow * field.dim, end * field.dim);
     const bytes = new Uint8Array(vectors.buffer);
     const chunks = { count: 1, pairs: Uint32Array.of(0, bytes.length) };
-    const floats = { width: 4 as const, byteLength: bytes.length, chunks };
-    return { kind: 'vector', bytes, floats };
+    const values = { width: 4 as const, byteLength: bytes.length, chunks };
+    return { kind: 'vector', bytes, values };
   }
 }

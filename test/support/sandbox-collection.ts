@@ -291,8 +291,7 @@ export class SandboxCollection {
       k,
       queries: new Uint8Array(Float32Array.from(vector).buffer),
       ...this.#plan(options),
-      ef: 0,
-      nprobe: 0,
+      indexParams: {},
       outputFieldIds: [],
     };
     const replies = await Promise.all(

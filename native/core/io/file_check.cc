@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "io/section_file.h"
-#include "util/crc32c.h"
-#include "util/thread_pool.h"
+#include "threads/thread_pool.h"
 
 namespace elanus {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "util/cancel.h"
-#include "util/status.h"
+#include "base/cancel.h"
+#include "base/status.h"
 
 namespace elanus {
 

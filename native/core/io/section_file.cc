@@ -6,7 +6,7 @@
 #include <array>
 #include <cassert>
 
-#include "util/crc32c.h"
+#include "base/crc32c.h"
 
 namespace elanus {
 namespace {

@@ -15,9 +15,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/status.h"
+#include "io/mapped_file.h"
 #include "io/output_file.h"
-#include "util/mapped_file.h"
-#include "util/status.h"
 
 namespace elanus {
 
@@ -26,38 +26,18 @@ constexpr uint32_t kSectionFileVersion = 1;
 constexpr uint64_t kSectionAlignment = 4096;
 constexpr uint32_t kSectionsMax = 64;
 
-// What a file is. A number is never used for another form: an incompatible one gets a new number.
-enum class Container : uint32_t { kHnsw = 1, kIvfFlat = 2, kScalar = 3, kJsonPath = 4 };
+// What a file is: each container's own header has its number, docs/formats/index-file.md all.
+// A number is never used for another form: an incompatible one gets a new number.
+enum class Container : uint32_t {};
+enum class SectionTag : uint32_t {};
 
 // Four letters, as a hex dump shows them.
-constexpr uint32_t section_tag(const char (&letters)[5]) {
-  return static_cast<uint32_t>(static_cast<uint8_t>(letters[0])) |
-         static_cast<uint32_t>(static_cast<uint8_t>(letters[1])) << 8 |
-         static_cast<uint32_t>(static_cast<uint8_t>(letters[2])) << 16 |
-         static_cast<uint32_t>(static_cast<uint8_t>(letters[3])) << 24;
+constexpr SectionTag section_tag(const char (&letters)[5]) {
+  return SectionTag{static_cast<uint32_t>(static_cast<uint8_t>(letters[0])) |
+                    static_cast<uint32_t>(static_cast<uint8_t>(letters[1])) << 8 |
+                    static_cast<uint32_t>(static_cast<uint8_t>(letters[2])) << 16 |
+                    static_cast<uint32_t>(static_cast<uint8_t>(letters[3])) << 24};
 }
-enum class SectionTag : uint32_t {
-  kInverseNorms = section_tag("NORM"),
-  // HNSW
-  kLinks = section_tag("LINK"),
-  kUpperRows = section_tag("UROW"),
-  kUpperBegins = section_tag("UBEG"),
-  kUpperLinks = section_tag("ULNK"),
-  kTwins = section_tag("TWIN"),
-  // IVF
-  kCentroids = section_tag("CENT"),
-  kListBegins = section_tag("LBEG"),
-  kListRows = section_tag("LROW"),
-  // Scalar and JSON path
-  kPath = section_tag("PATH"),
-  kValid = section_tag("VALD"),
-  kKeys = section_tag("KEYS"),
-  kCharacters = section_tag("CHAR"),
-  kPostingBegins = section_tag("PBEG"),
-  kPostings = section_tag("POST"),
-  kBitmapKeys = section_tag("BKEY"),
-  kBitmaps = section_tag("BMAP"),
-};
 
 struct SectionEntry {
   uint32_t tag = 0;
@@ -77,7 +57,7 @@ struct SectionFileHeader {
   uint64_t rows = 0;          // of the segment
   uint32_t dim = 0;           // of a vector field, else 0
   uint32_t element = 0;       // schema.DataType of a vector's elements or of the indexed values
-  uint32_t metric = 0;        // of a vector index: 0 L2, 1 IP, 2 COSINE
+  uint32_t metric = 0;        // of a vector index: numbers of Metric
   uint32_t zero = 0;
   uint64_t seed = 0;          // of what chance decided in the build
   uint8_t parameters[64] = {};  // a structure of the container's

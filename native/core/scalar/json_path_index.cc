@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "expr/json_path.h"
+#include "filter/json_path.h"
 #include "scalar/scalar_index_format.h"
-#include "util/steps.h"
+#include "threads/steps.h"
 
 namespace elanus {
 namespace {
@@ -181,14 +181,14 @@ bool JsonPathIndex::can_compare(const Literal& literal) const {
 
 Status JsonPathIndex::open(std::shared_ptr<const SectionFile> file,
                            std::unique_ptr<JsonPathIndex>* index) {
-  if (file->container() != Container::kJsonPath) return damaged("another kind of index");
+  if (file->container() != kJsonPathContainer) return damaged("another kind of index");
   std::unique_ptr<JsonPathIndex> made(new JsonPathIndex);
   // Sizes first: what follows reads the path's section.
   if (Status status = ScalarIndex::open(file, &made->values_); !status.is_ok()) return status;
-  if (Status status = file->compare(SectionTag::kPath); !status.is_ok()) return status;
+  if (Status status = file->compare(ScalarTag::kPath); !status.is_ok()) return status;
   const auto scalar = get_parameters<ScalarParameters>(file->header());
   made->is_exact_ = scalar.is_exact == 1;
-  const std::span<const uint8_t> path(file->section<uint8_t>(SectionTag::kPath),
+  const std::span<const uint8_t> path(file->section<uint8_t>(ScalarTag::kPath),
                                       scalar.path_bytes);
   if (!decode_path(path, &made->path_)) return damaged("bad path");
   if (!is_cast_type(made->values_->type())) return damaged("bad cast type");

@@ -11,10 +11,10 @@
 #include <memory>
 #include <vector>
 
-#include "expr/plan.h"
+#include "base/status.h"
+#include "filter/plan.h"
 #include "scalar/scalar_index.h"
 #include "segment/row_source.h"
-#include "util/status.h"
 
 namespace elanus {
 

@@ -31,8 +31,8 @@ Status ScalarIndex::open(std::shared_ptr<const SectionFile> file,
                          std::unique_ptr<ScalarIndex>* index) {
   const SectionFileHeader& header = file->header();
   const auto scalar = get_parameters<ScalarParameters>(header);
-  const bool is_path = file->container() == Container::kJsonPath;
-  if (!is_path && file->container() != Container::kScalar) return damaged("another kind of index");
+  const bool is_path = file->container() == kJsonPathContainer;
+  if (!is_path && file->container() != kScalarContainer) return damaged("another kind of index");
   if (header.element > 255 || !are_possible(header, scalar)) return damaged("bad counts");
 
   std::unique_ptr<ScalarIndex> made(new ScalarIndex);
@@ -48,29 +48,29 @@ Status ScalarIndex::open(std::shared_ptr<const SectionFile> file,
   const bool has_nulls = scalar.values < header.rows;
   const uint64_t words = (header.rows + 63) / 64;
   const SectionFile::Expected sections[] = {
-      {SectionTag::kPath, scalar.path_bytes},
-      {SectionTag::kValid, has_nulls ? words * 8 : 0},
-      {SectionTag::kKeys, (scalar.keys + (has_strings ? 1 : 0)) * 8},
-      {SectionTag::kCharacters, scalar.char_bytes},
-      {SectionTag::kPostingBegins, (scalar.keys + 1) * 4},
-      {SectionTag::kPostings, scalar.entries * 4},
-      {SectionTag::kBitmapKeys, (scalar.bitmaps + 1) * 16},
-      {SectionTag::kBitmaps, scalar.bitmaps * words * 8},
+      {ScalarTag::kPath, scalar.path_bytes},
+      {ScalarTag::kValid, has_nulls ? words * 8 : 0},
+      {ScalarTag::kKeys, (scalar.keys + (has_strings ? 1 : 0)) * 8},
+      {ScalarTag::kCharacters, scalar.char_bytes},
+      {ScalarTag::kPostingBegins, (scalar.keys + 1) * 4},
+      {ScalarTag::kPostings, scalar.entries * 4},
+      {ScalarTag::kBitmapKeys, (scalar.bitmaps + 1) * 16},
+      {ScalarTag::kBitmaps, scalar.bitmaps * words * 8},
   };
   const auto expected = std::span<const SectionFile::Expected>(sections).subspan(is_path ? 0 : 1);
   if (Status status = file->expect(expected); !status.is_ok()) return status;
 
-  if (has_nulls) made->valid_ = file->section<uint64_t>(SectionTag::kValid);
+  if (has_nulls) made->valid_ = file->section<uint64_t>(ScalarTag::kValid);
   if (has_strings) {
-    made->char_offsets_ = file->section<uint64_t>(SectionTag::kKeys);
+    made->char_offsets_ = file->section<uint64_t>(ScalarTag::kKeys);
   } else {
-    made->numbers_ = file->section<int64_t>(SectionTag::kKeys);
+    made->numbers_ = file->section<int64_t>(ScalarTag::kKeys);
   }
-  made->chars_ = file->section<char>(SectionTag::kCharacters);
-  made->list_begins_ = file->section<uint32_t>(SectionTag::kPostingBegins);
-  made->lists_ = file->section<uint32_t>(SectionTag::kPostings);
-  made->bitmap_keys_ = file->section<uint64_t>(SectionTag::kBitmapKeys);
-  made->bitmaps_ = file->section<uint64_t>(SectionTag::kBitmaps);
+  made->chars_ = file->section<char>(ScalarTag::kCharacters);
+  made->list_begins_ = file->section<uint32_t>(ScalarTag::kPostingBegins);
+  made->lists_ = file->section<uint32_t>(ScalarTag::kPostings);
+  made->bitmap_keys_ = file->section<uint64_t>(ScalarTag::kBitmapKeys);
+  made->bitmaps_ = file->section<uint64_t>(ScalarTag::kBitmaps);
   made->file_ = std::move(file);
   *index = std::move(made);
   return Status::ok();

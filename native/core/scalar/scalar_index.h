@@ -14,12 +14,12 @@
 #include <span>
 #include <string_view>
 
+#include "base/bitset.h"
+#include "base/cancel.h"
+#include "base/status.h"
 #include "io/section_file.h"
 #include "segment/column.h"
 #include "segment/row_source.h"
-#include "util/bitset.h"
-#include "util/cancel.h"
-#include "util/status.h"
 
 namespace elanus {
 

@@ -9,8 +9,8 @@
 
 #include "scalar/scalar_index.h"
 #include "scalar/scalar_index_format.h"
-#include "util/step_sort.h"
-#include "util/steps.h"
+#include "threads/step_sort.h"
+#include "threads/steps.h"
 
 namespace elanus {
 namespace {
@@ -58,21 +58,21 @@ std::span<const T> view(const std::vector<T>& items) {
 
 void put_keys(const Entries<int64_t>& entries, const std::vector<size_t>& starts,
               SectionFileWriter* out) {
-  out->begin(SectionTag::kKeys);
+  out->begin(ScalarTag::kKeys);
   for (size_t k = 0; k + 1 < starts.size(); ++k) out->put(&entries[starts[k]].first, 8);
-  out->begin(SectionTag::kCharacters);
+  out->begin(ScalarTag::kCharacters);
 }
 
 void put_keys(const Entries<std::string_view>& entries, const std::vector<size_t>& starts,
               SectionFileWriter* out) {
-  out->begin(SectionTag::kKeys);
+  out->begin(ScalarTag::kKeys);
   uint64_t offset = 0;
   out->put(&offset, 8);
   for (size_t k = 0; k + 1 < starts.size(); ++k) {
     offset += entries[starts[k]].first.size();
     out->put(&offset, 8);
   }
-  out->begin(SectionTag::kCharacters);
+  out->begin(ScalarTag::kCharacters);
   for (size_t k = 0; k + 1 < starts.size(); ++k) {
     const std::string_view key = entries[starts[k]].first;
     out->put(key.data(), key.size());
@@ -113,15 +113,15 @@ bool put_rows(const Entries<Key>& entries, const std::vector<size_t>& starts, ui
   scalar->entries = listed;
   scalar->bitmaps = bitmap_keys.size() / 2;
   bitmap_keys.insert(bitmap_keys.end(), {starts.size() - 1, in_bitmaps});
-  out->put_section(SectionTag::kPostingBegins, view(begins));
-  out->begin(SectionTag::kPostings);
+  out->put_section(ScalarTag::kPostingBegins, view(begins));
+  out->begin(ScalarTag::kPostings);
   for (size_t k = 0; k + 1 < starts.size(); ++k) {
     if (!steps->take(kRowNs + kEntryNs * count_of(k))) return false;
     if (is_bitmap(k)) continue;
     for (size_t i = starts[k]; i < starts[k + 1]; ++i) out->put(&entries[i].second, 4);
   }
-  out->put_section(SectionTag::kBitmapKeys, view(bitmap_keys));
-  out->begin(SectionTag::kBitmaps);
+  out->put_section(ScalarTag::kBitmapKeys, view(bitmap_keys));
+  out->begin(ScalarTag::kBitmaps);
   std::vector<uint64_t> bitmap(words);
   for (size_t b = 0; b < scalar->bitmaps; ++b) {
     const size_t k = bitmap_keys[2 * b];
@@ -168,7 +168,7 @@ SectionFileHeader header_of(const RowSource& source, const Target& target,
                             const ScalarParameters& scalar) {
   const bool is_path = target.path != nullptr;
   SectionFileHeader header;
-  header.container = static_cast<uint32_t>(is_path ? Container::kJsonPath : Container::kScalar);
+  header.container = static_cast<uint32_t>(is_path ? kJsonPathContainer : kScalarContainer);
   header.rows = source.row_count();
   header.element = static_cast<uint32_t>(
       target.type == DataType::kArray ? target.element_type : target.type);
@@ -203,10 +203,10 @@ Status build(const RowSource& source, const Target& target, SectionFileWriter* o
   if (target.path != nullptr) {
     scalar.path_bytes = static_cast<uint32_t>(target.path->path.size());
     scalar.is_exact = target.path->is_exact ? 1 : 0;
-    out->put_section(SectionTag::kPath, target.path->path);
+    out->put_section(ScalarTag::kPath, target.path->path);
   }
   if (scalar.values == rows) valid.clear();
-  out->put_section(SectionTag::kValid, view(valid));
+  out->put_section(ScalarTag::kValid, view(valid));
   put_keys(entries, starts, out);
   if (!put_rows(entries, starts, rows, &steps, &scalar, out)) return canceled();
   return out->finish(header_of(source, target, scalar));

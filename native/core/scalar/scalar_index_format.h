@@ -11,6 +11,20 @@
 
 namespace elanus {
 
+constexpr Container kScalarContainer{3};
+constexpr Container kJsonPathContainer{4};
+
+struct ScalarTag {
+  static constexpr SectionTag kPath = section_tag("PATH");
+  static constexpr SectionTag kValid = section_tag("VALD");
+  static constexpr SectionTag kKeys = section_tag("KEYS");
+  static constexpr SectionTag kCharacters = section_tag("CHAR");
+  static constexpr SectionTag kPostingBegins = section_tag("PBEG");
+  static constexpr SectionTag kPostings = section_tag("POST");
+  static constexpr SectionTag kBitmapKeys = section_tag("BKEY");
+  static constexpr SectionTag kBitmaps = section_tag("BMAP");
+};
+
 // The header's `element` is the type of the values: an Array field's element type, a JSON path's
 // cast type. The sections in their order:
 //   PATH  JSON path only: the path, as a filter plan has it (docs/formats/plan.md: u16 n, n steps)

@@ -4,7 +4,7 @@
 #include <new>
 #include <vector>
 
-#include "util/thread_pool.h"
+#include "threads/thread_pool.h"
 
 namespace elanus {
 namespace {

@@ -7,10 +7,10 @@
 #include <memory>
 #include <span>
 
+#include "base/cancel.h"
+#include "base/status.h"
 #include "segment/delete_batch.h"
 #include "segment/segment.h"
-#include "util/cancel.h"
-#include "util/status.h"
 
 namespace elanus {
 

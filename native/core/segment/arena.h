@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "util/bytes.h"
-#include "util/zeroed_memory.h"
+#include "base/bytes.h"
+#include "base/zeroed_memory.h"
 
 namespace elanus {
 

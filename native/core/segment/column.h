@@ -8,47 +8,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/data_type.h"
+
 namespace elanus {
-
-// Numbers of Milvus' schema.DataType.
-enum class DataType : uint8_t {
-  kNone = 0,
-  kBool = 1,
-  kInt8 = 2,
-  kInt16 = 3,
-  kInt32 = 4,
-  kInt64 = 5,
-  kFloat = 10,
-  kDouble = 11,
-  kVarChar = 21,
-  kArray = 22,
-  kJson = 23,
-  kFloatVector = 101,
-};
-
-// Bytes of one value of a fixed-width scalar type as row batches and growing chunks hold it (Bool:
-// one byte); 0 for vectors and types of variable width.
-constexpr size_t fixed_width(DataType type) {
-  switch (type) {
-    case DataType::kBool:
-    case DataType::kInt8:
-      return 1;
-    case DataType::kInt16:
-      return 2;
-    case DataType::kInt32:
-    case DataType::kFloat:
-      return 4;
-    case DataType::kInt64:
-    case DataType::kDouble:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-constexpr bool is_variable_width(DataType type) {
-  return type == DataType::kVarChar || type == DataType::kArray || type == DataType::kJson;
-}
 
 // One value of variable width in a growing chunk; `data` never moves while the segment lives.
 struct VarRef {
@@ -105,7 +67,6 @@ struct ColumnView {
   bool bool_at(size_t row) const;
   std::string_view string_at(size_t row) const;  // VarChar, JSON text
   ArrayValue array_at(size_t row) const;
-  const float* vector_at(size_t row) const { return static_cast<const float*>(data) + row * dim; }
 };
 
 // The characters between two offsets of a mapped file; none where that is not inside.

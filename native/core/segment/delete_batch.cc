@@ -3,8 +3,8 @@
 #include <cstring>
 #include <limits>
 
-#include "util/bytes.h"
-#include "util/crc32c.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
 
 namespace elanus {
 namespace {

@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/status.h"
 #include "segment/row_batch.h"
 #include "segment/schema.h"
-#include "util/status.h"
 
 namespace elanus {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "vector/vector_type.h"
+
 namespace elanus {
 
 namespace {
@@ -13,18 +15,19 @@ constexpr size_t aligned(size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+bool has_norms(DataType type) {
+  const VectorType* vector = find_vector_type(type);
+  return vector != nullptr && vector->has_norms();
+}
+
 }  // namespace
 
 size_t GrowingChunk::row_bytes(std::span<const Field> fields) {
   size_t bytes = sizeof(uint32_t);
   for (const Field& field : fields) {
-    if (field.type == DataType::kFloatVector) {
-      bytes += sizeof(float) * (size_t{field.dim} + 1);
-    } else if (field.type == DataType::kJson) {
-      bytes += 2 * sizeof(VarRef);
-    } else {
-      bytes += is_variable_width(field.type) ? sizeof(VarRef) : fixed_width(field.type);
-    }
+    bytes += is_variable_width(field.type) ? sizeof(VarRef) : value_bytes(field.type, field.dim);
+    if (field.type == DataType::kJson) bytes += sizeof(VarRef);
+    if (has_norms(field.type)) bytes += sizeof(float);
   }
   return bytes;
 }
@@ -38,8 +41,8 @@ void GrowingChunk::place_arrays(std::span<const Field> fields) {
   };
   place(sizeof(uint32_t));
   for (const Field& field : fields) {
-    if (field.type == DataType::kFloatVector) {
-      place(sizeof(float));
+    if (is_vector(field.type)) {
+      if (has_norms(field.type)) place(sizeof(float));
     } else if (is_variable_width(field.type)) {
       place(sizeof(VarRef));
       if (field.type == DataType::kJson) place(sizeof(VarRef));
@@ -48,7 +51,7 @@ void GrowingChunk::place_arrays(std::span<const Field> fields) {
     }
   }
   for (const Field& field : fields) {
-    if (field.type == DataType::kFloatVector) place(sizeof(float) * field.dim);
+    if (is_vector(field.type)) place(value_bytes(field.type, field.dim));
   }
   memory_ = ZeroedMemory(bytes);
 }
@@ -61,8 +64,8 @@ GrowingChunk::GrowingChunk(std::span<const Field> fields, size_t rows)
   next_rows_ = reinterpret_cast<uint32_t*>(take());
   for (size_t slot = 0; slot < fields.size(); ++slot) {
     Column& column = columns_[slot];
-    if (fields[slot].type == DataType::kFloatVector) {
-      column.inv_norms = reinterpret_cast<float*>(take());
+    if (is_vector(fields[slot].type)) {
+      if (has_norms(fields[slot].type)) column.inv_norms = reinterpret_cast<float*>(take());
     } else if (is_variable_width(fields[slot].type)) {
       column.refs = reinterpret_cast<VarRef*>(take());
       if (fields[slot].type != DataType::kJson) continue;
@@ -75,7 +78,7 @@ GrowingChunk::GrowingChunk(std::span<const Field> fields, size_t rows)
     }
   }
   for (size_t slot = 0; slot < fields.size(); ++slot) {
-    if (fields[slot].type == DataType::kFloatVector) columns_[slot].values = take();
+    if (is_vector(fields[slot].type)) columns_[slot].values = take();
   }
 }
 

@@ -10,9 +10,9 @@
 #include <span>
 #include <vector>
 
+#include "base/zeroed_memory.h"
 #include "segment/column.h"
 #include "segment/schema.h"
-#include "util/zeroed_memory.h"
 
 namespace elanus {
 
@@ -20,7 +20,7 @@ class GrowingChunk {
  public:
   struct Column {
     uint8_t* values = nullptr;    // fixed width and vectors
-    float* inv_norms = nullptr;   // vectors
+    float* inv_norms = nullptr;   // vectors of a type that has them
     VarRef* refs = nullptr;       // variable width
     VarRef* variants = nullptr;   // JSON
     std::atomic<uint8_t*> validity{nullptr};  // one byte a row; null until the chunk has a null

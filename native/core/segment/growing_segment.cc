@@ -9,7 +9,7 @@
 #include <new>
 #include <string>
 
-#include "distance/score.h"
+#include "vector/row_view.h"
 
 namespace elanus {
 
@@ -471,8 +471,7 @@ void GrowingSegment::fill_missing(size_t slot, const Target& target) {
 void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Target& target) {
   const BatchColumn* column = pending.columns[slot];
   const Field& field = columns_[slot];
-  const bool is_vector = field.type == DataType::kFloatVector;
-  const size_t width = is_vector ? sizeof(float) * field.dim : fixed_width(field.type);
+  const size_t width = value_bytes(field.type, field.dim);
   GrowingChunk::Column& data = target.chunk->column(slot);
   uint8_t* values = data.values + width * target.at;
   std::memcpy(values, column->data + width * target.source, width * target.rows);
@@ -482,8 +481,9 @@ void GrowingSegment::copy_fixed(const Pending& pending, size_t slot, const Targe
       if (!column->is_valid(target.source + i)) std::memset(values + width * i, 0, width);
     }
   }
-  if (!is_vector) return;
-  compute_inverse_norms(reinterpret_cast<const float*>(values), target.rows, field.dim,
+  if (data.inv_norms == nullptr) return;
+  const VectorType& type = *find_vector_type(field.type);
+  compute_inverse_norms(dense_rows(type, values, target.rows, field.dim),
                         data.inv_norms + target.at);
 }
 
@@ -572,10 +572,8 @@ size_t GrowingSegment::row_bytes_max(std::span<const int64_t> field_ids) const {
   for (const int64_t field_id : field_ids) {
     const Field* field = schema().find(field_id);
     if (field == nullptr) continue;
-    if (field->type == DataType::kFloatVector) {
-      bytes += sizeof(float) * size_t{field->dim};
-    } else if (!is_variable_width(field->type)) {
-      bytes += fixed_width(field->type);
+    if (!is_variable_width(field->type)) {
+      bytes += value_bytes(field->type, field->dim);
     } else {
       const size_t slot = slot_of(field_id);
       const size_t longest =

@@ -3,10 +3,11 @@
 #include <memory>
 #include <utility>
 
-#include "index/vector_index.h"
+#include "index/registry.h"
 #include "io/section_file.h"
 #include "scalar/json_path_index.h"
 #include "scalar/scalar_index.h"
+#include "scalar/scalar_index_format.h"
 
 namespace elanus {
 namespace {
@@ -38,28 +39,24 @@ Status attach_json(SealedSegment& segment, const Field& field, File file) {
 }
 
 Status attach_vector(SealedSegment& segment, const Field& field, File file) {
+  const VectorType* type = find_vector_type(field.type);
   const ColumnView column = segment.snapshot(kReadAll)->column(0, field.field_id);
-  if (field.type != DataType::kFloatVector || column.all_null) {
+  if (type == nullptr || column.all_null) {
     return {StatusCode::kInvalidParameter,
             "field " + std::to_string(field.field_id) + " has no vectors in this segment"};
   }
+  const RowView rows = dense_rows(*type, column.data, segment.row_count(), field.dim);
   std::unique_ptr<VectorIndex> index;
-  Status status = open_vector_index(std::move(file), static_cast<const float*>(column.data),
-                                    segment.row_count(), field.dim, &index);
+  Status status = open_vector_index(std::move(file), rows, &index);
   if (status.is_ok()) segment.attach_vector_index(field.field_id, std::move(index));
   return status;
 }
 
 Status attach(SealedSegment& segment, const Field& field, File file) {
-  switch (file->container()) {
-    case Container::kHnsw:
-    case Container::kIvfFlat:
-      return attach_vector(segment, field, std::move(file));
-    case Container::kScalar:
-      return attach_scalar(segment, field, std::move(file));
-    case Container::kJsonPath:
-      return attach_json(segment, field, std::move(file));
-  }
+  const Container container = file->container();
+  if (find_index_kind(container) != nullptr) return attach_vector(segment, field, std::move(file));
+  if (container == kScalarContainer) return attach_scalar(segment, field, std::move(file));
+  if (container == kJsonPathContainer) return attach_json(segment, field, std::move(file));
   return {StatusCode::kDataIntegrity, "index file: unknown container"};
 }
 

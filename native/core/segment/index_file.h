@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "base/status.h"
 #include "segment/sealed_segment.h"
-#include "util/status.h"
 
 namespace elanus {
 

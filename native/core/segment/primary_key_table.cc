@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "util/hash_seed.h"
+#include "base/hash_seed.h"
 
 namespace elanus {
 

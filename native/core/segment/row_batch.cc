@@ -6,6 +6,8 @@
 #include <new>
 #include <string>
 
+#include "vector/vector_type.h"
+
 namespace elanus {
 
 namespace {
@@ -18,20 +20,14 @@ Status bad_column(const BatchColumn& column, const char* why) {
   return bad_batch("field " + std::to_string(column.field_id) + ": " + why);
 }
 
-// Bytes of one row of a fixed-width column, 0 for variable width.
-uint64_t row_bytes(DataType type, uint32_t dim) {
-  return type == DataType::kFloatVector ? uint64_t{4} * dim : fixed_width(type);
-}
-
 bool is_known_type(const BatchColumn& column) {
   const bool is_array = column.type == DataType::kArray;
-  const bool is_vector = column.type == DataType::kFloatVector;
-  if (is_vector != (column.dim != 0)) return false;
+  if (is_vector(column.type) != (column.dim != 0)) return false;
   if (!is_array && column.element_type != DataType::kNone) return false;
   if (is_array) {
     return fixed_width(column.element_type) != 0 || column.element_type == DataType::kVarChar;
   }
-  return is_vector || is_variable_width(column.type) || fixed_width(column.type) != 0;
+  return is_variable_width(column.type) || value_bytes(column.type, column.dim) != 0;
 }
 
 bool are_bools(const uint8_t* bytes, size_t count) {
@@ -97,7 +93,7 @@ class ColumnReader {
 
   Status check_fixed(const BatchColumn& column) const {
     // rows < 2^32 and a row is below 2^34 bytes, so the product may pass 2^64: divide instead.
-    const uint64_t width = row_bytes(column.type, column.dim);
+    const uint64_t width = value_bytes(column.type, column.dim);
     if (column.data_bytes % width != 0 || column.data_bytes / width != rows_) {
       return bad_column(column, "data bytes do not fit the rows");
     }
@@ -193,7 +189,7 @@ Status RowBatchWriter::layout(size_t rows, std::vector<BatchColumnSpec> specs,
       }
       places_[c].offsets = take(4 * (uint64_t{rows} + 1));
     } else {
-      spec.data_bytes = row_bytes(spec.type, spec.dim) * rows;
+      spec.data_bytes = value_bytes(spec.type, spec.dim) * rows;
     }
     if (spec.has_validity) places_[c].validity = take((uint64_t{rows} + 7) / 8);
     places_[c].data = take(spec.data_bytes);

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/status.h"
 #include "segment/column.h"
-#include "util/bytes.h"
-#include "util/status.h"
 
 namespace elanus {
 

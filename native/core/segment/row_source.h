@@ -14,7 +14,13 @@ namespace elanus {
 
 class JsonPathIndex;  // scalar/json_path_index.h
 class ScalarIndex;    // scalar/scalar_index.h
-struct PathStep;      // expr/plan.h
+struct PathStep;      // filter/plan.h
+
+// A row of several sources read as one: the source's position in their list, then the row in it.
+struct RowRef {
+  uint32_t source = 0;
+  uint32_t row = 0;
+};
 
 class RowSource {
  public:

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "vector/vector_type.h"
+
 namespace elanus {
 
 namespace {
@@ -24,17 +26,12 @@ Status invalid_field(const Field& field, const char* why) {
 }
 
 Status check_field(const Field& field) {
-  switch (field.type) {
-    case DataType::kFloatVector:
-      if (field.dim == 0 || field.dim > kMaxDim) return invalid_field(field, "has no valid dim");
-      break;
-    case DataType::kArray:
-      if (!is_scalar(field.element_type)) return invalid_field(field, "has no valid element type");
-      break;
-    case DataType::kJson:
-      break;
-    default:
-      if (!is_scalar(field.type)) return invalid_field(field, "has an unsupported data type");
+  if (is_vector(field.type)) {
+    if (field.dim == 0 || field.dim > kMaxDim) return invalid_field(field, "has no valid dim");
+  } else if (field.type == DataType::kArray) {
+    if (!is_scalar(field.element_type)) return invalid_field(field, "has no valid element type");
+  } else if (field.type != DataType::kJson && !is_scalar(field.type)) {
+    return invalid_field(field, "has an unsupported data type");
   }
   if (field.default_value.has_value() && !is_default_of(field, *field.default_value)) {
     return invalid_field(field, "has no valid default");

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/status.h"
 #include "segment/column.h"
-#include "util/status.h"
 
 namespace elanus {
 

@@ -7,11 +7,11 @@
 #include <new>
 #include <thread>
 
-#include "distance/score.h"
-#include "expr/json_path.h"
+#include "filter/json_path.h"
 #include "index/vector_index.h"
 #include "scalar/json_path_index.h"
-#include "util/thread_pool.h"
+#include "threads/thread_pool.h"
+#include "vector/row_view.h"
 
 namespace elanus {
 
@@ -70,8 +70,8 @@ VarLayout own_layout(const ColumnLayout& layout) {
 }
 
 // Bytes of `count` values as Arrow has them: Bool as bits.
-uint64_t values_bytes(DataType type, uint64_t count) {
-  return type == DataType::kBool ? (count + 7) / 8 : count * fixed_width(type);
+uint64_t values_bytes(DataType type, uint32_t dim, uint64_t count) {
+  return type == DataType::kBool ? (count + 7) / 8 : count * value_bytes(type, dim);
 }
 
 }  // namespace
@@ -82,8 +82,9 @@ uint64_t values_bytes(DataType type, uint64_t count) {
 class InverseNorms {
  public:
   // Null when canceled. Throws bad_alloc. What it allocates is added to `held_bytes`.
-  const float* get(const float* vectors, size_t rows, size_t dim, const CancelToken* cancel,
+  const float* get(const RowView& vectors, const CancelToken* cancel,
                    std::atomic<size_t>* held_bytes) {
+    const size_t rows = vectors.count;
     if (done_.load(std::memory_order_acquire) == rows) return values_.get();
     {
       const std::lock_guard lock(mutex_);
@@ -93,12 +94,12 @@ class InverseNorms {
       }
     }
     // Some 0.2 ms from memory.
-    const size_t piece = std::max<size_t>(1, (size_t{1} << 19) / dim);
+    const size_t piece = std::max<size_t>(1, (size_t{1} << 19) / vectors.dim);
     while (!is_canceled(cancel)) {
       const size_t begin = next_.fetch_add(piece, std::memory_order_relaxed);
       if (begin >= rows) break;
       const size_t count = std::min(piece, rows - begin);
-      compute_inverse_norms(vectors + begin * dim, count, dim, values_.get() + begin);
+      compute_inverse_norms(vectors.part(begin, count), values_.get() + begin);
       done_.fetch_add(count, std::memory_order_release);
       ThreadPool::give_way();
     }
@@ -207,11 +208,13 @@ class SealedSnapshot final : public SegmentSnapshot {
 
   const float* inv_norms(size_t, int64_t field_id, const CancelToken* cancel) const override {
     const SealedSegment::Column* column = sealed_.find_column(field_id);
-    if (column == nullptr || column->field.type != DataType::kFloatVector) return nullptr;
+    const VectorType* type = column == nullptr ? nullptr : find_vector_type(column->field.type);
+    if (type == nullptr) return nullptr;
     const VectorIndex* index = vector_index(field_id);
-    if (index != nullptr && index->inverse_norms() != nullptr) return index->inverse_norms();
-    return column->norms.get(static_cast<const float*>(column->view.data), sealed_.rows_,
-                             column->field.dim, cancel, &sealed_.norm_bytes_);
+    if (index != nullptr && index->rows().inv_norms != nullptr) return index->rows().inv_norms;
+    const RowView vectors =
+        dense_rows(*type, column->view.data, sealed_.rows_, column->field.dim);
+    return column->norms.get(vectors, cancel, &sealed_.norm_bytes_);
   }
 
  protected:
@@ -307,8 +310,7 @@ Status SealedSegment::place_column(const ColumnLayout& layout) {
     error = place_variable(layout, column.get());
   } else {
     view.bool_bits = field.type == DataType::kBool;
-    const uint64_t width = field.type == DataType::kFloatVector ? uint64_t{4} * field.dim : 0;
-    const uint64_t bytes = width != 0 ? width * rows_ : values_bytes(field.type, rows_);
+    const uint64_t bytes = values_bytes(field.type, field.dim, rows_);
     view.data = reader.range(layout.data_offset, layout.data_bytes, 8);
     if (layout.data_bytes != bytes || view.data == nullptr) error = "data is out of range";
   }
@@ -357,7 +359,7 @@ const char* SealedSegment::place_array(const ColumnLayout& layout, Column* colum
     child.bool_bits = element_type == DataType::kBool;
     child.data = reader.range(layout.data_offset, layout.data_bytes, 8);
     const bool is_possible = elements / 8 <= file_->size();
-    if (!is_possible || layout.data_bytes != values_bytes(element_type, elements) ||
+    if (!is_possible || layout.data_bytes != values_bytes(element_type, 0, elements) ||
         child.data == nullptr) {
       return "elements are out of range";
     }

@@ -15,14 +15,14 @@
 #include <string>
 #include <vector>
 
+#include "io/mapped_file.h"
 #include "segment/segment.h"
-#include "util/mapped_file.h"
 
 namespace elanus {
 
 class JsonPathIndex;  // scalar/json_path_index.h
 class ScalarIndex;    // scalar/scalar_index.h
-struct PathStep;      // expr/plan.h
+struct PathStep;      // filter/plan.h
 
 // A LargeUtf8 or LargeBinary part: int64 × (n + 1) offsets and their bytes. Positions from the
 // file's begin.

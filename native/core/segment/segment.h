@@ -15,14 +15,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/bitset.h"
+#include "base/cancel.h"
+#include "base/status.h"
 #include "segment/column.h"
 #include "segment/default_columns.h"
 #include "segment/delete_log.h"
 #include "segment/row_source.h"
 #include "segment/schema.h"
-#include "util/bitset.h"
-#include "util/cancel.h"
-#include "util/status.h"
 
 namespace elanus {
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "base/guard.h"
 #include "segment/chunked_column.h"
-#include "segment/gather.h"
-#include "util/guard.h"
-#include "util/step_sort.h"
-#include "util/steps.h"
+#include "threads/step_sort.h"
+#include "threads/steps.h"
+#include "vector/vector_type.h"
 
 namespace elanus {
 
@@ -200,10 +200,7 @@ bool SegmentWriter::State::measure(OutputColumn* column, ColumnPlan* plan, Steps
   if (field.type == DataType::kBool) {
     plan->data_bytes = (rows.size() + 7) / 8;
   } else {
-    const uint64_t width = field.type == DataType::kFloatVector
-                               ? sizeof(float) * uint64_t{field.dim}
-                               : fixed_width(field.type);
-    plan->data_bytes = width * rows.size();
+    plan->data_bytes = uint64_t{value_bytes(field.type, field.dim)} * rows.size();
   }
   return true;
 }
@@ -295,8 +292,7 @@ void SegmentWriter::State::read_data(const OutputColumn& column, uint64_t offset
 void SegmentWriter::State::read_fixed(const OutputColumn& column, uint64_t offset, uint64_t length,
                                       uint8_t* out) const {
   const Field& field = column.field;
-  const size_t width = field.type == DataType::kFloatVector ? sizeof(float) * size_t{field.dim}
-                                                            : fixed_width(field.type);
+  const size_t width = value_bytes(field.type, field.dim);
   RangeSink sink(offset % width, length, out);
   for (size_t row = offset / width; !sink.is_full(); ++row) {
     const ColumnCell cell = column.at(rows[row]);

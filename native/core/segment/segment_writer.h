@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "base/cancel.h"
 #include "segment/segment.h"
-#include "util/cancel.h"
 
 namespace elanus {
 

@@ -79,9 +79,9 @@ export async function openSealed(vectors: Float32Array, dim: number): Promise<Se
   const segment = await native.openSealed(fields, path, rows, layout);
   return {
     segment,
-    async buildIndex({ kind, metric, M = 0, efConstruction = 0, nlist = 0 }) {
+    async buildIndex({ kind, metric, M = 16, efConstruction = 200, nlist = 128 }) {
       const started = performance.now();
-      const params = { kind, metric, M, efConstruction, nlist };
+      const params = { kind, metric, params: { M, efConstruction, nlist } };
       const indexPath = join(folder, kind);
       await native.buildIndex(segment, VECTOR, params, indexPath, 1);
       const seconds = (performance.now() - started) / 1000;
@@ -101,8 +101,8 @@ export function makeSearch(
   {
     metric = 'IP',
     k,
-    ef = 0,
-    nprobe = 0,
+    ef = 64,
+    nprobe = 8,
   }: { metric?: string; k: number; ef?: number; nprobe?: number },
 ): NativeSearchRequest {
   return {
@@ -112,7 +112,7 @@ export function makeSearch(
     k,
     queries: new Uint8Array(queries.buffer, queries.byteOffset, queries.byteLength),
     readTimestamp: FOREVER,
-    params: { ef, nprobe },
+    indexParams: { ef, nprobe },
     outputFieldIds: [],
   };
 }

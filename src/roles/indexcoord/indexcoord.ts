@@ -15,7 +15,7 @@ import { KEYS } from '../../meta/catalog.ts';
 import { makeGarbage } from '../../meta/garbage.ts';
 import { WritingFiles } from '../../meta/writing-files.ts';
 import { MilvusError } from '../../model/error.ts';
-import { INDEX_PROPERTIES } from '../../model/index-params.ts';
+import { INDEX_PROPERTIES } from '../../model/index/check-index.ts';
 import { getJsonCastType } from '../../model/json-path.ts';
 import type { CollectionSchema } from '../../model/schema.ts';
 import type { IndexFile, IndexInfo, SegmentInfo } from '../../model/segment-info.ts';

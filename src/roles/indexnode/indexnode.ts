@@ -7,7 +7,7 @@ import {
   type NativeColumnLayout,
   type NativeFileDigest,
 } from '../../index/native.ts';
-import { getPhysicalIndex } from '../../model/index-params.ts';
+import { getPhysicalIndex } from '../../model/index/physical-index.ts';
 import { findFieldById } from '../../model/schema.ts';
 import type { IndexFile, SegmentInfo } from '../../model/segment-info.ts';
 import type { IndexNode } from '../../rpc/contract.ts';

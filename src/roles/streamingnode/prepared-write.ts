@@ -15,7 +15,7 @@ import { KEY_BYTES, ROW_BYTES, TURN_BYTES, type RecordOwner } from './shard-log.
 import type { ShardState } from './shard-state.ts';
 import type { GrowingSegment } from './view.ts';
 
-/** StatusCode::kMemoryLimit of native/core/util/status.h. */
+/** StatusCode::kMemoryLimit of native/core/base/status.h. */
 const NATIVE_MEMORY_LIMIT = 3;
 
 /** Where a write's rows and deletes will go. */

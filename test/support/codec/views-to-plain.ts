@@ -85,7 +85,8 @@ function viewVectors(view: FieldDataView): Plain {
   } else if (column?.kind === 'array') {
     plain.vector_array = raw(`${SCHEMA}VectorArray`, column.bytes);
   } else if (column !== undefined) {
-    plain[`${column.kind}_vector`] = Buffer.from(column.bytes).toString('hex');
+    const bytes = joinFixedBytes(view.message, column.values);
+    plain[`${column.kind}_vector`] = Buffer.from(bytes).toString('hex');
   }
   return dropDefaults(getMessageType(`${SCHEMA}VectorField`), plain);
 }

@@ -12,7 +12,7 @@ const request = {
   k: 100,
   queries: new Uint8Array(new Float32Array(500 * DIM).buffer),
   readTimestamp: 2n,
-  params: { ef: 0, nprobe: 0 },
+  indexParams: {},
   outputFieldIds: [],
 };
 for (let i = 0; i < 50; i += 1) void native.search([segment], request);

@@ -18,7 +18,7 @@ after(() => folder.remove());
 test('R22 a segment is laid out and read while an index build has the only thread', async () => {
   const { segment, path } = await folder.seal(makeGrowing(30_000, new Random(SEED)));
   const jobId = takeJobId();
-  const params = { kind: 'HNSW', metric: 'L2', M: 32, efConstruction: 800, nlist: 0 };
+  const params = { kind: 'HNSW', metric: 'L2', params: { M: 32, efConstruction: 800 } };
   let isBuilt = false;
   const build = native.buildIndex(segment, VECTOR, params, `${path}.index`, jobId).finally(() => {
     isBuilt = true;

@@ -53,8 +53,7 @@ function search(
   given: Partial<NativeSearchRequest> = {},
 ): Promise<SearchReply> {
   const nq = queries.byteLength / (DIM * Float32Array.BYTES_PER_ELEMENT);
-  const params = { ef: 0, nprobe: 0 };
-  const request = { fieldId: VECTOR, metric: 'L2', nq, k: 10, queries, params };
+  const request = { fieldId: VECTOR, metric: 'L2', nq, k: 10, queries, indexParams: {} };
   return native.search([segment], {
     ...request,
     readTimestamp: 2n,
@@ -89,7 +88,7 @@ test('R15 reads and builds under way outlive the segment and its file', async ()
   const queries = makeQueries(200);
   const expected = await search(segment, queries);
   const reads = Array.from({ length: 20 }, () => search(segment, queries));
-  const params = { kind: 'HNSW', metric: 'L2', M: 8, efConstruction: 40, nlist: 0 };
+  const params = { kind: 'HNSW', metric: 'L2', params: { M: 8, efConstruction: 40 } };
   const building = native.buildIndex(segment, VECTOR, params, `${path}.index`, 1);
   native.closeSegment(segment);
   await rm(path);

@@ -276,10 +276,10 @@ describe('sealed segment', () => {
   async function compareIndexes(rows: readonly Row[]): Promise<void> {
     const sealed = await seal([makeGrowing(rows)]);
     const hits = rows.filter(({ vector }) => vector !== null).length;
-    const request = makeSearch({ nq: 50, k: 10, params: { ef: 128, nprobe: 64 } });
+    const request = makeSearch({ nq: 50, k: 10, indexParams: { ef: 128, nprobe: 64 } });
     const exact = readKeys((await native.search([sealed], request)).rows);
     for (const kind of ['HNSW', 'IVF_FLAT']) {
-      const params = { kind, metric: 'L2', M: 16, efConstruction: 100, nlist: 64 };
+      const params = { kind, metric: 'L2', params: { M: 16, efConstruction: 100, nlist: 64 } };
       const path = join(folder, kind);
       await native.buildIndex(sealed, VECTOR, params, path, 1);
       await native.attachIndex(sealed, VECTOR, path);
@@ -312,7 +312,7 @@ describe('sealed segment', () => {
   test('a scalar index changes no answer', async () => {
     const sealed = await seal([makeGrowing()]);
     const other = await seal([makeGrowing()]);
-    const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+    const params = { kind: 'SCALAR', metric: '', params: {} };
     const path = join(folder, 'scalar');
     await native.buildIndex(sealed, AGE, params, path, 2);
     await native.attachIndex(sealed, AGE, path);
@@ -325,7 +325,7 @@ describe('sealed segment', () => {
 
   test('an index over a JSON path changes no answer, attached or detached', async () => {
     const sealed = await seal([makeGrowing()]);
-    const params = { kind: 'SCALAR', metric: '', M: 0, efConstruction: 0, nlist: 0 };
+    const params = { kind: 'SCALAR', metric: '', params: {} };
     const compare = (path: readonly PathStep[], op: 0 | 1 | 4, value: Literal): PlanNode => ({
       node: 'compare',
       operand: { kind: 'path', fieldId: JSON_FIELD, dataType: DataType.JSON, elementType: 0, path },
@@ -386,7 +386,7 @@ describe('sealed segment', () => {
   test('every byte of an index file is under a checksum that can be compared', async () => {
     const sealed = await seal([makeGrowing()]);
     const path = join(folder, 'checked');
-    const params = { kind: 'HNSW', metric: 'COSINE', M: 8, efConstruction: 40, nlist: 0 };
+    const params = { kind: 'HNSW', metric: 'COSINE', params: { M: 8, efConstruction: 40 } };
     const { bytes, crc32c } = await native.buildIndex(sealed, VECTOR, params, path, 7);
     const content = await readFile(path);
     assert.equal(content.length, bytes);
@@ -425,7 +425,7 @@ describe('sealed segment', () => {
   });
 
   test('the memory of a build can be asked for before it begins', () => {
-    const base = { metric: 'L2', M: 16, efConstruction: 200, nlist: 1024 };
+    const base = { metric: 'L2', params: { M: 16, efConstruction: 200, nlist: 1024 } };
     const bytesOf = (kind: string): number =>
       native.indexBuildBytes({ ...base, kind }, 1_000_000, 768);
     // Links and their scores, 8·M bytes a row each; centroids and lists.
@@ -435,7 +435,7 @@ describe('sealed segment', () => {
 
   test('a canceled build rejects', async () => {
     const sealed = await seal([makeGrowing()]);
-    const params = { kind: 'HNSW', metric: 'IP', M: 64, efConstruction: 2000, nlist: 0 };
+    const params = { kind: 'HNSW', metric: 'IP', params: { M: 64, efConstruction: 2000 } };
     const building = native.buildIndex(sealed, VECTOR, params, join(folder, 'canceled'), 3);
     native.cancelJob(3);
     await assert.rejects(building, hasCode(10000));

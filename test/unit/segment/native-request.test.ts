@@ -14,7 +14,7 @@ const NQ = 2000;
 function search(segment: ReturnType<typeof makeGrowing>, call: Cancelable) {
   const queries = new Uint8Array(NQ * DIM * Float32Array.BYTES_PER_ELEMENT);
   const output = { outputFieldIds: [] };
-  const input = { fieldId: VECTOR, metric: 'L2', nq: NQ, k: 10, queries, ef: 0, nprobe: 0 };
+  const input = { fieldId: VECTOR, metric: 'L2', nq: NQ, k: 10, queries, indexParams: {} };
   return searchSegments([segment], { ...input, ...output }, 2n, call);
 }
 

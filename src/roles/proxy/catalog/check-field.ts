@@ -5,13 +5,13 @@ import { refuseNotFinite } from '../write/check-error.ts';
 import {
   DataType,
   SCALAR_TYPES,
-  STORED_TYPES,
   getDataTypeName,
   isIntegerType,
   isVectorType,
 } from '../../../model/data-type.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
 import type { DefaultValue, FieldSchema } from '../../../model/schema.ts';
+import { STORED_TYPES } from '../../../model/stored-types.ts';
 import { checkName } from '../names.ts';
 import { notYet } from '../not-yet.ts';
 import type { Options } from '../options.ts';
@@ -48,12 +48,7 @@ export const NOT_YET = new Set<number>([
   DataType.Geometry,
   DataType.Text,
   DataType.Timestamptz,
-  DataType.BinaryVector,
-  DataType.Float16Vector,
-  DataType.BFloat16Vector,
-  DataType.SparseFloatVector,
-  DataType.Int8Vector,
-  DataType.ArrayOfVector,
+  ...Object.values(DataType).filter((type) => isVectorType(type) && !STORED_TYPES.has(type)),
   DataType.ArrayOfStruct,
   DataType.Struct,
 ]);
@@ -93,7 +88,7 @@ export function checkField(
     nullable: definition.nullable,
     typeParams: params,
     indexParams: definition.indexParams,
-    dim: dataType === DataType.FloatVector ? readDim(name, params, limits) : 0,
+    dim: isVectorType(dataType) ? readDim(name, params, limits) : 0,
     maxLength: readMaxLength(definition, collectionName, limits),
     maxCapacity:
       dataType === DataType.Array ? readMaxCapacity(name, collectionName, params, limits) : 0,

@@ -166,7 +166,7 @@ function checkPartitionKey(fields: readonly FieldDefinition[]): void {
 function checkClusteringKey(fields: readonly FieldDefinition[], collectionName: string): void {
   const keys = fields.filter((field) => field.isClusteringKey);
   for (const { name, dataType } of keys) {
-    if (dataType === DataType.FloatVector) {
+    if (isVectorType(dataType)) {
       throw new MilvusError('CollectionVectorClusteringKeyNotAllowed', {
         fields: { collectionName },
       });

@@ -3,7 +3,7 @@
 import { DataType } from '../../../model/data-type.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
-import { checkIndexDefinition, type IndexDefinition } from '../../../model/index-params.ts';
+import { checkIndexDefinition, type IndexDefinition } from '../../../model/index/check-index.ts';
 import {
   findField,
   findPartitionKeyField,

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
-import { checkIndexDefinition, INDEX_PROPERTIES } from '../../../model/index-params.ts';
+import { checkIndexDefinition, INDEX_PROPERTIES } from '../../../model/index/check-index.ts';
 import { DataType, isVectorType } from '../../../model/data-type.ts';
 import { parseJsonPath } from '../../../model/json-path.ts';
 import { findDynamicField, findField, type FieldSchema } from '../../../model/schema.ts';

@@ -3,12 +3,12 @@
 // whole: SDKs copy them into each part, where they are not read.
 
 import { runInTurns, type Steps } from '../../../base/turns.ts';
-import { takeRowsOf } from '../../../codec/row-batch-ops.ts';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { invalidParameter } from '../../../model/error.ts';
+import { getMetric, type Metric } from '../../../model/metric.ts';
 import type { SearchReply } from '../../../model/read.ts';
 import { getPrimaryKeyField } from '../../../model/schema.ts';
-import { isHigherBetter, KeyReader, type KeyField } from '../../../segment/reduce.ts';
+import { reduceLists, type AnswerList, type KeyField } from '../../../segment/reduce.ts';
 import { notYet } from '../not-yet.ts';
 import { readInteger, type Options } from '../options.ts';
 import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
@@ -19,7 +19,7 @@ import { planSearch, roundScores, type SearchInput, type SearchResult } from './
 
 const SUB_SEARCHES_MAX = 1024;
 /** Ranking a hit takes as long as copying so many bytes. */
-const HIT_WORK = 1024;
+const HIT_WORK = 64;
 const RRF_K_DEFAULT = 60;
 const RRF_K_END = 16384;
 
@@ -72,7 +72,7 @@ export async function hybridSearch(
   const replies = await searchShards(proxy, info, parts, context);
   const lists = replies.map((reply, i) => ({ reply, metric: plans[i]!.settings.index.metric }));
   const primary = getPrimaryKeyField(info.schema);
-  const merged = await runInTurns(fuse(lists, ranker, nq, page, primary));
+  const merged = await fuse(lists, ranker, nq, page, primary);
   requireOutputSize(proxy, 'search', merged.rows.bytes);
   return {
     collectionName,
@@ -166,70 +166,50 @@ function readWeighted(params: Record<string, unknown>, lists: number): Ranker {
   };
 }
 
-/** Brings a score into [0, 1], larger = better. */
-function normalize(score: number, metric: string): number {
-  if (metric === 'COSINE') return (1 + score) / 2;
-  if (metric === 'IP') return 0.5 + Math.atan(score) / Math.PI;
-  return 1 - (2 * Math.atan(score)) / Math.PI;
-}
-
 /** The hits of a sub-search. */
 interface RankedList {
   readonly reply: SearchReply;
   readonly metric: string;
 }
 
-function* fuse(
+/** Merges the lists: a row has the sum of what the ranker gives for it in each. */
+async function fuse(
   lists: readonly RankedList[],
   ranker: Ranker,
   nq: number,
   { limit, offset }: HybridPage,
   primary: KeyField,
-): Steps<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
-  const metrics = lists.map(({ metric }) => metric);
-  const isMixed = new Set(metrics.map(isHigherBetter)).size > 1;
+): Promise<{ counts: Int32Array; scores: Float32Array; rows: RowBatchReader }> {
+  const metrics = lists.map(({ metric }) => getMetric(metric));
+  const isMixed = new Set(metrics.map(({ isHigherBetter }) => isHigherBetter)).size > 1;
   // Distances alone stay distances; beside similarities they are turned into such.
   const isDescending =
-    !ranker.usesScores || ranker.isNormalized || isMixed || isHigherBetter(metrics[0]!);
-  const toComparable = (score: number, metric: string): number => {
+    !ranker.usesScores || ranker.isNormalized || isMixed || metrics[0]!.isHigherBetter;
+  const toComparable = (score: number, { isHigherBetter, normalize }: Metric): number => {
     if (!ranker.usesScores) return score;
-    const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter(metric));
-    return isTurned ? normalize(score, metric) : score;
+    const isTurned = ranker.isNormalized || (isMixed && !isHigherBetter);
+    return isTurned ? normalize(score) : score;
   };
-  const batches = lists.map(({ reply }) => new RowBatchReader(reply.rows));
-  const keys = batches.map((batch) => new KeyReader(batch, primary));
-  const starts: number[] = [];
-  batches.reduce((at, batch) => (starts.push(at), at + batch.rows), 0);
-  const cursors = lists.map(() => 0);
-  const counts = new Int32Array(nq);
-  const scores: number[] = [];
-  const picked: number[] = [];
-  for (let query = 0; query < nq; query++) {
-    const found = new Map<bigint | string, { score: number; row: number }>();
-    lists.forEach(({ reply, metric }, list) => {
-      const count = reply.counts[query]!;
-      for (let i = 0; i < count; i++) {
-        const row = cursors[list]! + i;
-        const share = ranker.share(list, i + 1, toComparable(reply.scores[row]!, metric));
-        const key = keys[list]!.at(row);
-        const entry = found.get(key);
-        if (entry === undefined) found.set(key, { score: share, row: starts[list]! + row });
-        else entry.score += share;
+  const shares = await runInTurns(shareSteps());
+  const options = { nq, offset, limit, smallerFirst: !isDescending, addsUp: true };
+  const reduced = await reduceLists(shares, options, primary);
+  return { ...reduced, rows: new RowBatchReader(reduced.rows) };
+
+  /** What each hit adds to its row's score. */
+  function* shareSteps(): Steps<AnswerList[]> {
+    const found: AnswerList[] = [];
+    for (const [list, { reply }] of lists.entries()) {
+      const { counts, scores, rows } = reply;
+      const own = new Float64Array(scores.length);
+      let row = 0;
+      for (const count of counts) {
+        for (let rank = 1; rank <= count; rank++, row++) {
+          own[row] = ranker.share(list, rank, toComparable(scores[row]!, metrics[list]!));
+        }
+        yield HIT_WORK * count;
       }
-      cursors[list]! += count;
-    });
-    const ranked = [...found].sort(([keyA, a], [keyB, b]) => {
-      if (a.score !== b.score) return isDescending ? b.score - a.score : a.score - b.score;
-      return keyA < keyB ? -1 : 1;
-    });
-    const page = ranked.slice(offset, offset + limit);
-    counts[query] = page.length;
-    for (const [, { score, row }] of page) {
-      scores.push(score);
-      picked.push(row);
+      found.push({ counts, scores: own, rows });
     }
-    yield HIT_WORK * found.size;
+    return found;
   }
-  const rows = new RowBatchReader(yield* takeRowsOf(batches, picked));
-  return { counts, scores: Float32Array.from(scores), rows };
 }

@@ -9,9 +9,10 @@ import { DataType } from '../../../model/data-type.ts';
 import { invalidParameter } from '../../../model/error.ts';
 import type { Keys } from '../../../model/keys.ts';
 import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
+import { getVectorType } from '../../../model/vector-type.ts';
 import { KeyReader } from '../../../segment/reduce.ts';
 import type { Proxy, RequestContext } from '../proxy.ts';
-import { findNotFinite } from '../write/build-row-batch.ts';
 import { queryEachShard } from './read-shards.ts';
 
 /** Vectors of a request, as ranges of bytes. */
@@ -43,15 +44,16 @@ export function readGivenVectors(
     );
   }
   const { type, bytes, values } = given;
-  if (type !== DataType.FloatVector) {
+  const { placeholderType, placeholderName, findBadElement } = getVectorType(field.dataType);
+  if (type !== placeholderType) {
     throw invalidParameter(
-      `vector type must be the same, field ${field.name} - type VECTOR_FLOAT, search info type ` +
-        `${type}`,
+      `vector type must be the same, field ${field.name} - type ${placeholderName}, search info ` +
+        `type ${type}`,
     );
   }
   const { count: nq, pairs } = values;
   requireVectorCount(proxy, nq);
-  const width = 4 * field.dim;
+  const width = getFixedWidth(field.dataType, field.dim);
   for (let i = 0; i < nq; i++) {
     const length = pairs[2 * i + 1]!;
     if (length !== width) {
@@ -65,7 +67,7 @@ export function readGivenVectors(
     const start = pairs[2 * i]!;
     queries.set(bytes.subarray(start, start + width), i * width);
   }
-  if (findNotFinite(new Int32Array(queries.buffer)) >= 0) {
+  if (findBadElement(queries) >= 0) {
     throw invalidParameter(`query vector of field ${field.name} has NaN or infinity`);
   }
   return { nq, queries };
@@ -106,8 +108,8 @@ export async function readVectorsOfKeys(
     throw invalidParameter('duplicate IDs found in search request');
   }
   const vectors = new Map<bigint | string, Uint8Array>();
-  // Nothing is near to it: a row whose vector is null has no hits.
-  const noVector = new Uint8Array(new Float32Array(field.dim).fill(NaN).buffer);
+  // A row whose vector is null has no hits.
+  const noVector = getVectorType(field.dataType).makeFarQuery(field.dim);
   for (const rows of await readVectorRows(proxy, info, keys, place, context)) {
     const batch = new RowBatchReader(rows);
     if (batch.rows === 0) continue;
@@ -126,7 +128,7 @@ export async function readVectorsOfKeys(
         `[${missing.slice(0, 10).join(' ')}]`,
     );
   }
-  const width = 4 * field.dim;
+  const width = noVector.length;
   const queries = new Uint8Array(new ArrayBuffer(nq * width));
   keys.values.forEach((key: bigint | string, i: number) =>
     queries.set(vectors.get(key)!, i * width),

@@ -5,13 +5,15 @@
 
 import { findPartitions, type CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
+import type { ParamBag } from '../../../model/index/index-type.ts';
+import { getVectorIndex } from '../../../model/index/vector-indexes.ts';
+import { getMetric } from '../../../model/metric.ts';
 import {
   findField,
   findPartitionKeyField,
   getVectorFields,
   type FieldSchema,
 } from '../../../model/schema.ts';
-import { NPROBE, readSearchParams } from '../../../model/search-params.ts';
 import type { IndexInfo } from '../../../model/segment-info.ts';
 import { notYet } from '../not-yet.ts';
 import { isTrue, readInteger, type Options } from '../options.ts';
@@ -168,8 +170,8 @@ export interface SearchSettings {
   readonly offset: number;
   readonly roundDecimal: number;
   readonly ignoreGrowing: boolean;
-  readonly ef: number;
-  readonly nprobe: number;
+  /** Of the index, as its type reads them. */
+  readonly indexParams: ParamBag;
   readonly radius?: number;
   readonly rangeFilter?: number;
   readonly iterator?: IteratorSettings;
@@ -204,7 +206,12 @@ export function readSearchSettings(
   const range = readRange(params, index.metric);
   const iterator = readIteratorSettings(flat, limits.topK);
   const isRange = range.radius !== undefined || iterator !== undefined;
-  const { ef, nprobe } = readSearchParams(index, params, k + offset, isRange);
+  const indexParams = getVectorIndex(index.indexType).readSearch({
+    given: params,
+    k: k + offset,
+    isRange,
+    isIterator: iterator !== undefined,
+  });
   const rangeFilter =
     iterator === undefined
       ? range.rangeFilter
@@ -216,9 +223,7 @@ export function readSearchSettings(
     offset,
     roundDecimal: readRoundDecimal(flat['round_decimal']),
     ignoreGrowing: isTrue(String(params['ignore_growing'] ?? 'false')),
-    ef,
-    // An iterator goes on to the last row, so it must see every list.
-    nprobe: iterator === undefined || nprobe === 0 ? nprobe : NPROBE.max,
+    indexParams,
     ...range,
     ...(rangeFilter === undefined ? {} : { rangeFilter }),
     ...(iterator === undefined ? {} : { iterator }),
@@ -336,8 +341,9 @@ function readRange(params: Params, metric: string): { radius?: number; rangeFilt
     return {};
   }
   if (rangeFilter === undefined) return { radius };
-  if (metric === 'L2' ? rangeFilter >= radius : rangeFilter <= radius) {
-    const sign = metric === 'L2' ? 'less' : 'greater';
+  const { isHigherBetter } = getMetric(metric);
+  if (isHigherBetter ? rangeFilter <= radius : rangeFilter >= radius) {
+    const sign = isHigherBetter ? 'greater' : 'less';
     throw invalidParameter(
       `metric type ${metric}, range_filter(${rangeFilter}) must be ${sign} than radius(${radius})`,
     );

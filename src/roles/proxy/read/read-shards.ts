@@ -5,7 +5,7 @@
 // they are longer.
 
 import type { CollectionInfo } from '../../../model/collection-info.ts';
-import { DataType, getFixedWidth } from '../../../model/data-type.ts';
+import { DataType } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
 import type {
   QueryParams,
@@ -19,6 +19,7 @@ import {
   getPrimaryKeyField,
   type CollectionSchema,
 } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
 import type { ShardReadRequest } from '../../../rpc/contract.ts';
 import { askShards } from '../../../rpc/shards.ts';
 import { mergeQueries, mergeSearches } from '../../../segment/reduce.ts';

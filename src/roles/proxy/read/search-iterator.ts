@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRows } from '../../../codec/row-batch-ops.ts';
 import { invalidParameter } from '../../../model/error.ts';
+import { getMetric } from '../../../model/metric.ts';
 import type { SearchReply } from '../../../model/read.ts';
 import { isTrue, type Options } from '../options.ts';
 
@@ -57,10 +58,10 @@ export function getPageBound(
   rangeFilter: number | undefined,
 ): number | undefined {
   if (lastBound === undefined) return rangeFilter;
-  const isDistance = metric === 'L2';
-  const next = nextFloat32(lastBound, isDistance ? 1 : -1);
+  const { isHigherBetter } = getMetric(metric);
+  const next = nextFloat32(lastBound, isHigherBetter ? -1 : 1);
   if (rangeFilter === undefined) return next;
-  return isDistance ? Math.max(next, rangeFilter) : Math.min(next, rangeFilter);
+  return isHigherBetter ? Math.min(next, rangeFilter) : Math.max(next, rangeFilter);
 }
 
 /**

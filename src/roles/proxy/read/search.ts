@@ -97,7 +97,7 @@ export async function planSearch(
   const { indexes } = await proxy.peers.indexcoord.listIndexes({ collectionId }, context);
   const settings = readSearchSettings(proxy, info, indexes, input.options);
   const filter = await compileRequestFilter(proxy, info, input.filter, input.templates, 'query');
-  const { ignoreGrowing, field, index, k, offset, ef, nprobe, radius, rangeFilter } = settings;
+  const { ignoreGrowing, field, index, k, offset, indexParams, radius, rangeFilter } = settings;
   const target = readTarget(proxy, info, input, { verb: 'search', filter, ignoreGrowing });
   const { partitionIds } = target;
   const { nq, queries } =
@@ -116,8 +116,7 @@ export async function planSearch(
     k: k + offset,
     queries,
     ...(filter === undefined ? {} : { plan: await filter.encode() }),
-    ef,
-    nprobe,
+    indexParams,
     ...(radius === undefined ? {} : { radius }),
     ...(rangeFilter === undefined ? {} : { rangeFilter }),
     outputFieldIds,

@@ -5,18 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
-import { DataType, getFixedWidth } from '../../../model/data-type.ts';
+import { DataType } from '../../../model/data-type.ts';
 import { ROW_ID_FIELD_ID, type DefaultValue, type FieldSchema } from '../../../model/schema.ts';
 import type { CheckedColumn, CheckedColumns } from './check-columns.ts';
 import { refuseNotFinite, refuseValue } from './check-error.ts';
 import { encodeDefaultValue } from '../../../codec/default-value.ts';
 import { isVariableWidth, RowBatchBuilder, type ColumnSlot } from '../../../codec/row-batch.ts';
 import type { Keys } from '../../../model/keys.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
+import { getVectorType } from '../../../model/vector-type.ts';
 import { copyFixedBytes, decodeStrings, joinFixedBytes } from '../../../codec/wire-lists.ts';
 import { asBuffer } from '../../../codec/wire.ts';
 
-const EXPONENT_BITS = 0x7f800000;
-const EXPONENT_ONE = 0x00800000;
 const FROM_FALLBACK = 0xffffffff;
 
 /** What every column of one batch needs to know. */
@@ -189,12 +189,12 @@ function fillFixed(
 
 function fillVectors(slot: ColumnSlot, column: CheckedColumn, selection: Selection): void {
   if (column.values.kind !== 'vector') return;
-  const { bytes, floats } = column.values;
+  const { bytes, values } = column.values;
   if (selection.rows === undefined && column.physical === undefined) {
-    copyFixedBytes(bytes, floats, slot.data);
+    copyFixedBytes(bytes, values, slot.data);
   } else {
-    const source = joinFixedBytes(bytes, floats);
-    const width = 4 * column.field.dim;
+    const source = joinFixedBytes(bytes, values);
+    const width = getFixedWidth(column.field.dataType, column.field.dim);
     for (let i = 0; i < selection.count; i += 1) {
       const at = getIndex(column, selection.rows, i) * width;
       if (at < 0) slot.data.fill(0, i * width, (i + 1) * width);
@@ -205,38 +205,15 @@ function fillVectors(slot: ColumnSlot, column: CheckedColumn, selection: Selecti
 }
 
 function checkVectors(data: Uint8Array, field: FieldSchema, selection: Selection): void {
-  const at = findNotFinite(new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4));
+  const { findBadElement, readElement } = getVectorType(field.dataType);
+  const at = findBadElement(data);
   if (at < 0) return;
   const row = Math.floor(at / field.dim);
   throw refuseNotFinite(
     { field, collection: selection.collectionName },
-    new DataView(data.buffer, data.byteOffset).getFloat32(4 * at, true),
+    readElement(data, at),
     selection.firstRow + (selection.rows?.[row] ?? row),
   );
-}
-
-/**
- * Returns the index of the first NaN or infinity among float bits, or -1. A float is one when its
- * exponent bits are all set: adding one to them then carries into the sign bit.
- */
-export function findNotFinite(bits: Int32Array): number {
-  const blockEnd = bits.length - (bits.length % 8);
-  let seen = 0;
-  for (let i = 0; i < blockEnd; i += 8) {
-    seen |=
-      ((bits[i]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 1]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 2]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 3]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 4]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 5]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 6]! & EXPONENT_BITS) + EXPONENT_ONE) |
-      ((bits[i + 7]! & EXPONENT_BITS) + EXPONENT_ONE);
-  }
-  for (let i = blockEnd; i < bits.length; i += 1) {
-    seen |= (bits[i]! & EXPONENT_BITS) + EXPONENT_ONE;
-  }
-  return seen < 0 ? bits.findIndex((each) => (each & EXPONENT_BITS) === EXPONENT_BITS) : -1;
 }
 
 /** Where each row's bytes lie. */

@@ -3,9 +3,10 @@
 // byte ranges for the rest. Vectors and text are looked at there, after the one copy that aligns
 // them. Nullable wire data may be compact (valid rows only) or have all rows: both are accepted.
 
-import { DataType, getDataTypeName } from '../../../model/data-type.ts';
+import { DataType, getDataTypeName, isVectorType } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
 import type { CollectionSchema, FieldSchema } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
 import { checkArrayColumn } from './check-arrays.ts';
 import type { CheckedValues } from './checked-values.ts';
 import { checkVectorColumn } from './check-vectors.ts';
@@ -161,7 +162,7 @@ function readValues(
   options: CheckOptions,
 ): CheckedValues {
   const collection = options.collectionName;
-  if (field.dataType === DataType.FloatVector) return checkVectorColumn(field, view, collection);
+  if (isVectorType(field.dataType)) return checkVectorColumn(field, view, collection);
   const column = view.scalars?.column;
   if (column === undefined) return makeEmpty(field, view, collection);
   const values = readScalars(field, view, { column, options });
@@ -330,7 +331,8 @@ function countScalars(column: ScalarColumn): number {
 function countValues(field: FieldSchema, values: CheckedValues): number {
   if (values.kind === 'fixed') return values.values.length;
   if (values.kind === 'spans') return values.spans.count;
-  return values.kind === 'vector' ? values.floats.byteLength / 4 / field.dim : 0;
+  if (values.kind !== 'vector') return 0;
+  return values.values.byteLength / getFixedWidth(field.dataType, field.dim);
 }
 
 /** Returns the map from rows to values, after checking their numbers; undefined = identity. */

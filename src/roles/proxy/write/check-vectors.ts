@@ -1,16 +1,18 @@
-// A FloatVector column of an insert: kind, dimension and length. Its floats are looked at after the
+// A vector column of an insert: kind, dimension and length. Its elements are looked at after the
 // one copy that aligns them (build-row-batch.ts).
 
 import { invalidParameter, type MilvusError } from '../../../model/error.ts';
 import type { FieldSchema } from '../../../model/schema.ts';
+import { getVectorType } from '../../../model/vector-type.ts';
 import { refuseValue } from './check-error.ts';
 import type { CheckedValues } from './checked-values.ts';
 import type { FieldDataView } from '../../../codec/field-data.ts';
 
 function refuseKind(field: FieldSchema, got: string, collection: string | undefined): MilvusError {
-  const root = 'invalid parameter[expected=need float vector]';
+  const { label } = getVectorType(field.dataType);
+  const root = `invalid parameter[expected=need ${label} vector]`;
   return invalidParameter(
-    `float vector field '${field.name}' is illegal, array type mismatch: ` +
+    `${label} vector field '${field.name}' is illegal, array type mismatch: ` +
       `${root}[actual=got ${got}]` +
       `${collection === undefined ? '' : `[collection=${collection}]`}[field=${field.name}]`,
   );
@@ -22,6 +24,7 @@ export function checkVectorColumn(
   view: FieldDataView,
   collection: string | undefined,
 ): CheckedValues {
+  const { wireKind, elementBytes, label } = getVectorType(field.dataType);
   const { vectors } = view;
   const column = vectors?.column;
   if (vectors === undefined || (column === undefined && vectors.dim === 0)) {
@@ -29,7 +32,7 @@ export function checkVectorColumn(
     if (isEmpty && field.nullable) return { kind: 'absent' };
     if (isEmpty) throw refuseKind(field, 'nil', collection);
   }
-  if (column !== undefined && column.kind !== 'float') {
+  if (column !== undefined && column.kind !== wireKind) {
     throw refuseKind(field, `${column.kind} vector`, collection);
   }
   if (vectors === undefined) throw refuseKind(field, 'scalar', collection);
@@ -43,19 +46,19 @@ export function checkVectorColumn(
       actual: vectors.dim,
     });
   }
-  const floats = (column?.values.byteLength ?? 0) / 4;
-  if (column === undefined || floats === 0) {
+  const elements = (column?.values.byteLength ?? 0) / elementBytes;
+  if (column === undefined || elements === 0) {
     if (!field.nullable) throw refuseKind(field, 'nil', collection);
     return { kind: 'absent' };
   }
-  if (floats % field.dim !== 0) {
+  if (elements % field.dim !== 0) {
     throw refuseValue(collection, {
-      text: `the length (${floats}) of field data(${field.name}) is not a multiple of its dim`,
+      text: `the length (${elements}) of field data(${field.name}) is not a multiple of its dim`,
       field: field.name,
-      row: Math.floor(floats / field.dim),
-      expected: `a multiple of ${field.dim} floats`,
-      actual: floats,
+      row: Math.floor(elements / field.dim),
+      expected: `a multiple of ${field.dim} ${label}s`,
+      actual: elements,
     });
   }
-  return { kind: 'vector', bytes: view.message, floats: column.values };
+  return { kind: 'vector', bytes: view.message, values: column.values };
 }

@@ -15,7 +15,7 @@ export type FixedArray =
 export type CheckedValues =
   | { readonly kind: 'fixed'; readonly values: FixedArray }
   | { readonly kind: 'spans'; readonly bytes: Uint8Array; readonly spans: Spans }
-  | { readonly kind: 'vector'; readonly bytes: Uint8Array; readonly floats: FixedBytes }
+  | { readonly kind: 'vector'; readonly bytes: Uint8Array; readonly values: FixedBytes }
   /** The primary key is made from the row ids. */
   | { readonly kind: 'generated' }
   /** No data: every row is the default, or null. */

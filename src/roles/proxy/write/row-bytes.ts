@@ -4,9 +4,9 @@
 
 import { encodeDefaultValue } from '../../../codec/default-value.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
-import { getFixedWidth } from '../../../model/data-type.ts';
 import { MilvusError } from '../../../model/error.ts';
 import type { CollectionSchema, FieldSchema } from '../../../model/schema.ts';
+import { getFixedWidth } from '../../../model/stored-types.ts';
 import type { RequestContext } from '../proxy.ts';
 import { mayLackValues } from './check-columns.ts';
 import type { RowSource } from './row-source.ts';

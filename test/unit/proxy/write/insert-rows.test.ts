@@ -6,17 +6,14 @@ import {
   checkColumns,
   type CheckOptions,
 } from '../../../../src/roles/proxy/write/check-columns.ts';
-import {
-  buildRowBatch,
-  findNotFinite,
-  readKeys,
-} from '../../../../src/roles/proxy/write/build-row-batch.ts';
+import { buildRowBatch, readKeys } from '../../../../src/roles/proxy/write/build-row-batch.ts';
 import { decodeInsertRequest } from '../../../../src/codec/insert-request.ts';
 import { RowBatchReader } from '../../../../src/codec/row-batch.ts';
 import { sliceRows } from '../../../../src/codec/row-slices.ts';
 import { encodeFieldData } from '../../../../src/codec/rows-to-field-data.ts';
 import { DataType } from '../../../../src/model/data-type.ts';
 import { MilvusError } from '../../../../src/model/error.ts';
+import { findNotFinite } from '../../../../src/model/find-not-finite.ts';
 import type { CollectionSchema, FieldSchema } from '../../../../src/model/schema.ts';
 import { decodeWithTwin, getMessageType, type Plain } from '../../../support/codec/milvus-proto.ts';
 import {
