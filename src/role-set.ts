@@ -27,8 +27,8 @@ export class RoleSet {
   readonly #nodes = new Map<number, NodeRoles>();
   /** What stands between callers and the nodes' roles once calls are gRPC. */
   readonly #remotes = new Map<number, NodeRoles>();
-  /** By role and node. */
-  readonly #peers = new Map<string, object>();
+  /** By role, then by node. */
+  readonly #peers = new Map<RoleName, Map<number | undefined, object>>();
   readonly peers: Peers;
 
   constructor(options: RoleSetOptions) {
@@ -36,7 +36,7 @@ export class RoleSet {
     const { directory, runtime } = options;
     const { get: shard } = new ShardPeers({
       runtime,
-      findOwner: (vchannel) => this.#peer('streamingnode', directory.findOwner(vchannel)),
+      findOwner: (pchannel) => this.#peer('streamingnode', directory.findOwner(pchannel)),
     });
     this.peers = {
       rootcoord: this.#peer('rootcoord'),
@@ -82,15 +82,15 @@ export class RoleSet {
 
   /** Of a node, or without an id of whichever has the role. */
   #peer<Name extends RoleName>(name: Name, nodeId?: number): Roles[Name] {
-    const key = `${name} ${nodeId}`;
-    let peer = this.#peers.get(key);
+    let peer = this.#peers.get(name)?.get(nodeId);
     if (peer === undefined) {
       const { copy = false, onDefect } = this.#options;
       peer = lazyPeer(() => this.#find(name, nodeId), {
         copy,
         onDefect: (method, error) => onDefect(`${name}.${method}`, error),
       });
-      this.#peers.set(key, peer);
+      const peers = this.#peers.get(name) ?? new Map<number | undefined, object>();
+      this.#peers.set(name, peers.set(nodeId, peer));
     }
     return peer as Roles[Name];
   }

@@ -94,19 +94,18 @@ export function countKeys(keys: Uint8Array): number {
  * passed on without a copy. Each piece but the last is a multiple of 8 bytes.
  */
 export function encodeWalMessage(message: WalMessage): Uint8Array[] {
-  const bodies = message.parts.map(getBody);
-  const head = new Uint8Array(HEADER_BYTES + PART_HEADER_BYTES * bodies.length);
+  const head = new Uint8Array(HEADER_BYTES + PART_HEADER_BYTES * message.parts.length);
   const view = new DataView(head.buffer);
   view.setUint32(0, MAGIC, true);
-  view.setUint32(4, bodies.length, true);
+  view.setUint32(4, message.parts.length, true);
   view.setBigInt64(8, message.collectionId, true);
   view.setBigInt64(16, message.timestamp, true);
   view.setUint32(24, message.schemaVersion, true);
   view.setUint32(28, message.shardIndex, true);
   const pieces: Uint8Array[] = [head];
-  message.parts.forEach((part, i) => {
-    const at = HEADER_BYTES + PART_HEADER_BYTES * i;
-    const body = bodies[i]!;
+  let at = HEADER_BYTES;
+  for (const part of message.parts) {
+    const body = getBody(part);
     view.setUint32(at, PART_KINDS[part.kind], true);
     view.setUint32(at + 4, countItems(part), true);
     view.setBigInt64(at + 8, part.partitionId, true);
@@ -115,7 +114,8 @@ export function encodeWalMessage(message: WalMessage): Uint8Array[] {
     pieces.push(body);
     const padding = align8(body.byteLength) - body.byteLength;
     if (padding > 0) pieces.push(new Uint8Array(padding));
-  });
+    at += PART_HEADER_BYTES;
+  }
   return pieces;
 }
 

@@ -2,7 +2,6 @@
 // for the life of a process: the nodes of a standalone server do not change.
 
 import assert from 'node:assert/strict';
-import { getPchannel } from '../model/channel-name.ts';
 import { MilvusError } from '../model/error.ts';
 
 export interface DirectoryEntries {
@@ -21,10 +20,10 @@ export class Directory {
     this.#owners = new Map(owners);
   }
 
-  /** Returns the node that owns the shard's pchannel. @throws MilvusError ChannelNotFound */
-  findOwner(vchannel: string): number {
-    const nodeId = this.#owners.get(getPchannel(vchannel));
+  /** Returns the node that owns the pchannel. @throws MilvusError ChannelNotFound */
+  findOwner(pchannel: string): number {
+    const nodeId = this.#owners.get(pchannel);
     if (nodeId !== undefined) return nodeId;
-    throw new MilvusError('ChannelNotFound', { fields: { channel: vchannel } });
+    throw new MilvusError('ChannelNotFound', { fields: { channel: pchannel } });
   }
 }

@@ -34,25 +34,38 @@ export function lazyPeer<Role extends object>(
   findRole: () => Role | undefined,
   { copy = false, onDefect }: LocalPeerOptions = {},
 ): Role {
-  const find = (methodName: string): PeerMethod => {
-    const role = findRole();
-    if (role === undefined) throw new MilvusError('ServiceNotReady', { isUnexecuted: true });
-    return requireMethod(role, methodName);
-  };
   const carry = copy ? carryCopies : carryDirectly;
-  return makePeer((methodName) => async (request, call = NO_CONTEXT) => {
-    // A signal that is made when it is asked for has not fired, and is not cheap.
-    if (call.onCancel === undefined && call.signal?.aborted === true) {
-      throw getAbortError(call.signal);
-    }
-    try {
-      return await carry(find(methodName), request, call);
-    } catch (error) {
-      if (error instanceof MilvusError) throw error;
-      if (call.signal?.aborted !== true) onDefect?.(methodName, error);
-      throw toCallError(error, call.signal);
-    }
+  return makePeer((methodName) => {
+    const find = makeFinder(findRole, methodName);
+    return async (request, call = NO_CONTEXT) => {
+      // A signal that is made when it is asked for has not fired, and is not cheap.
+      if (call.onCancel === undefined && call.signal?.aborted === true) {
+        throw getAbortError(call.signal);
+      }
+      try {
+        return await carry(find(), request, call);
+      } catch (error) {
+        if (error instanceof MilvusError) throw error;
+        if (call.signal?.aborted !== true) onDefect?.(methodName, error);
+        throw toCallError(error, call.signal);
+      }
+    };
   });
+}
+
+/** Finds the method of the role that there is at a call, and looks at each role once. */
+function makeFinder(findRole: () => object | undefined, methodName: string): () => PeerMethod {
+  let role: object | undefined;
+  let method: PeerMethod | undefined;
+  return () => {
+    const current = findRole();
+    if (current === undefined) throw new MilvusError('ServiceNotReady', { isUnexecuted: true });
+    if (current !== role) {
+      method = requireMethod(current, methodName);
+      role = current;
+    }
+    return method!;
+  };
 }
 
 const carryDirectly = (method: PeerMethod, request: unknown, call: CallContext) =>

@@ -5,14 +5,15 @@
 
 import type { Runtime } from '../base/clock.ts';
 import { retry } from '../base/retry.ts';
+import { getPchannel } from '../model/channel-name.ts';
 import { MilvusError, type ErrorName } from '../model/error.ts';
 import type { CallContext, StreamingNode } from './contract.ts';
-import { makePeer, requireMethod, type PeerMethod } from './peer.ts';
+import { makePeer, type PeerMethod } from './peer.ts';
 
 export interface ShardPeersOptions {
   readonly runtime: Runtime;
-  /** Looks up who owns the shard now. */
-  readonly findOwner: (vchannel: string) => StreamingNode;
+  /** Looks up who owns the pchannel now. */
+  readonly findOwner: (pchannel: string) => StreamingNode;
 }
 
 const DELAYS = { baseDelayMs: 20, delayMsMax: 500 };
@@ -44,17 +45,21 @@ export class ShardPeers {
   readonly get = (vchannel: string): StreamingNode => {
     let peer = this.#peers.get(vchannel);
     if (peer === undefined) {
-      peer = makePeer<StreamingNode>((methodName) => this.#bind(vchannel, methodName));
+      const pchannel = getPchannel(vchannel);
+      peer = makePeer<StreamingNode>((methodName) => this.#bind(pchannel, methodName));
       if (this.#peers.size >= PEERS_MAX) this.#peers.clear();
       this.#peers.set(vchannel, peer);
     }
     return peer;
   };
 
-  #bind(vchannel: string, methodName: string): PeerMethod {
+  #bind(pchannel: string, methodName: string): PeerMethod {
     const { findOwner } = this.#options;
-    const ask: PeerMethod = (request, call) =>
-      requireMethod(findOwner(vchannel), methodName)(request, call);
+    // What an owner is asked of comes from the contract: a peer has every method of it.
+    const ask: PeerMethod = (request, call) => {
+      const owner = findOwner(pchannel) as unknown as Readonly<Record<string, PeerMethod>>;
+      return owner[methodName]!(request, call);
+    };
     return async (request, call) => {
       try {
         return await ask(request, call);

@@ -12,6 +12,7 @@ import type { GrowingBudget } from './growing-budget.ts';
 import type { ShardState } from './shard-state.ts';
 import type { GrowingSegment, View } from './view.ts';
 
+const NONE: readonly GrowingSegment[] = [];
 /** Of a segment without rows: larger than any. */
 const NO_POSITION = 2n ** 62n;
 
@@ -105,7 +106,8 @@ export class GrowingSegments {
   }
 
   /** Those that have become full since the last call. */
-  takeFull(): GrowingSegment[] {
+  takeFull(): readonly GrowingSegment[] {
+    if (this.#full.size === 0) return NONE;
     const full = [...this.#full];
     this.#full.clear();
     return full;

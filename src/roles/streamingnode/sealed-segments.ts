@@ -60,9 +60,9 @@ export class SealedSegments {
     }
   }
 
-  /** The same once they are many. Never rejects. */
-  async deliverMany(): Promise<void> {
-    if (this.#waiting.isFull) await this.deliverDeletes().catch(() => undefined);
+  /** Whether so many deletes wait for the next read that they are delivered before it. */
+  get hasManyDeletes(): boolean {
+    return this.#waiting.isFull;
   }
 
   /**

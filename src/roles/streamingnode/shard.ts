@@ -210,13 +210,14 @@ export class Shard {
   // --- sealing, flush, checkpoint ---
 
   async #afterApply(): Promise<void> {
-    await this.sealed.deliverMany();
+    if (this.sealed.hasManyDeletes) await this.sealed.deliverDeletes().catch(() => undefined);
     if (this.#deletes.bytes > PENDING_DELETE_BYTES_MAX) await this.#checkpoint.writeDeletes();
     this.#sealInBackground(this.#growing.takeFull());
     this.deps.onWritten();
   }
 
   #sealInBackground(segments: readonly GrowingSegment[]): void {
+    if (segments.length === 0) return;
     this.writes.seal(segments).catch((error: unknown) => {
       this.deps.logger.warn({ vchannel: this.vchannel, error }, 'a seal is not in the log');
     });

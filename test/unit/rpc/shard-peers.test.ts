@@ -14,10 +14,10 @@ const refuse = (name: ErrorName, isUnexecuted = true): Flush =>
   () => Promise.reject(new MilvusError(name, { isUnexecuted }));
 
 /** Shards whose owner is looked up by `find`; what they do is the test's. */
-function makeShards(runtime: VirtualRuntime, find: (vchannel: string) => Flush) {
+function makeShards(runtime: VirtualRuntime, find: (pchannel: string) => Flush) {
   const shards = new ShardPeers({
     runtime,
-    findOwner: (vchannel) => ({ flush: find(vchannel) }) as unknown as StreamingNode,
+    findOwner: (pchannel) => ({ flush: find(pchannel) }) as unknown as StreamingNode,
   });
   return (vchannel: string, call: CallContext = {}) =>
     shards.get(vchannel).flush({ vchannel }, call);
@@ -25,14 +25,13 @@ function makeShards(runtime: VirtualRuntime, find: (vchannel: string) => Flush) 
 
 test('a call goes to the owner of its shard', async () => {
   const asked: string[] = [];
-  const flush = makeShards(new VirtualRuntime(), (vchannel) => async (request) => {
-    assert.equal(request.vchannel, vchannel);
-    asked.push(vchannel);
+  const flush = makeShards(new VirtualRuntime(), (pchannel) => async (request) => {
+    asked.push(`${pchannel}: ${request.vchannel}`);
     return REPLY;
   });
-  assert.deepEqual(await flush('a'), REPLY);
-  assert.deepEqual(await flush('b'), REPLY);
-  assert.deepEqual(asked, ['a', 'b']);
+  assert.deepEqual(await flush('a_1v0'), REPLY);
+  assert.deepEqual(await flush('b_1v1'), REPLY);
+  assert.deepEqual(asked, ['a: a_1v0', 'b: b_1v1']);
 });
 
 test('a call that came to the wrong node goes to the right one, looked up again', async () => {

@@ -44,7 +44,7 @@ export class MessageRows implements RowSource {
       yield {
         firstRow,
         rowCount: numRows,
-        check: (options) => checkColumns(schema, fieldsData, { ...options, firstRow, numRows }),
+        check: (options) => checkColumns(schema, fieldsData, options),
       };
     }
   }

@@ -52,7 +52,7 @@ export interface GivenRows {
 export async function readGivenRows(attempt: WriteAttempt, slice: RowSlice): Promise<GivenRows> {
   const { proxy, info } = attempt;
   const partitionId = requirePartition(attempt);
-  const checked = slice.check({ ...makeCheckOptions(attempt), allowMissingFields: true });
+  const checked = slice.check({ ...makeCheckOptions(attempt, slice), allowMissingFields: true });
   checkFieldOps(info.schema.fields, checked, attempt.fieldOps);
   const { firstRow, rowCount } = slice;
   const rowIds = await attempt.rowIds.get(firstRow, () => proxy.rowIds.take(rowCount));
@@ -91,7 +91,7 @@ export async function mergePartialRows(
     parts.push(patchRows(info, before, new RowBatchReader(patch), fieldOps));
   }
   if (fresh.length > 0) {
-    const whole = slice.check(makeCheckOptions(attempt));
+    const whole = slice.check(makeCheckOptions(attempt, slice));
     parts.push(new RowBatchReader(buildRowBatch(whole, rowIds, Uint32Array.from(fresh))));
   }
   const batch = parts.length === 1 ? parts[0]! : new RowBatchReader(concatRows(parts));

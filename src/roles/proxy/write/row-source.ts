@@ -24,5 +24,5 @@ export interface RowSlice {
   readonly firstRow: number;
   readonly rowCount: number;
   /** @throws MilvusError ParameterInvalid that names field, row, expected and actual */
-  check(options: Omit<CheckOptions, 'numRows' | 'firstRow'>): CheckedColumns;
+  check(options: CheckOptions): CheckedColumns;
 }

@@ -54,7 +54,7 @@ export async function prepareRows(
 ): Promise<PreparedRows> {
   const { proxy, info, isUpsert, rowIds } = attempt;
   const partition = requirePartition(attempt);
-  const checked = slice.check(makeCheckOptions(attempt));
+  const checked = slice.check(makeCheckOptions(attempt, slice));
   const keyColumn = checked.columns.find(({ field }) => field.isPrimaryKey)!;
   const isRedrawn = isUpsert && getPrimaryKeyField(info.schema).autoId;
   const { firstRow, rowCount } = slice;
@@ -79,14 +79,14 @@ export async function prepareRows(
   };
 }
 
-export function makeCheckOptions({
-  proxy,
-  info,
-  collectionName,
-  isUpsert,
-}: WriteAttempt): Omit<CheckOptions, 'numRows' | 'firstRow'> {
+export function makeCheckOptions(
+  { proxy, info, collectionName, isUpsert }: WriteAttempt,
+  { rowCount, firstRow }: RowSlice,
+): CheckOptions {
   return {
     collectionName,
+    numRows: rowCount,
+    firstRow,
     allowInsertAutoId: isUpsert || isTrue(info.properties['allow_insert_auto_id']),
     jsonBytesMax: proxy.deps.limits.jsonMaxLength,
   };
