@@ -153,7 +153,7 @@ function readFile(path: string, isRequired: boolean): string | undefined {
 /** Returns the leaves of a settings file as [dotted name, value]. */
 function parseSettings(content: string, path: string): [string, unknown][] {
   // The shipped file is all comment; not loading the parser saves 40 ms at every start.
-  if (!/^[ \t]*[^#\s]/m.test(content)) return [];
+  if (!/^[^\S\n]*[^#\s]/m.test(content)) return [];
   const yaml = createRequire(import.meta.url)('yaml') as typeof import('yaml');
   try {
     return flatten(yaml.parse(content), '');

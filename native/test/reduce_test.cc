@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -223,6 +224,33 @@ TEST(many_rows_by_key_merge_in_turns_to_the_same) {
   for (const auto& [key, row] : expected) CHECK_EQ(reduced.rows[at++], row);
 }
 
+TEST(sums_that_are_no_number_come_last_and_disturb_no_others) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const int64_t rows : {30, 20'000}) {
+    PlainLists lists(2);
+    for (PlainLists::value_type& list : lists) list.emplace_back();
+    for (int64_t key = 0; key < rows; ++key) {
+      PlainRow row;
+      row.key = key;
+      row.timestamp = 1;
+      // Every third row is infinitely good in one list and infinitely bad in the other.
+      row.score = key % 3 == 0 ? kInfinity : static_cast<double>(key * 7919 % rows);
+      lists[0][0].push_back(row);
+      row.score = -row.score / (key % 3 == 0 ? 1 : 2);
+      lists[1][0].push_back(row);
+    }
+    Reduction what;
+    what.key_field = kKeyField;
+    what.adds_up = true;
+    ReducedRows reduced;
+    CHECK(run(lists, what, false, 8, &reduced).is_ok());
+    CHECK_EQ(reduced.scores.size(), static_cast<size_t>(rows));
+    CHECK(std::is_sorted(reduced.scores.rbegin(), reduced.scores.rend()));
+    const auto numbers = std::find(reduced.scores.begin(), reduced.scores.end(), -kInfinity);
+    CHECK_EQ(numbers - reduced.scores.begin(), rows - (rows + 2) / 3);
+  }
+}
+
 TEST(lists_that_do_not_fit_together_are_refused) {
   Reduction what;
   what.key_field = kKeyField;
@@ -244,6 +272,12 @@ TEST(lists_that_do_not_fit_together_are_refused) {
   const AnswerList cut = {{batch.data.get(), batch.size - 8}, list.counts, {}};
   CHECK(reduce_lists({&cut, 1}, what, nullptr, &reduced).code() == StatusCode::kDataIntegrity);
   CHECK(run({}, what, false, 0, &reduced).is_ok());
+  const std::vector<float> scores = {2, 1};
+  const AnswerList plain = {{batch.data.get(), batch.size}, list.counts, {}};
+  const AnswerList scored = {
+      plain.rows, plain.counts, {reinterpret_cast<const uint8_t*>(scores.data()), 8}};
+  const std::array both = {scored, plain};
+  CHECK(reduce_lists(both, what, nullptr, &reduced).code() == StatusCode::kInvalidParameter);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 //
 // What is reduced is told by `Rows`, for items that are copied without throwing:
 //   static constexpr bool kByKey            all scores are equal: rows of one key are neighbours
-//   float or double score(item) const       larger is better
+//   float or double score(item) const       larger is better; never NaN
 //   int compare_keys(item, item) const      -1, 0 or 1
 //   uint64_t timestamp(item) const
 //   RowRef ref(item) const                  of equals in all of that the later place comes first

@@ -33,7 +33,7 @@ Status bad_list(const char* why) {
   return {StatusCode::kInvalidParameter, std::string("a list to merge ") + why};
 }
 
-// One list with its columns found, and how far it is read.
+// One list with its columns found.
 class ListReader {
  public:
   Status open(const AnswerList& list, const Reduction& what) {
@@ -69,6 +69,7 @@ class ListReader {
 
   size_t rows() const { return rows_; }
   bool has_text() const { return key_.type == DataType::kVarChar; }
+  bool has_scores() const { return score_bytes_ != 0; }
   int32_t count(size_t query) const {
     return load<int32_t>(list_.counts.data() + sizeof(int32_t) * query);
   }
@@ -138,10 +139,14 @@ class Reducer {
       ListReader& reader = readers_.emplace_back();
       if (Status status = reader.open(list, what_); !status.is_ok()) return status;
       if (reader.has_text() != readers_[0].has_text()) return bad_list("has keys of another type");
-      has_scores_ = has_scores_ || !list.scores.empty();
+      has_scores_ = has_scores_ || reader.has_scores();
       order_.has_text = reader.has_text();
       rows += reader.rows();
       if (rows > std::numeric_limits<uint32_t>::max()) return bad_list("is one row too many");
+    }
+    for (const ListReader& reader : readers_) {
+      if (reader.rows() != 0 && reader.has_scores() != has_scores_)
+        return bad_list("has no scores, where others have");
     }
     return Status::ok();
   }
@@ -164,6 +169,11 @@ class Reducer {
       add_up<std::string_view>(&matches_, [](const Match& match) { return match.text; });
     } else if (what_.adds_up) {
       add_up<int64_t>(&matches_, [](const Match& match) { return match.key; });
+    }
+    // Infinities of different sign, and none of one, add up to no number, which would order like
+    // nothing. It counts as the worst.
+    for (ScoredMatch& match : matches_) {
+      if (match.score != match.score) match.score = -std::numeric_limits<double>::infinity();
     }
     return true;
   }

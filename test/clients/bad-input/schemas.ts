@@ -149,6 +149,11 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
     'primary field not support default_value',
   ],
   [
+    'a primary key with a default that has no value',
+    makeCreate([makeKey({ default_value: {} }), VEC]),
+    'primary field not support default_value',
+  ],
+  [
     'auto id on another field',
     withField(makeField('x', DataType.Int64, { autoID: true })),
     'only primary field can speficy AutoID with true, field name = x',
@@ -270,6 +275,11 @@ const SCHEMA_1100 = refuse('CreateCollection', 1100, [
   [
     'a default of a JSON field',
     withDefault(makeField('x', DataType.JSON), { string_data: '{}' }),
+    'type not support default_value, type:JSON, name:x',
+  ],
+  [
+    'a default of a JSON field that has no value',
+    withDefault(makeField('x', DataType.JSON), {}),
     'type not support default_value, type:JSON, name:x',
   ],
   [

@@ -117,6 +117,10 @@ describe('config', () => {
     assert.equal(config['log.level'], 'info');
   });
 
+  test('a file of one line with a byte order mark is read', () => {
+    assert.equal(loadFile('\ufeffproxy: {port: 5}').config['proxy.port'], 5);
+  });
+
   test('a bad value is refused with key, value, place and what is expected', () => {
     refused(
       () => load({ env: { PROXY_PORT: '70000' } }),

@@ -218,7 +218,8 @@ function encodeOutcome(
     ids: texts.length > 0 ? { kind: 'encodedStrings', chunks: texts } : joinInt64(result.keys),
     succIndex: result.written,
     errIndex: result.missing,
-    acknowledged: true,
+    // Of a delete that fails in part no rows are named.
+    acknowledged: status === OK_STATUS || result.written.length > 0,
     insertCount: result.insertCount,
     deleteCount: result.deleteCount,
     upsertCount: result.upsertCount,

@@ -106,12 +106,13 @@ function toDefinition(field: FieldMessage): FieldDefinition {
     nullable: field.nullable,
     typeParams: toRecord(field.type_params),
     indexParams: toRecord(field.index_params),
-    defaultValue: readDefault(field.default_value ?? {}),
+    defaultValue: readDefault(field.default_value),
   };
 }
 
 /** Its members are a oneof: none or one is there. */
-function readDefault(value: ValueFieldMessage): DefaultDefinition | undefined {
+function readDefault(value: ValueFieldMessage | null): DefaultDefinition | undefined {
+  if (value === null) return undefined;
   if (value.bool_data !== undefined) return { type: 'bool', value: value.bool_data };
   if (value.int_data !== undefined) return { type: 'int', value: value.int_data };
   if (value.long_data !== undefined) return { type: 'long', value: BigInt(value.long_data) };
@@ -122,7 +123,7 @@ function readDefault(value: ValueFieldMessage): DefaultDefinition | undefined {
   if (value.date_data !== undefined) return { type: 'date' };
   if (value.time_data !== undefined) return { type: 'time' };
   if (value.bytes_data !== undefined) return { type: 'bytes' };
-  return undefined;
+  return { type: 'none' };
 }
 
 export function toSchemaMessage({ schema, dbName }: CollectionInfo): object {

@@ -35,13 +35,13 @@ export interface FieldDefinition {
   readonly defaultValue: DefaultDefinition | undefined;
 }
 
-/** A default, with the type that the client gave it. */
+/** A default, with the type that the client gave it; `none`: it has no value. */
 export type DefaultDefinition =
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'int' | 'float' | 'double'; readonly value: number }
   | { readonly type: 'long'; readonly value: bigint }
   | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'bytes' | 'timestamptz' | 'date' | 'time' };
+  | { readonly type: 'bytes' | 'timestamptz' | 'date' | 'time' | 'none' };
 
 /** Types of the protocol that cannot be stored yet. */
 export const NOT_YET = new Set<number>([
@@ -247,7 +247,7 @@ const only =
   (wanted: number): AcceptsType =>
   (dataType) =>
     dataType === wanted;
-const none: AcceptsType = () => false;
+const noField: AcceptsType = () => false;
 
 /** Which fields take a default of each type, and what Milvus calls it. */
 const DEFAULT_TYPES: Readonly<
@@ -259,10 +259,11 @@ const DEFAULT_TYPES: Readonly<
   float: { title: 'Float', accepts: only(DataType.Float) },
   double: { title: 'Double', accepts: only(DataType.Double) },
   string: { title: 'VarChar', accepts: only(DataType.VarChar) },
-  timestamptz: { title: 'Timestamptz', accepts: none },
-  date: { title: 'Date', accepts: none },
-  time: { title: 'Time', accepts: none },
-  bytes: { title: 'SJON', accepts: none }, // Milvus' spelling.
+  timestamptz: { title: 'Timestamptz', accepts: noField },
+  date: { title: 'Date', accepts: noField },
+  time: { title: 'Time', accepts: noField },
+  bytes: { title: 'SJON', accepts: noField }, // Milvus' spelling.
+  none: { title: 'None', accepts: () => true },
 };
 
 function checkIntDefault(value: number, dataType: number): number {

@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import { MilvusError } from '../../../../src/model/error.ts';
 import { createHandlers } from '../../../../src/roles/proxy/api/handlers.ts';
 import { RPC_TABLE } from '../../../../src/roles/proxy/api/rpc-table.ts';
+import { PartialWriteError } from '../../../../src/roles/proxy/write/shard-writes.ts';
 import { MilvusProto } from '../../../../src/rpc/milvus-proto.ts';
+import { toStatus } from '../../../../src/rpc/status.ts';
 import { ClusterSandbox } from '../../../support/cluster-sandbox.ts';
 import { makeProxy, openCall } from '../../../support/sandbox-proxy.ts';
 
@@ -30,6 +32,21 @@ for (const [name, { read, codec }] of Object.entries(RPC_TABLE)) {
     }
   });
 }
+
+test('of a write that fails in part the reply says what is done', () => {
+  const done = { keys: [], insertCount: 0, deleteCount: 3, upsertCount: 0, timestamp: 5n };
+  const encode = (written: readonly number[], missing: readonly number[]): Buffer => {
+    const cause = new MilvusError('ServiceInternal');
+    const result = { ...done, written, missing };
+    const error = new PartialWriteError(cause, result, { isRepeatable: true });
+    return Buffer.from(RPC_TABLE['Delete']!.codec!.encodeError(toStatus(error), error));
+  };
+  // Of a delete no rows are named, and it is not acknowledged: field 5, true.
+  const acknowledged = Buffer.from([0x28, 1, 0x38, 3, 0x48, 5]);
+  assert.equal(encode([], []).includes(acknowledged), false);
+  assert.ok(encode([], []).includes(Buffer.from([0x38, 3, 0x48, 5])));
+  assert.ok(encode([0], [1]).includes(acknowledged));
+});
 
 test("a request is about its own database, its connection's, or the default one", async () => {
   const sandbox = await ClusterSandbox.open({});
