@@ -370,9 +370,14 @@ export interface StreamingNode {
 }
 
 export interface QueryNode {
-  /** Opens segments and applies the deletes that they lack: the files', then these. */
+  /**
+   * Opens segments and applies the deletes that they lack: the files', then these. They take the
+   * place of what an earlier call has opened, but not of what a later owner has.
+   */
   readonly loadSegments: Method<
     {
+      /** With which the caller owns the pchannel of the segments. */
+      term: number;
       schema: CollectionSchema;
       segments: readonly SegmentInfo[];
       deleteFiles: readonly DeleteFile[];
@@ -387,7 +392,8 @@ export interface QueryNode {
     { segmentIds: readonly bigint[]; schema: CollectionSchema },
     Empty
   >;
-  readonly releaseSegments: Method<{ segmentIds: readonly bigint[] }, Empty>;
+  /** What a later owner has opened stays. */
+  readonly releaseSegments: Method<{ term: number; segmentIds: readonly bigint[] }, Empty>;
   readonly attachIndexes: Method<{ files: readonly IndexFile[] }, Empty>;
   readonly detachIndex: Method<{ segmentIds: readonly bigint[]; index: IndexDetachment }, Empty>;
   /**

@@ -232,3 +232,15 @@ test('a collection whose schema has an index that is refused is not made', async
     assert.deepEqual(await client.listIndexedFields('old'), ['vec']);
   });
 });
+
+test('a release of which a shard was not told is made good by the retry', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const { collectionId } = collection.info;
+    const release = (): Promise<unknown> =>
+      sandbox.peers.querycoord.release({ collectionId, partitionIds: [] }, {});
+    failOnce(sandbox, 'streamingnode.setLoaded');
+    await assert.rejects(release(), hasName('IoFailed'));
+    await release();
+    await assert.rejects(collection.query(), hasName('CollectionNotLoaded'));
+  });
+});

@@ -14,7 +14,7 @@ import { ClusterSandbox } from '../support/cluster-sandbox.ts';
 import { hasName } from '../support/has-name.ts';
 import { openProxy } from '../support/sandbox-proxy.ts';
 import { SandboxCollection, toFound, until } from '../support/sandbox-collection.ts';
-import { makeRows, withCollection } from '../support/with-collection.ts';
+import { checkRows, makeRows, withCollection } from '../support/with-collection.ts';
 
 const IN_FLIGHT = 256;
 /** Deletes of one key in a write: as many parts, each with a run of its own in buffer and file. */
@@ -220,4 +220,26 @@ test('R16 a damaged delete file is not merged, and deletes go on being written',
   } finally {
     await sandbox.close();
   }
+});
+
+test('P3 a segment whose opening was not heard of gets the deletes since', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    const vchannel = collection.info.vchannels[0]!;
+    await collection.insert(makeRows(0, 5));
+    const lost = new MilvusError('ServiceUnavailable');
+    sandbox.afterHooks.set('querynode.loadSegments', async () => {
+      sandbox.afterHooks.clear();
+      throw lost;
+    });
+    sandbox.hooks.set('querynode.releaseSegments', async () => {
+      sandbox.hooks.clear();
+      throw lost;
+    });
+    await sandbox.peers.shard(vchannel).flush({ vchannel }, {});
+    await until(async () => sandbox.hooks.size === 0);
+    await collection.delete([3n]);
+    await collection.flush();
+    await checkRows(collection);
+    sandbox.errors.length = 0;
+  });
 });

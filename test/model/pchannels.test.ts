@@ -131,3 +131,16 @@ test('R14 the former owner of a shard records nothing, however late its commit c
     assert.equal(await readCheckpoint(), before + 2n);
   });
 });
+
+test('R14 a former owner takes no segments from the next one, which has all deletes', async () => {
+  await withCollection({}, 1, async (collection, sandbox) => {
+    await collection.insert(makeTextRows(0, 20));
+    await collection.flush();
+    // No read comes that would bring it to the sealed rows.
+    await collection.delete([3n]);
+    const former = await sandbox.takeOver();
+    await checkRows(collection);
+    await former.stop();
+    await checkRows(collection);
+  });
+});

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeferred } from '../../src/base/deferred.ts';
+import { MilvusError } from '../../src/model/error.ts';
 import { hasName } from '../support/has-name.ts';
 import { until } from '../support/sandbox-collection.ts';
 import { withTimePassing } from '../support/pump.ts';
@@ -143,3 +144,64 @@ test('health names a segment that cannot be written also after others have been'
     sandbox.errors.length = 0;
   });
 });
+
+test('R8 rows that are on their way when their seal is refused do not stop a shard', async () => {
+  // Whatever is applied makes the log too long: the segment is to be written.
+  await withCollection({ walBytesMax: 1 }, 1, async (collection, sandbox) => {
+    const [early, late] = [createDeferred<void>(), createDeferred<void>()];
+    const gates = [early, early, late];
+    const append = sandbox.wal.append.bind(sandbox.wal);
+    sandbox.wal.append = async (record) => {
+      await gates.shift()?.promise;
+      return append(record);
+    };
+    const inserts: Promise<unknown>[] = [];
+    for (let first = 0; first < 9; first += 3) {
+      inserts.push(collection.insert(makeRows(first, first + 3)));
+      await settle();
+    }
+    assert.equal(gates.length, 0);
+    let isRefused = false;
+    sandbox.hooks.set('rootcoord.allocateTimestamps', async () => {
+      sandbox.hooks.clear();
+      isRefused = true;
+      throw new MilvusError('IoFailed');
+    });
+    early.resolve();
+    await until(async () => isRefused);
+    await settle();
+    late.resolve();
+    await Promise.all(inserts);
+    await checkRows(collection);
+  });
+});
+
+for (const then of ['opened again', 'dropped'] as const) {
+  test(`R10 a shard that is ${then} while it is being opened is not there twice`, async () => {
+    await withCollection({}, 1, async (collection, sandbox) => {
+      const { info } = collection;
+      const vchannel = info.vchannels[0]!;
+      const shard = sandbox.peers.shard(vchannel);
+      await shard.dropShard({ vchannel }, {});
+      const gate = createDeferred<void>();
+      let asked = 0;
+      sandbox.hooks.set('datacoord.openChannel', async () => {
+        asked += 1;
+        await gate.promise;
+      });
+      const opened = shard.openShard({ vchannel, info }, {});
+      await settle();
+      const isDropped = then === 'dropped';
+      const after = isDropped
+        ? shard.dropShard({ vchannel }, {})
+        : shard.openShard({ vchannel, info }, {});
+      await settle();
+      gate.resolve();
+      await Promise.all([opened, after]);
+      assert.equal(asked, 1);
+      const stats = shard.getStats({ vchannel }, {});
+      if (isDropped) await assert.rejects(stats, hasName('CollectionNotFound'));
+      else assert.deepEqual((await stats).partitions, []);
+    });
+  });
+}

@@ -27,7 +27,7 @@ import { namePchannel } from '../../src/model/channel-name.ts';
 import { createMemoryKv } from '../../src/meta/memory.ts';
 import { RoleSet } from '../../src/role-set.ts';
 import type { StreamingNodeRole } from '../../src/roles/streamingnode/streamingnode.ts';
-import type { Peers, RoleName, StreamingNode } from '../../src/rpc/contract.ts';
+import type { Peers, RoleName } from '../../src/rpc/contract.ts';
 import { LocalDirStorage } from '../../src/storage/local-dir.ts';
 import type { LocalObject } from '../../src/storage/object-storage.ts';
 import { LocalLogStore } from '../../src/wal/local-store.ts';
@@ -152,7 +152,7 @@ export class ClusterSandbox {
   }
 
   /** Starts another streaming node over what the first one owns, and returns that one. */
-  async takeOver(): Promise<StreamingNode> {
+  async takeOver(): Promise<StreamingNodeRole> {
     const { nodeId, streamingnode } = this.#system!.nodes[0]!;
     const successor = this.#makeSuccessor();
     this.#stops.push(() => successor.stop());

@@ -61,7 +61,7 @@ export async function makeShardPieces(
   const deletes = new DeleteBuffer([]);
   // Nothing is sealed here: it asks nobody.
   const sealed = new SealedSegments({
-    ...{ peers: {} as Peers, view, deletes, state },
+    ...{ peers: {} as Peers, view, deletes, state, term: 1 },
     onDeletes: () => undefined,
     onDeletesLost: () => undefined,
   });
@@ -69,7 +69,10 @@ export async function makeShardPieces(
   const closed: GrowingSegment[] = [];
   const log = new ShardLog({
     ...{ ...pieces, deletes, sealed },
-    onSealed: (growing) => closed.push(growing),
+    onSealed: (growing) => {
+      growing.phase = 'sealing';
+      closed.push(growing);
+    },
     onBroken: (_position, error) => {
       throw error;
     },

@@ -66,7 +66,11 @@ export class QueryCoordRole implements QueryCoord {
   readonly release: QueryCoord['release'] = async ({ collectionId, partitionIds }) => {
     await this.#lines.run(collectionId, async () => {
       const before = this.#loads.get(collectionId);
-      if (before === undefined) return;
+      if (before === undefined) {
+        // It may be a release that is repeated because some shard could not be told.
+        await this.#tellLeaders(collectionId);
+        return;
+      }
       if (partitionIds.length === 0) {
         await this.#remove(collectionId);
         return;

@@ -23,6 +23,10 @@ export interface QueryNodeDeps extends FileVerifierDeps {
 }
 
 interface HeldSegment {
+  /** With which whoever has had it opened owns its pchannel. */
+  readonly term: number;
+  /** Number of the call that has opened it. */
+  readonly load: number;
   readonly segment: SegmentInfo;
   readonly handle: NativeSegment;
   /** Index id → its mapped file, and the key of that. */
@@ -38,6 +42,7 @@ export class QueryNodeRole implements QueryNode {
   /** For metrics. */
   readonly held = new CollectionTotals();
   #releasedBytes = 0;
+  #lastLoad = 0;
 
   constructor(deps: QueryNodeDeps) {
     this.#storage = deps.storage;
@@ -52,12 +57,13 @@ export class QueryNodeRole implements QueryNode {
   }
 
   readonly loadSegments: QueryNode['loadSegments'] = async (request) => {
+    const { term } = request;
+    const load = (this.#lastLoad += 1);
     const opened: HeldSegment[] = [];
     try {
       for (const segment of request.segments) {
-        if (this.#segments.has(segment.segmentId)) continue;
         const open = await openSegment(this.#storage, request.schema, segment);
-        opened.push({ segment, ...open, indexFiles: new Map() });
+        opened.push({ term, load, segment, ...open, indexFiles: new Map() });
       }
       const targets = opened.map(({ handle, segment }) => makeDeleteTarget(handle, segment));
       await applyDeleteFiles(
@@ -66,16 +72,15 @@ export class QueryNodeRole implements QueryNode {
         request.deleteFiles,
       );
       await native.applyDeletes(targets, request.deletes);
+      for (const held of opened) this.#requireLast(held);
     } catch (error) {
       for (const held of opened) held.close();
       throw error;
     }
     for (const held of opened) {
       const { segment } = held;
-      if (this.#segments.has(segment.segmentId)) {
-        held.close(); // Opened by another call meanwhile.
-        continue;
-      }
+      // Left by a call whose answer was lost or by a former owner: deletes since are not in it.
+      this.#release(segment.segmentId, term);
       this.#segments.set(segment.segmentId, held);
       this.held.add(segment.collectionId, toSize(segment));
       this.#verifier.add({ kind: 'segment', segment });
@@ -92,17 +97,31 @@ export class QueryNodeRole implements QueryNode {
     return EMPTY;
   };
 
-  readonly releaseSegments: QueryNode['releaseSegments'] = async ({ segmentIds }) => {
-    for (const id of segmentIds) {
-      const held = this.#segments.get(id);
-      if (held === undefined) continue;
-      this.#segments.delete(id);
-      this.held.remove(held.segment.collectionId, toSize(held.segment));
-      this.#releasedBytes += native.segmentStats(held.handle).memoryBytes;
-      closeHeld(held);
-    }
+  readonly releaseSegments: QueryNode['releaseSegments'] = async (request) => {
+    const { term, segmentIds } = request;
+    for (const id of segmentIds) this.#release(id, term);
     return EMPTY;
   };
+
+  /** @throws MilvusError ChannelNotAvailable when a later owner, or a later call, has opened it */
+  #requireLast({ segment, term, load }: HeldSegment): void {
+    const other = this.#segments.get(segment.segmentId);
+    if (other === undefined || other.term < term) return;
+    if (other.term === term && other.load < load) return;
+    throw new MilvusError('ChannelNotAvailable', {
+      message: 'a later call has opened the segment',
+      fields: { channel: segment.vchannel, got: term, expected: `>= ${other.term}` },
+    });
+  }
+
+  #release(segmentId: bigint, term: number): void {
+    const held = this.#segments.get(segmentId);
+    if (held === undefined || held.term > term) return;
+    this.#segments.delete(segmentId);
+    this.held.remove(held.segment.collectionId, toSize(held.segment));
+    this.#releasedBytes += native.segmentStats(held.handle).memoryBytes;
+    closeHeld(held);
+  }
 
   readonly attachIndexes: QueryNode['attachIndexes'] = async ({ files }) => {
     await this.#attach(files);

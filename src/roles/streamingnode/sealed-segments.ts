@@ -18,6 +18,7 @@ export interface SealedSegmentsOf {
   readonly view: View;
   readonly deletes: DeleteBuffer;
   readonly state: ShardState;
+  readonly term: number;
   /** There are deletes that no file has. */
   readonly onDeletes: () => void;
   /** Deletes are acknowledged and not applied: what readers would see is not what the log says. */
@@ -81,7 +82,7 @@ export class SealedSegments {
   }
 
   async #open(segments: readonly SegmentInfo[]): Promise<PlacedSegment[]> {
-    const { peers, deletes, state } = this.#of;
+    const { peers, deletes, state, term } = this.#of;
     const { collectionId, schema } = state.info;
     const known = { deleteFiles: deletes.files, deletes: deletes.encodePending() };
     const { nodeIds } = await peers.querycoord.place({ segments }, {});
@@ -92,7 +93,7 @@ export class SealedSegments {
         const ids = new Set(segmentIds);
         const isMine = ({ segmentId }: { segmentId: bigint }): boolean => ids.has(segmentId);
         const mine = { segments: placed.filter(isMine), indexFiles: files.filter(isMine) };
-        await node.loadSegments({ schema, ...mine, ...known }, {});
+        await node.loadSegments({ term, schema, ...mine, ...known }, {});
       });
     } catch (error) {
       await this.close(placed).catch(() => undefined);
@@ -105,7 +106,8 @@ export class SealedSegments {
   /** Has their holders forget segments that readers do not see. */
   async close(segments: readonly PlacedSegment[]): Promise<void> {
     for (const { segmentId } of segments) this.#held.delete(segmentId);
-    await this.#ask(segments, (node, segmentIds) => node.releaseSegments({ segmentIds }, {}));
+    const { term } = this.#of;
+    await this.#ask(segments, (node, segmentIds) => node.releaseSegments({ term, segmentIds }, {}));
   }
 
   /** To readers, once they are open. */

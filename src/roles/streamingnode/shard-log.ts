@@ -150,38 +150,41 @@ export class ShardLog {
   }
 
   /**
-   * Applies records one after another. No read sees a part of one: reads are at `lastTimestamp` or
-   * before (P2, R4).
+   * Applies records, or refuses them, one after another. No read sees a part of one: reads are at
+   * `lastTimestamp` or before (P2, R4).
    */
   async #applyGroup(group: readonly Appended[]): Promise<void> {
-    const left: Appended[] = [];
-    for (const record of group) {
-      if (record.position !== undefined) left.push(record);
-      else this.#refuse(record);
-    }
+    const left = [...group];
     try {
       // What follows a record that was not applied waits for the restart too.
       this.#deps.state.requireNotStopped();
       const turn = new TurnMeter(TURN_BYTES);
       while (left.length > 0) {
         const { message, position, owner } = left[0]!;
-        await this.#apply(message, position!, turn);
+        if (position === undefined) {
+          this.#refuse(left.shift()!);
+          continue;
+        }
+        await this.#apply(message, position, turn);
         this.#lastTimestamp = message.timestamp;
-        this.#applied = position!;
+        this.#applied = position;
         this.#inFlight -= 1;
         left.shift();
         owner.acknowledge(message.timestamp);
       }
     } catch (error) {
       // Durable but not applied: only a restart can apply it.
-      if (left[0] !== undefined) this.#deps.onBroken(left[0].position!, error);
-      this.#inFlight -= left.length;
-      for (const { owner } of left) owner.fail(error);
+      const durable = left.filter(({ position }) => position !== undefined);
+      if (durable[0] !== undefined) this.#deps.onBroken(durable[0].position!, error);
+      this.#inFlight -= durable.length;
+      for (const { owner } of durable) owner.fail(error);
+      for (const record of left) if (record.position === undefined) this.#refuse(record);
       return;
     }
     await this.#deps.onApplied();
   }
 
+  /** In its turn: the rows before a seal that is refused are applied by then. */
   #refuse({ message, owner, error }: Appended): void {
     this.#inFlight -= 1;
     owner.refuse(error);

@@ -79,7 +79,7 @@ export class Shard {
     this.#growing = growing;
     const commits = new ChannelCommits({ ...deps, collectionId, vchannel, commitSeq });
     this.sealed = new SealedSegments({
-      ...{ peers, view, deletes, state },
+      ...{ peers, view, deletes, state, term: deps.term },
       onDeletes: () => commits.reportDeletes(),
       onDeletesLost: (error) =>
         this.stop(`deletes before record ${this.#log.applied + 1n}: ${getErrorMessage(error)}`),

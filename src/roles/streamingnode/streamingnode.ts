@@ -23,6 +23,8 @@ export class StreamingNodeRole implements StreamingNode {
   /** By vchannel; those that this node owns. */
   readonly #shards = new Map<string, Shard>();
   readonly #sealer: Sealer;
+  /** By vchannel; those that are being opened since the start. */
+  readonly #opening = new Map<string, Promise<void>>();
   /** Messages to shards of stopped collections that are under way. */
   readonly #telling = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
@@ -74,17 +76,28 @@ export class StreamingNodeRole implements StreamingNode {
     await Promise.all(this.#telling);
   }
 
-  /** A shard that is open stays as it is: the call may be a repeated one. */
+  /** A shard that is open, or is being opened, stays as it is: the call may be a repeated one. */
   readonly openShard: StreamingNode['openShard'] = async ({ vchannel, info }) => {
     const pchannel = this.#requirePchannel(vchannel);
-    if (this.#shards.has(vchannel)) return EMPTY;
+    let opening = this.#opening.get(vchannel);
+    if (opening === undefined) {
+      if (this.#shards.has(vchannel)) return EMPTY;
+      opening = this.#openNew(info, vchannel, pchannel).finally(() => {
+        this.#opening.delete(vchannel);
+      });
+      this.#opening.set(vchannel, opening);
+    }
+    await opening;
+    return EMPTY;
+  };
+
+  async #openNew(info: CollectionInfo, vchannel: string, pchannel: Pchannel): Promise<void> {
     const shard = await this.#openShard(info, vchannel, pchannel);
     // Nothing is there to be opened; from here on it knows by itself what it needs of the log.
     await shard.openSealed();
     // Damage in what was written before it was there must not stop it at the next start.
     if (pchannel.isDamaged) await shard.skipLog();
-    return EMPTY;
-  };
+  }
 
   readonly updateShard: StreamingNode['updateShard'] = async ({ vchannel, info }) => {
     await this.#require(vchannel).update(info);
@@ -93,6 +106,8 @@ export class StreamingNodeRole implements StreamingNode {
 
   /** Dropping a shard that is not there succeeds: the call may be a repeated one. */
   readonly dropShard: StreamingNode['dropShard'] = async ({ vchannel }) => {
+    // It must not be there afterwards, nor be left half open.
+    await this.#opening.get(vchannel)?.catch(() => undefined);
     const shard = this.#find(vchannel);
     if (shard === undefined) return EMPTY;
     const pchannel = this.#requirePchannel(vchannel);

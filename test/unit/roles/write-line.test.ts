@@ -134,3 +134,27 @@ test('R8 a segment is written nevertheless when there are no timestamps for its 
   await assert.rejects(sealed, /no timestamps/);
   assert.deepEqual(closed, [segment]);
 });
+
+test('R8 a seal that nobody stamps waits for the rows that are on their way', async () => {
+  let isDown = false;
+  const { writes, wal, closed, view } = await makeShardPieces(async () => {
+    if (isDown) throw new Error('no timestamps');
+  });
+  const durable = createDeferred<void>();
+  const append = wal.append.bind(wal);
+  wal.append = async (record) => {
+    await durable.promise;
+    return append(record);
+  };
+  const early = writes.write(makeInsert(1n), {});
+  await isSettled(early);
+  const [segment] = view.growing.values();
+  isDown = true;
+  const sealed = writes.seal([segment!]);
+  assert.equal(await isSettled(sealed), false);
+  durable.resolve();
+  assert.ok((await early).timestamp > 0n);
+  await assert.rejects(sealed, /no timestamps/);
+  assert.deepEqual(closed, [segment]);
+  assert.equal(segment!.rows, 1);
+});
