@@ -1,17 +1,13 @@
 // milvus.SearchResults to bytes. Output fields are written straight from the row batch of native.
 
 import { runInTurns, runNow, type Steps } from '../base/turns.ts';
+import type { SearchIteratorResult } from '../model/read.ts';
 import type { RowBatchReader } from './row-batch.ts';
 import { estimateFieldBytes, writeFieldData, type OutputField } from './rows-to-field-data.ts';
 import { getIdBytesMax, writeIds, type IdsInput } from './ids.ts';
 import { writeStatus, type StatusMessage } from './status-message.ts';
 import { WireWriter } from './wire-writer.ts';
 import { writeLongBytes } from './write-steps.ts';
-
-export interface SearchIteratorResult {
-  readonly token: string;
-  readonly lastBound: number;
-}
 
 /** Hits of query 0 first, best first within a query: all per-hit parts have that order. */
 export interface SearchResultData {

@@ -47,6 +47,13 @@ export interface SearchReply {
   readonly visibleRows: number;
 }
 
+/** What goes back with a page of an iterator, for the next one. */
+export interface SearchIteratorResult {
+  readonly token: string;
+  /** Score of the last hit so far. */
+  readonly lastBound: number;
+}
+
 export interface QueryParams extends ReadOutput {
   readonly plan?: Uint8Array;
   readonly keys?: Keys;

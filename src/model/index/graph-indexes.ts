@@ -5,7 +5,9 @@
 import { checkRefineK, readCandidates, readSearchInteger } from './check-params.ts';
 import {
   INT_MAX,
+  NBITS,
   readStored,
+  SUBQUANTIZERS,
   type IndexBuild,
   type IntegerParam,
   type ParamBag,
@@ -19,8 +21,6 @@ const KIND = 'HNSW';
 const M: IntegerParam = { min: 2, max: 2048, default: 30 };
 const EF_CONSTRUCTION: IntegerParam = { min: 1, max: INT_MAX, default: 360 };
 const HNSW_PARAMS: ParamTable = { M, efConstruction: EF_CONSTRUCTION };
-const NBITS: IntegerParam = { min: 1, max: 24, default: 8 };
-const SUBQUANTIZERS: IntegerParam = { min: 1, max: 65536, default: 0 };
 const NRQ: IntegerParam = { min: 1, max: 16, default: 2 };
 const MAX_DEGREE: IntegerParam = { min: 1, max: 2048, default: 56 };
 /** Checked as Milvus does, though this engine has nothing that it changes. */

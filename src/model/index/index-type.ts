@@ -15,6 +15,9 @@ export interface IntegerParam {
 export type ParamTable = Readonly<Record<string, IntegerParam>>;
 
 export const INT_MAX = 2147483647;
+/** Bits of a code, and equal parts that a product quantizer cuts a vector into; 0 = not given. */
+export const NBITS: IntegerParam = { min: 1, max: 24, default: 8 };
+export const SUBQUANTIZERS: IntegerParam = { min: 1, max: 65536, default: 0 };
 
 /** What a search is asked with. */
 export interface SearchInput {

@@ -4,7 +4,9 @@
 
 import { checkRefineK, readCandidates, readSearchInteger } from './check-params.ts';
 import {
+  NBITS,
   readStored,
+  SUBQUANTIZERS,
   type IntegerParam,
   type ParamBag,
   type SearchInput,
@@ -14,8 +16,6 @@ import {
 const KIND = 'IVF_FLAT';
 const NLIST: IntegerParam = { min: 1, max: 65536, default: 128 };
 export const NPROBE: IntegerParam = { min: 1, max: 65536, default: 8 };
-const NBITS: IntegerParam = { min: 1, max: 24, default: 8 };
-const SUBQUANTIZERS: IntegerParam = { min: 1, max: 65536, default: 0 };
 const RABITQ_BITS: IntegerParam = { min: 1, max: 9, default: 1 };
 /** Checked as Milvus does, though this engine has nothing that it changes. */
 const RABITQ_QUERY_BITS: IntegerParam = { min: 0, max: 8, default: 0 };

@@ -201,9 +201,9 @@ export class Shard {
 
   /** Records that nothing of the log up to now is this shard's. Before its first write. */
   skipLog(): Promise<void> {
-    return this.#log.run(() => {
+    return this.#log.run(async () => {
       this.#log.moveTo(this.deps.wal.lastPosition(), this.lastTimestamp);
-      return this.#checkpoint.commit([], undefined);
+      await this.#checkpoint.commit([], undefined);
     });
   }
 

@@ -19,19 +19,8 @@ import type { ProxyLimits } from '../proxy.ts';
 import { checkWarmupPolicy } from './properties.ts';
 
 /** A field as a client wants it. */
-export interface FieldDefinition {
-  readonly name: string;
-  readonly description: string;
-  readonly dataType: number;
-  readonly elementType: number;
-  readonly isPrimaryKey: boolean;
-  readonly autoId: boolean;
-  readonly isPartitionKey: boolean;
-  readonly isClusteringKey: boolean;
-  readonly isDynamic: boolean;
-  readonly nullable: boolean;
-  readonly typeParams: Options;
-  readonly indexParams: Options;
+export interface FieldDefinition
+  extends Omit<FieldSchema, 'fieldId' | 'defaultValue' | 'dim' | 'maxLength' | 'maxCapacity'> {
   readonly defaultValue: DefaultDefinition | undefined;
 }
 

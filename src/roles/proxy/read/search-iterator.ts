@@ -8,7 +8,7 @@ import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRows } from '../../../codec/row-batch-ops.ts';
 import { invalidParameter } from '../../../model/error.ts';
 import { getMetric } from '../../../model/metric.ts';
-import type { SearchReply } from '../../../model/read.ts';
+import type { SearchIteratorResult, SearchReply } from '../../../model/read.ts';
 import { isTrue, type Options } from '../options.ts';
 
 export interface IteratorSettings {
@@ -94,16 +94,10 @@ function keepHits<Reply extends SearchReply>(reply: Reply, count: number): Reply
   };
 }
 
-/** What goes back with a page. */
-export interface IteratorResult {
-  readonly token: string;
-  readonly lastBound: number;
-}
-
 export function toIteratorResult(
   { token, lastBound = 0 }: IteratorSettings,
   scores: Float32Array,
-): IteratorResult {
+): SearchIteratorResult {
   return { token, lastBound: scores.at(-1) ?? lastBound };
 }
 

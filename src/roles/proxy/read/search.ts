@@ -6,7 +6,7 @@ import { RowBatchReader } from '../../../codec/row-batch.ts';
 import { takeRowsOf } from '../../../codec/row-batch-ops.ts';
 import type { CollectionInfo } from '../../../model/collection-info.ts';
 import { MilvusError, invalidParameter } from '../../../model/error.ts';
-import type { SearchParams, SearchReply } from '../../../model/read.ts';
+import type { SearchIteratorResult, SearchParams, SearchReply } from '../../../model/read.ts';
 import { getPrimaryKeyField, type FieldSchema } from '../../../model/schema.ts';
 import type { TemplateValues } from '../../../model/template-value.ts';
 import { requireCollection, type Proxy, type RequestContext } from '../proxy.ts';
@@ -20,7 +20,7 @@ import {
   type SearchSettings,
 } from './read-options.ts';
 import { requireOutputSize, searchShards, type ReadTarget } from './read-shards.ts';
-import { readPage, toIteratorResult, type IteratorResult } from './search-iterator.ts';
+import { readPage, toIteratorResult } from './search-iterator.ts';
 
 export interface SearchInput extends ReadInput {
   readonly filter: string;
@@ -46,7 +46,7 @@ export interface SearchResult {
   readonly selection: OutputSelection;
   /** Rows that were looked at. */
   readonly visibleRows?: number;
-  readonly iterator?: IteratorResult;
+  readonly iterator?: SearchIteratorResult;
 }
 
 export async function search(
